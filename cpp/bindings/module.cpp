@@ -1,0 +1,380 @@
+// The Python module: borrows arrays, releases the GIL, calls the core, translates errors. Nothing else.
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "arrays.h"
+
+namespace mpsmnist::bindings {
+namespace {
+
+using namespace py::literals;
+
+constexpr const char* kMomentumPrefix = "momentum.";
+
+std::string quoted(const std::string& name) { return "\"" + name + "\""; }
+
+std::string join(const std::vector<Parameter>& parameters) {
+  std::string names;
+  for (const Parameter& parameter : parameters) names += (names.empty() ? "" : ", ") + parameter.name;
+  return names;
+}
+
+/// The part of flat (P,) that one parameter is, as a view with its shape.
+py::array_t<float> view_of(const py::array_t<float>& flat, const Parameter& parameter) {
+  return py::array_t<float>(parameter.shape, flat.data() + parameter.offset, flat);
+}
+
+class Gradients {
+ public:
+  Gradients(float loss, py::array_t<float> flat, std::vector<Parameter> parameters)
+      : loss(loss), flat(std::move(flat)), parameters(std::move(parameters)) {}
+
+  py::array_t<float> at(const std::string& name) const {
+    for (const Parameter& parameter : parameters) {
+      if (parameter.name == name) return view_of(flat, parameter);
+    }
+    throw py::key_error(quoted(name) + "; expected one of " + join(parameters));
+  }
+
+  py::list names() const {
+    py::list list;
+    for (const Parameter& parameter : parameters) list.append(parameter.name);
+    return list;
+  }
+
+  float loss;
+  py::array_t<float> flat;
+  std::vector<Parameter> parameters;
+};
+
+Init parse_init(const std::string& name) {
+  if (name == "uniform") return Init::kUniform;
+  if (name == "he") return Init::kHe;
+  throw py::value_error("init: " + quoted(name) + "; expected \"uniform\" or \"he\"");
+}
+
+std::uint64_t parse_seed(const py::int_& seed) {
+  const std::uint64_t value = PyLong_AsUnsignedLongLong(seed.ptr());
+  if (PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    throw py::value_error("seed: " + py::str(seed).cast<std::string>() + "; expected 0 to 2**64 - 1");
+  }
+  return value;
+}
+
+int parse_threads(const std::optional<int>& threads) {
+  if (threads.has_value() && *threads < 1) {
+    throw py::value_error("threads: " + std::to_string(*threads) +
+                          "; expected 1 or more, or None for the cores that this process may use");
+  }
+  return threads.value_or(0);
+}
+
+std::unique_ptr<Trainer> make_trainer(const std::string& device, double learning_rate, double momentum, int num_classes,
+                                      const py::int_& seed, const std::string& init,
+                                      const std::optional<int>& threads) {
+  TrainerOptions options;
+  options.device = device;
+  options.learning_rate = learning_rate;
+  options.momentum = momentum;
+  options.num_classes = num_classes;
+  options.seed = parse_seed(seed);
+  options.init = parse_init(init);
+  options.threads = parse_threads(threads);
+  const py::gil_scoped_release release;
+  return std::make_unique<Trainer>(options);
+}
+
+float step(Trainer& self, py::handle images, py::handle labels) {
+  const auto x = borrow_images(images);
+  const auto y = borrow_labels(labels, self.num_classes());
+  const py::gil_scoped_release release;
+  return self.step(x.view, y.view);
+}
+
+PendingLoss step_async(Trainer& self, py::handle images, py::handle labels) {
+  const auto x = borrow_images(images);
+  const auto y = borrow_labels(labels, self.num_classes());
+  const py::gil_scoped_release release;
+  return self.step_async(x.view, y.view);
+}
+
+/// Lets Ctrl-C through during long native runs, at most this often because it takes the GIL.
+class SignalCheck {
+ public:
+  void operator()() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last_ < std::chrono::milliseconds(50)) return;
+    last_ = now;
+    const py::gil_scoped_acquire acquire;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+py::array_t<float> run(Trainer& self, py::handle images, py::handle labels, py::handle batches,
+                       const py::object& learning_rates) {
+  const auto x = borrow_images(images);
+  const auto y = borrow_labels(labels, self.num_classes());
+  const auto rows = borrow_batches(batches);
+  py::array_t<float> rates;
+  if (!learning_rates.is_none()) rates = borrow_floats("learning_rates", learning_rates, {rows.view.steps});
+  py::array_t<float> losses(rows.view.steps);
+  const float* rates_data = learning_rates.is_none() ? nullptr : rates.data();
+  float* losses_data = losses.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    self.run(x.view, y.view, rows.view, rates_data, losses_data, SignalCheck());
+  }
+  return losses;
+}
+
+py::array_t<float> predict(Trainer& self, py::handle images) {
+  const auto x = borrow_images(images);
+  py::array_t<float> probabilities({x.view.count, std::int64_t{self.num_classes()}});
+  float* data = probabilities.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    self.predict(x.view, data);
+  }
+  return probabilities;
+}
+
+Evaluation evaluate(Trainer& self, py::handle images, py::handle labels) {
+  const auto x = borrow_images(images);
+  const auto y = borrow_labels(labels, self.num_classes());
+  const py::gil_scoped_release release;
+  return self.evaluate(x.view, y.view);
+}
+
+Gradients gradients(Trainer& self, py::handle images, py::handle labels) {
+  const auto x = borrow_images(images);
+  const auto y = borrow_labels(labels, self.num_classes());
+  py::array_t<float> flat(self.parameter_count());
+  float* data = flat.mutable_data();
+  float loss = 0;
+  {
+    const py::gil_scoped_release release;
+    loss = self.gradients(x.view, y.view, data);
+  }
+  return {loss, std::move(flat), self.parameters()};
+}
+
+/// Copies the named tensors, whose names start with `prefix`, into one flat (P,) array, checking names and shapes.
+py::array_t<float> flatten(const Trainer& self, const std::string& argument, const py::dict& tensors,
+                           const std::string& prefix) {
+  py::array_t<float> flat(self.parameter_count());
+  for (const Parameter& parameter : self.parameters()) {
+    const std::string name = prefix + parameter.name;
+    if (!tensors.contains(name)) throw py::value_error(argument + ": " + quoted(name) + " is missing");
+    const auto values = borrow_floats(argument + ": " + quoted(name), tensors[name.c_str()], parameter.shape);
+    std::copy_n(values.data(), parameter.size, flat.mutable_data() + parameter.offset);
+  }
+  return flat;
+}
+
+bool is_mapping(py::handle object) { return PyMapping_Check(object.ptr()) != 0 && py::hasattr(object, "keys"); }
+
+py::array_t<float> flat_gradients(const Trainer& self, const py::object& object) {
+  if (py::isinstance<Gradients>(object)) {
+    return borrow_floats("gradients", object.cast<const Gradients&>().flat, {self.parameter_count()});
+  }
+  if (!is_mapping(object)) return borrow_floats("gradients", object, {self.parameter_count()});
+  const py::dict tensors(object);
+  auto flat = flatten(self, "gradients", tensors, "");
+  if (tensors.size() != self.parameters().size()) {
+    throw py::value_error("gradients: " + std::to_string(tensors.size()) + " names; expected just " +
+                          join(self.parameters()));
+  }
+  return flat;
+}
+
+void apply_gradients(Trainer& self, const py::object& object) {
+  const auto flat = flat_gradients(self, object);
+  const float* data = flat.data();
+  const py::gil_scoped_release release;
+  self.apply_gradients(data);
+}
+
+/// Adds views of a fresh flat copy, filled by `read`, to the state under prefix + name.
+void add_tensors(py::dict& state, Trainer& self, const std::string& prefix, void (Trainer::*read)(float*)) {
+  py::array_t<float> flat(self.parameter_count());
+  float* data = flat.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    (self.*read)(data);
+  }
+  for (const Parameter& parameter : self.parameters()) {
+    state[(prefix + parameter.name).c_str()] = view_of(flat, parameter);
+  }
+}
+
+py::dict state_dict(Trainer& self) {
+  py::dict state;
+  add_tensors(state, self, "", &Trainer::read_parameters);
+  if (self.momentum() > 0) add_tensors(state, self, kMomentumPrefix, &Trainer::read_momentum);
+  return state;
+}
+
+/// Whether the state has momentum buffers; throws for a name that is neither a parameter nor its momentum.
+bool check_names(const Trainer& self, const py::dict& state) {
+  std::size_t known = 0;
+  bool momentum = false;
+  for (const Parameter& parameter : self.parameters()) {
+    const bool has_momentum = state.contains(kMomentumPrefix + parameter.name);
+    known += (state.contains(parameter.name) ? 1U : 0U) + (has_momentum ? 1U : 0U);
+    momentum = momentum || has_momentum;
+  }
+  if (known == state.size()) return momentum;
+  for (const auto& [key, value] : state) {
+    std::string name = py::str(key).cast<std::string>();
+    const std::string bare =
+        name.starts_with(kMomentumPrefix) ? name.substr(std::string(kMomentumPrefix).size()) : name;
+    const auto& parameters = self.parameters();
+    if (!py::isinstance<py::str>(key) ||
+        std::none_of(parameters.begin(), parameters.end(),
+                     [&](const Parameter& parameter) { return parameter.name == bare; })) {
+      throw py::value_error("state: " + quoted(name) + " is not a parameter; expected " + join(parameters) +
+                            ", and their momentum under \"" + kMomentumPrefix + "NAME\"");
+    }
+  }
+  return momentum;
+}
+
+void load_state_dict(Trainer& self, const py::object& mapping) {
+  if (!is_mapping(mapping)) {
+    throw py::type_error("state: a " + py::str(py::type::of(mapping).attr("__name__")).cast<std::string>() +
+                         "; expected a mapping of names to arrays");
+  }
+  const py::dict state(mapping);
+  const bool with_momentum = check_names(self, state) && self.momentum() > 0;
+  const auto parameters = flatten(self, "state", state, "");
+  py::array_t<float> momentum;
+  if (with_momentum) momentum = flatten(self, "state", state, kMomentumPrefix);
+  const float* parameters_data = parameters.data();
+  const float* momentum_data = with_momentum ? momentum.data() : nullptr;
+  const py::gil_scoped_release release;
+  self.write_state(parameters_data, momentum_data);
+}
+
+py::object make_evaluation_type() {
+  py::object type = py::module_::import("collections")
+                        .attr("namedtuple")("Evaluation", "loss accuracy correct total", "module"_a = "mpsmnist");
+  type.attr("__doc__") =
+      "Result of Trainer.evaluate: mean cross-entropy, share of correct answers, their count, number of images.";
+  return type;
+}
+
+void bind_errors(py::module_& m) {
+  // Python's classes mirror the core's; a caller's mistakes are ValueError, as std::invalid_argument already becomes.
+  py::exception<Error> error(m, "Error");
+  error.attr("__doc__") = "Base of every mpsmnist error that is not a caller's mistake.";
+  error.attr("__module__") = "mpsmnist";
+  auto& device_error = py::register_exception<DeviceError>(m, "DeviceError", error.ptr());
+  device_error.attr("__doc__") = "A device is missing, or failed; the weights are those of the last completed step.";
+  device_error.attr("__module__") = "mpsmnist";
+}
+
+void bind_pending_loss(py::module_& m) {
+  py::class_<PendingLoss>(m, "PendingLoss", py::is_final(), "The loss of a step under way (from Trainer.step_async).")
+      .def("result", &PendingLoss::result, py::call_guard<py::gil_scoped_release>(),
+           "Wait for the step; its loss before the update. DeviceError if the step failed.")
+      .def("done", &PendingLoss::done, "Whether result() would return at once.");
+}
+
+void bind_gradients(py::module_& m) {
+  py::class_<Gradients>(m, "Gradients", py::is_final(),
+                        "Gradients of the mean loss over a batch; g[\"conv0.weight\"] is a view of .flat.")
+      .def_property_readonly(
+          "loss", [](const Gradients& self) { return self.loss; }, "The batch's mean loss.")
+      .def_property_readonly(
+          "flat", [](const Gradients& self) { return self.flat; },
+          "All gradients, float32 (P,), in the order of state_dict().")
+      .def("__getitem__", &Gradients::at, "name"_a, py::pos_only(), "The gradient of one parameter, in its shape.")
+      .def("__iter__", [](const Gradients& self) { return py::iter(self.names()); })
+      .def("__len__", [](const Gradients& self) { return self.parameters.size(); })
+      .def(
+          "__contains__", [](const Gradients& self, const py::object& name) { return self.names().contains(name); },
+          "name"_a, py::pos_only())
+      .def("keys", &Gradients::names, "The parameters' names, in order.");
+}
+
+constexpr const char* kTrainerDoc = R"(Trains the MNIST convolutional network on one device.
+
+Images are uint8 (0..255, scaled by 1/255) or float32 (taken as they are), of shape (n, 784), (n, 28, 28), (n, 28, 28, 1)
+or (n, 1, 28, 28). Labels are integers (n,), or float probabilities (n, C) whose rows sum to 1. NumPy arrays, CPU objects
+with __dlpack__, buffers and objects with __array__ will do. Any n >= 1. Any thread may call; calls are serialised.
+
+Bad arguments raise ValueError or TypeError before anything changes. A step that fails on the device raises DeviceError
+and leaves the weights of the last completed step.)";
+
+void bind_trainer(py::module_& m, const py::object& evaluation_type) {
+  py::class_<Trainer>(m, "Trainer", py::is_final(), kTrainerDoc)
+      .def(py::init(&make_trainer), "device"_a = "auto", "learning_rate"_a = 0.01, "momentum"_a = 0.0,
+           "num_classes"_a = 10, "seed"_a = 0, "init"_a = "uniform", "threads"_a = py::none(),
+           R"(Make a network with fresh weights.
+
+device: "auto" (the Apple GPU where there is one, else the CPU), "mps" or "cpu". momentum: in [0, 1); 0 is plain SGD.
+init: "uniform" (weights in [-0.2, 0.2), biases 0.1) or "he" (weights in ±sqrt(6 / fan_in), biases 0); the same seed
+gives the same weights everywhere. threads: for the CPU; None takes the cores that this process may use.)")
+      .def("step", &step, "images"_a, "labels"_a, "One update; waits, and returns the batch's mean loss before it.")
+      .def("step_async", &step_async, "images"_a, "labels"_a,
+           "Start one update and return a PendingLoss. Two may be in flight: a third call waits.")
+      .def("run", &run, "images"_a, "labels"_a, "batches"_a, py::kw_only(), "learning_rates"_a = py::none(),
+           R"(One update per row of batches, in native code; their losses, float32 (k,).
+
+batches: integers (k, n), rows of indices into images and labels. learning_rates: floats (k,), one per step, or None for
+the Trainer's own. Everything selected is checked before the first step. Ctrl-C ends the run between two steps.)")
+      .def("synchronize", &Trainer::synchronize, py::call_guard<py::gil_scoped_release>(),
+           "Wait for every step in flight.")
+      .def("predict", &predict, "images"_a, "Softmax probabilities, float32 (n, C).")
+      .def(
+          "evaluate",
+          [evaluation_type](Trainer& self, py::handle images, py::handle labels) {
+            const Evaluation result = evaluate(self, images, labels);
+            const double accuracy = static_cast<double>(result.correct) / static_cast<double>(result.total);
+            return evaluation_type(result.loss, accuracy, result.correct, result.total);
+          },
+          "images"_a, "labels"_a, "Mean loss and accuracy over the images, as an Evaluation.")
+      .def("gradients", &gradients, "images"_a, "labels"_a, "Gradients of the mean loss, without an update.")
+      .def("apply_gradients", &apply_gradients, "gradients"_a,
+           "One update with these gradients: a Gradients, a float (P,) array, or a mapping of all names to arrays.")
+      .def("state_dict", &state_dict,
+           "A copy of the weights by name, and of the momentum buffers as \"momentum.NAME\" when momentum > 0.")
+      .def(
+          "load_state_dict", &load_state_dict, "state"_a,
+          R"(Replace the weights. Momentum buffers come all or none ("momentum.NAME"): none sets them to zero, and a Trainer
+without momentum ignores them.)")
+      .def_property_readonly("device", &Trainer::device, "\"mps\" or \"cpu\".")
+      .def_property_readonly("num_classes", &Trainer::num_classes, "C, the number of classes.")
+      .def_property_readonly("steps", py::cpp_function(&Trainer::steps, py::call_guard<py::gil_scoped_release>()),
+                             "Updates completed; waits for those in flight.")
+      .def_property_readonly("seed", &Trainer::seed, "The seed of the initial weights.")
+      .def_property_readonly("momentum", &Trainer::momentum, "The momentum factor.")
+      .def_property_readonly("threads", &Trainer::threads, "CPU threads that compute.")
+      .def_property("learning_rate", &Trainer::learning_rate, &Trainer::set_learning_rate,
+                    "The step size from the next step on; finite, 0 or more.");
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The native core of mpsmnist.";
+  m.attr("__version__") = version();
+  bind_errors(m);
+  const py::object evaluation_type = make_evaluation_type();
+  m.attr("Evaluation") = evaluation_type;
+  bind_pending_loss(m);
+  bind_gradients(m);
+  bind_trainer(m, evaluation_type);
+  m.def("devices", &devices, "The devices that a Trainer can use here, best first; \"cpu\" always.");
+}
+
+}  // namespace mpsmnist::bindings

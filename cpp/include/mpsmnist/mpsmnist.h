@@ -1,0 +1,166 @@
+// The public C++ API of mpsmnist: one class that trains the classic MNIST convolutional network.
+//
+// Standard library types only: no Objective-C and no Python. Shapes are row-major; n is the batch size,
+// C the number of classes, P the number of parameters (3,274,634 for C = 10).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+#if defined(__GNUC__)
+#define MPSMNIST_EXPORT __attribute__((visibility("default")))
+#else
+#define MPSMNIST_EXPORT
+#endif
+
+namespace mpsmnist {
+
+/// Base of every error that is not a caller's mistake.
+class MPSMNIST_EXPORT Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+  ~Error() override;
+};
+
+/// A device is missing, or failed while it worked. The weights are those of the last completed step.
+class MPSMNIST_EXPORT DeviceError : public Error {
+ public:
+  using Error::Error;
+  ~DeviceError() override;
+};
+
+/// A caller's mistake, found before anything changed. The text names the argument, its value and what was expected.
+class MPSMNIST_EXPORT ArgumentError : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+  ~ArgumentError() override;
+};
+
+/// The package's version, such as "0.1.0".
+MPSMNIST_EXPORT const char* version() noexcept;
+
+/// The devices that a Trainer can use here, best first; "cpu" always.
+MPSMNIST_EXPORT std::vector<std::string> devices();
+
+/// Images (count, 28, 28), contiguous: bytes 0..255 (scaled by 1/255) or floats taken as they are.
+struct Images {
+  std::variant<const std::uint8_t*, const float*> data;
+  std::int64_t count = 0;
+};
+
+/// Labels, contiguous: class numbers (count,), or probabilities (count, C) whose rows sum to 1.
+struct Labels {
+  std::variant<const std::uint8_t*, const std::int32_t*, const std::int64_t*, const std::uint64_t*, const float*> data;
+  std::int64_t count = 0;
+};
+
+/// Rows of indices (steps, batch_size) into images and labels: one batch per row.
+struct Batches {
+  const std::int64_t* indices = nullptr;
+  std::int64_t steps = 0;
+  std::int64_t batch_size = 0;
+};
+
+struct Evaluation {
+  double loss = 0;  ///< mean cross-entropy
+  std::int64_t correct = 0;
+  std::int64_t total = 0;
+};
+
+/// One named tensor within the flat order of parameters.
+struct Parameter {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::int64_t offset = 0;  ///< first element in the flat (P,) vector
+  std::int64_t size = 0;
+};
+
+enum class Init { kUniform, kHe };
+
+struct TrainerOptions {
+  std::string device = "auto";  ///< "auto", "mps" or "cpu"
+  double learning_rate = 0.01;
+  double momentum = 0;
+  int num_classes = 10;
+  std::uint64_t seed = 0;
+  Init init = Init::kUniform;
+  int threads = 0;  ///< CPU threads; 0 takes the cores that this process may use
+};
+
+namespace detail {
+class StepOutcome;
+}
+
+/// The loss of a step under way. Copies share it; it may outlive the Trainer.
+class MPSMNIST_EXPORT PendingLoss {
+ public:
+  explicit PendingLoss(std::shared_ptr<detail::StepOutcome> outcome);
+  /// Waits, then returns the loss before the step's update. Throws DeviceError if the step failed.
+  float result() const;
+  bool done() const noexcept;
+
+ private:
+  std::shared_ptr<detail::StepOutcome> outcome_;
+};
+
+/// Trains one network on one device.
+///
+/// Any thread may call any member; calls are serialised. At most two steps are in flight: a third waits. Whatever reads
+/// or replaces the weights first waits for the steps in flight. Inputs may be reused as soon as a call returns.
+/// Arguments are checked before anything changes (ArgumentError). A step that fails on the device throws DeviceError
+/// from the call that waits for it, or, when nobody asks for its result, from the next call on the Trainer.
+class MPSMNIST_EXPORT Trainer {
+ public:
+  explicit Trainer(const TrainerOptions& options);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  /// One update; returns the batch's mean loss before it.
+  float step(const Images& images, const Labels& labels);
+  /// Returns once the step is on its way.
+  PendingLoss step_async(const Images& images, const Labels& labels);
+  /// Runs batches.steps steps; losses (steps,) receives theirs. learning_rates (steps,) or null for the Trainer's own.
+  /// between_steps is called on the calling thread; what it throws ends the run after the steps under way.
+  void run(const Images& images, const Labels& labels, const Batches& batches, const float* learning_rates,
+           float* losses, const std::function<void()>& between_steps = {});
+  /// Waits for every step in flight.
+  void synchronize();
+
+  /// Softmax probabilities (n, C).
+  void predict(const Images& images, float* probabilities);
+  Evaluation evaluate(const Images& images, const Labels& labels);
+
+  /// Writes the gradients of the mean loss to flat (P,) and returns that loss. Nothing is updated.
+  float gradients(const Images& images, const Labels& labels, float* flat);
+  /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,).
+  void apply_gradients(const float* flat);
+
+  void read_parameters(float* flat);  ///< (P,)
+  void read_momentum(float* flat);    ///< (P,); zeros when momentum is 0
+  /// Replaces the weights and, unless momentum is null, the momentum buffers. Values must be finite.
+  void write_state(const float* parameters, const float* momentum);
+
+  const std::vector<Parameter>& parameters() const noexcept;
+  std::int64_t parameter_count() const noexcept;
+
+  const std::string& device() const noexcept;
+  std::uint64_t seed() const noexcept;
+  int num_classes() const noexcept;
+  double momentum() const noexcept;
+  int threads() const noexcept;
+  std::int64_t steps();  ///< completed updates; waits for those in flight
+  double learning_rate() const noexcept;
+  void set_learning_rate(double value);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mpsmnist

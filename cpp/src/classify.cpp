@@ -1,0 +1,35 @@
+#include "classify.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace mpsmnist {
+namespace {
+
+/// log(sum(exp(logits))), with the largest logit taken out so that nothing overflows.
+double log_sum_exp(const float* logits, int num_classes) {
+  const double largest = *std::max_element(logits, logits + num_classes);
+  double sum = 0;
+  for (int c = 0; c < num_classes; ++c) sum += std::exp(logits[c] - largest);
+  return largest + std::log(sum);
+}
+
+}  // namespace
+
+void softmax(const float* logits, int num_classes, float* probabilities) {
+  const double normaliser = log_sum_exp(logits, num_classes);
+  for (int c = 0; c < num_classes; ++c) probabilities[c] = static_cast<float>(std::exp(logits[c] - normaliser));
+}
+
+double cross_entropy(const float* logits, const float* expected, int num_classes) {
+  const double normaliser = log_sum_exp(logits, num_classes);
+  double loss = 0;
+  for (int c = 0; c < num_classes; ++c) loss += expected[c] * (normaliser - logits[c]);
+  return loss;
+}
+
+int argmax(const float* logits, int num_classes) {
+  return static_cast<int>(std::max_element(logits, logits + num_classes) - logits);
+}
+
+}  // namespace mpsmnist

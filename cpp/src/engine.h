@@ -1,0 +1,72 @@
+// What Trainer asks of a device. Two siblings implement it: cpu/cpu_engine.h and mps/mps_engine.h.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "mpsmnist/mpsmnist.h"
+#include "step_outcome.h"
+
+namespace mpsmnist {
+
+/// A slot's input buffers, written by the host before the work that reads them begins.
+struct StagedBatch {
+  float* images = nullptr;  ///< (n, 28, 28, 1)
+  float* labels = nullptr;  ///< (n, C), rows of probabilities
+};
+
+struct EngineOptions {
+  std::vector<Parameter> parameters;
+  int num_classes = 10;
+  float momentum = 0;  ///< 0: plain SGD, and no momentum buffers are kept
+  int threads = 0;     ///< 0: the cores that this process may use
+};
+
+/// One device with the weights of one network on it. Trainer serialises the calls, stages only into a slot that has
+/// nothing in flight, and calls everything but stage() and begin_step() with nothing in flight at all.
+class Engine {
+ public:
+  /// Steps that may be in flight at once: one computes while the host fills the other.
+  static constexpr int kSlots = 2;
+
+  virtual ~Engine() = default;
+
+  /// The buffers of `slot`, at least n examples long. They stay valid until the slot is staged again.
+  virtual StagedBatch stage(int slot, std::int64_t n) = 0;
+
+  /// Starts one update with the batch staged in `slot` and returns; `outcome` is completed from any thread, in order of
+  /// begin_step. Throws DeviceError (and leaves `outcome` alone) if the step cannot even begin. When a step fails,
+  /// so does any step begun after it and before recover().
+  virtual void begin_step(int slot, float learning_rate, std::shared_ptr<detail::StepOutcome> outcome) = 0;
+
+  /// begin_step and wait in one: an engine that can avoid a thread switch overrides it.
+  virtual float step(int slot, float learning_rate) {
+    auto outcome = std::make_shared<detail::StepOutcome>();
+    begin_step(slot, learning_rate, outcome);
+    return outcome->wait();
+  }
+
+  /// After a failed step, with nothing in flight: continue from the weights of the last completed step.
+  virtual void recover() = 0;
+
+  /// Logits (n, C) of the images staged in `slot`.
+  virtual void logits(int slot, float* out) = 0;
+
+  /// Gradients of the mean loss, flat (P,), for the batch staged in `slot`; returns the loss.
+  virtual float gradients(int slot, float* flat) = 0;
+
+  /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,).
+  virtual void apply_gradients(const float* flat, float learning_rate) = 0;
+
+  virtual void read_parameters(float* flat) = 0;         ///< (P,)
+  virtual void write_parameters(const float* flat) = 0;  ///< (P,)
+  virtual void read_momentum(float* flat) = 0;           ///< (P,); only when momentum > 0
+  virtual void write_momentum(const float* flat) = 0;    ///< (P,); only when momentum > 0
+
+  /// CPU threads that the engine computes with.
+  virtual int threads() const noexcept = 0;
+};
+
+}  // namespace mpsmnist

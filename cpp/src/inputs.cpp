@@ -1,0 +1,147 @@
+#include "inputs.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <type_traits>
+#include <utility>
+
+#include "model.h"
+#include "reject.h"
+
+namespace mpsmnist {
+namespace {
+
+/// How far a row of label probabilities may sum from 1: float16 and softmax outputs stay well inside it.
+constexpr double kLabelSumTolerance = 1e-3;
+
+/// Index of the first NaN or infinity, or count. Looks at the bits, so no compiler flag can fold it away.
+std::int64_t first_not_finite(const float* values, std::int64_t count) {
+  constexpr std::uint32_t kMagnitude = 0x7FFFFFFFU;
+  constexpr std::uint32_t kInfinity = 0x7F800000U;
+  const auto is_bad = [](float value) { return (std::bit_cast<std::uint32_t>(value) & kMagnitude) >= kInfinity; };
+  std::uint32_t any = 0;  // a loop without an exit, which compilers vectorise
+  for (std::int64_t i = 0; i < count; ++i) any |= static_cast<std::uint32_t>(is_bad(values[i]));
+  if (any == 0) return count;
+  return std::find_if(values, values + count, is_bad) - values;
+}
+
+void check_image(const Images& images, std::int64_t row) {
+  const auto* floats = std::get_if<const float*>(&images.data);
+  if (floats == nullptr) return;  // every byte is valid
+  const float* pixels = *floats + row * kImagePixels;
+  const std::int64_t bad = first_not_finite(pixels, kImagePixels);
+  if (bad < kImagePixels) {
+    reject("images: pixel (", bad / kImageSide, ", ", bad % kImageSide, ") of image ", row, " is ", pixels[bad],
+           "; expected finite values");
+  }
+}
+
+void check_probabilities(const float* row_values, std::int64_t row, int num_classes) {
+  double sum = 0;
+  for (int c = 0; c < num_classes; ++c) {
+    const float value = row_values[c];
+    if (!std::isfinite(value) || value < 0) {
+      reject("labels: probability ", value, " of class ", c, " in row ", row, "; expected finite values of 0 or more");
+    }
+    sum += value;
+  }
+  if (std::abs(sum - 1.0) > kLabelSumTolerance) {
+    reject("labels: row ", row, " sums to ", sum, "; expected 1 (one-hot rows or probabilities)");
+  }
+}
+
+void check_label(const Labels& labels, std::int64_t row, int num_classes) {
+  std::visit(
+      [&](const auto* data) {
+        using Value = std::remove_cv_t<std::remove_pointer_t<decltype(data)>>;
+        if constexpr (std::is_same_v<Value, float>) {
+          check_probabilities(data + row * num_classes, row, num_classes);
+        } else {
+          const Value label = data[row];
+          if (std::cmp_less(label, 0) || std::cmp_greater_equal(label, num_classes)) {
+            reject("labels: label ", label, " at index ", row, " is out of range; expected 0 to ", num_classes - 1,
+                   " (num_classes=", num_classes, ")");
+          }
+        }
+      },
+      labels.data);
+}
+
+void check_lengths(const Images& images, const Labels& labels) {
+  if (images.count != labels.count) {
+    reject("images and labels differ in length: ", images.count, " images but ", labels.count, " labels");
+  }
+  if (images.count < 1) reject("images: the batch is empty; expected at least one image");
+}
+
+}  // namespace
+
+void check_finite(const char* what, const float* values, std::int64_t count) {
+  const std::int64_t bad = first_not_finite(values, count);
+  if (bad < count) reject(what, ": element ", bad, " is ", values[bad], "; expected finite values");
+}
+
+void check_images(const Images& images) {
+  if (images.count < 1) reject("images: the batch is empty; expected at least one image");
+  for (std::int64_t row = 0; row < images.count; ++row) check_image(images, row);
+}
+
+void check_examples(const Images& images, const Labels& labels, int num_classes) {
+  check_lengths(images, labels);
+  for (std::int64_t row = 0; row < images.count; ++row) {
+    check_image(images, row);
+    check_label(labels, row, num_classes);
+  }
+}
+
+void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes) {
+  check_lengths(images, labels);
+  if (batches.batch_size < 1) reject("batches: rows are empty; expected at least one index a row");
+  for (std::int64_t step = 0; step < batches.steps; ++step) {
+    for (std::int64_t i = 0; i < batches.batch_size; ++i) {
+      const std::int64_t row = batches.indices[step * batches.batch_size + i];
+      if (row < 0 || row >= images.count) {
+        reject("batches: index ", row, " at (", step, ", ", i, ") is out of range; expected 0 to ", images.count - 1,
+               " (", images.count, " images)");
+      }
+      check_image(images, row);
+      check_label(labels, row, num_classes);
+    }
+  }
+}
+
+void stage_image(const Images& images, std::int64_t row, float* out) {
+  if (const auto* floats = std::get_if<const float*>(&images.data)) {
+    std::copy_n(*floats + row * kImagePixels, kImagePixels, out);
+    return;
+  }
+  // A division, not a product with 1/255: the same floats as NumPy's x.astype(float32) / 255.
+  const std::uint8_t* bytes = std::get<const std::uint8_t*>(images.data) + row * kImagePixels;
+  for (int i = 0; i < kImagePixels; ++i) out[i] = static_cast<float>(bytes[i]) / 255.0F;
+}
+
+void stage_label(const Labels& labels, std::int64_t row, int num_classes, float* out) {
+  if (const auto* floats = std::get_if<const float*>(&labels.data)) {
+    std::copy_n(*floats + row * num_classes, num_classes, out);
+    return;
+  }
+  std::fill_n(out, num_classes, 0.0F);
+  out[label_class(labels, row, num_classes)] = 1.0F;
+}
+
+int label_class(const Labels& labels, std::int64_t row, int num_classes) {
+  return std::visit(
+      [&](const auto* data) {
+        using Value = std::remove_cv_t<std::remove_pointer_t<decltype(data)>>;
+        if constexpr (std::is_same_v<Value, float>) {
+          const float* probabilities = data + row * num_classes;
+          return static_cast<int>(std::max_element(probabilities, probabilities + num_classes) - probabilities);
+        } else {
+          return static_cast<int>(data[row]);
+        }
+      },
+      labels.data);
+}
+
+}  // namespace mpsmnist

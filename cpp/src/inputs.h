@@ -1,0 +1,26 @@
+// What callers hand in: checked whole before anything changes, then staged as floats for an engine.
+#pragma once
+
+#include <cstdint>
+
+#include "mpsmnist/mpsmnist.h"
+
+namespace mpsmnist {
+
+/// Throw ArgumentError unless the batch is not empty, both arguments are of one length and every value is valid.
+void check_images(const Images& images);
+void check_examples(const Images& images, const Labels& labels, int num_classes);
+/// The same for the rows that `batches` selects, and that every index is in range.
+void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes);
+/// Throws ArgumentError, naming `what` and the position, unless all values are finite.
+void check_finite(const char* what, const float* values, std::int64_t count);
+
+/// Writes image `row` to out (28, 28), bytes scaled by 1/255.
+void stage_image(const Images& images, std::int64_t row, float* out);
+/// Writes the label of `row` to out (C,) as probabilities.
+void stage_label(const Labels& labels, std::int64_t row, int num_classes, float* out);
+
+/// The class that a label of `row` names: its number, or the first of its largest probabilities.
+int label_class(const Labels& labels, std::int64_t row, int num_classes);
+
+}  // namespace mpsmnist

@@ -1,0 +1,17 @@
+// The MPSGraph engine, behind a header without Objective-C. A build without Metal links mps_unavailable.cpp instead.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine.h"
+
+namespace mpsmnist::mps {
+
+/// Empty where device "mps" can be used; otherwise the reason why not, as a sentence.
+std::string unavailable_reason();
+
+/// Throws DeviceError if the device cannot be used. Weights start as zeros: Trainer writes the initial values.
+std::unique_ptr<Engine> make_engine(const EngineOptions& options);
+
+}  // namespace mpsmnist::mps
