@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "arrays.h"
@@ -14,7 +15,7 @@ namespace {
 
 using namespace py::literals;
 
-constexpr const char* kMomentumPrefix = "momentum.";
+const std::string kMomentumPrefix = "momentum.";
 
 std::string quoted(const std::string& name) { return "\"" + name + "\""; }
 
@@ -58,16 +59,22 @@ Init parse_init(const std::string& name) {
   throw py::value_error("init: " + quoted(name) + "; expected \"uniform\" or \"he\"");
 }
 
-std::uint64_t parse_seed(const py::int_& seed) {
-  const std::uint64_t value = PyLong_AsUnsignedLongLong(seed.ptr());
+std::uint64_t parse_seed(const py::object& seed) {
+  // Anything with __index__, NumPy's integers too.
+  const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(seed.ptr()));
+  if (!integer) {
+    PyErr_Clear();
+    throw py::type_error("seed: " + py::repr(seed).cast<std::string>() + "; expected an integer");
+  }
+  const std::uint64_t value = PyLong_AsUnsignedLongLong(integer.ptr());
   if (PyErr_Occurred() != nullptr) {
     PyErr_Clear();
-    throw py::value_error("seed: " + py::str(seed).cast<std::string>() + "; expected 0 to 2**64 - 1");
+    throw py::value_error("seed: " + py::str(integer).cast<std::string>() + "; expected 0 to 2**64 - 1");
   }
   return value;
 }
 
-int parse_threads(const std::optional<int>& threads) {
+std::int64_t parse_threads(const std::optional<std::int64_t>& threads) {
   if (threads.has_value() && *threads < 1) {
     throw py::value_error("threads: " + std::to_string(*threads) +
                           "; expected 1 or more, or None for the cores that this process may use");
@@ -75,9 +82,9 @@ int parse_threads(const std::optional<int>& threads) {
   return threads.value_or(0);
 }
 
-std::unique_ptr<Trainer> make_trainer(const std::string& device, double learning_rate, double momentum, int num_classes,
-                                      const py::int_& seed, const std::string& init,
-                                      const std::optional<int>& threads) {
+std::unique_ptr<Trainer> make_trainer(const std::string& device, double learning_rate, double momentum,
+                                      std::int64_t num_classes, const py::object& seed, const std::string& init,
+                                      const std::optional<std::int64_t>& threads) {
   TrainerOptions options;
   options.device = device;
   options.learning_rate = learning_rate;
@@ -182,18 +189,26 @@ py::array_t<float> flatten(const Trainer& self, const std::string& argument, con
 
 bool is_mapping(py::handle object) { return PyMapping_Check(object.ptr()) != 0 && py::hasattr(object, "keys"); }
 
+bool is_parameter(const Trainer& self, std::string_view name) {
+  const auto& parameters = self.parameters();
+  return std::any_of(parameters.begin(), parameters.end(), [&](const Parameter& p) { return p.name == name; });
+}
+
+/// Throws for the first key that is no parameter's name.
+void check_name(const Trainer& self, const std::string& argument, py::handle key, std::string_view name) {
+  if (py::isinstance<py::str>(key) && is_parameter(self, name)) return;
+  throw py::value_error(argument + ": " + py::repr(key).cast<std::string>() + " is not a parameter; expected " +
+                        join(self.parameters()));
+}
+
 py::array_t<float> flat_gradients(const Trainer& self, const py::object& object) {
   if (py::isinstance<Gradients>(object)) {
     return borrow_floats("gradients", object.cast<const Gradients&>().flat, {self.parameter_count()});
   }
   if (!is_mapping(object)) return borrow_floats("gradients", object, {self.parameter_count()});
   const py::dict tensors(object);
-  auto flat = flatten(self, "gradients", tensors, "");
-  if (tensors.size() != self.parameters().size()) {
-    throw py::value_error("gradients: " + std::to_string(tensors.size()) + " names; expected just " +
-                          join(self.parameters()));
-  }
-  return flat;
+  for (const auto& [key, value] : tensors) check_name(self, "gradients", key, py::str(key).cast<std::string>());
+  return flatten(self, "gradients", tensors, "");
 }
 
 void apply_gradients(Trainer& self, const py::object& object) {
@@ -225,25 +240,14 @@ py::dict state_dict(Trainer& self) {
 
 /// Whether the state has momentum buffers; throws for a name that is neither a parameter nor its momentum.
 bool check_names(const Trainer& self, const py::dict& state) {
-  std::size_t known = 0;
   bool momentum = false;
-  for (const Parameter& parameter : self.parameters()) {
-    const bool has_momentum = state.contains(kMomentumPrefix + parameter.name);
-    known += (state.contains(parameter.name) ? 1U : 0U) + (has_momentum ? 1U : 0U);
-    momentum = momentum || has_momentum;
-  }
-  if (known == state.size()) return momentum;
   for (const auto& [key, value] : state) {
     std::string name = py::str(key).cast<std::string>();
-    const std::string bare =
-        name.starts_with(kMomentumPrefix) ? name.substr(std::string(kMomentumPrefix).size()) : name;
-    const auto& parameters = self.parameters();
-    if (!py::isinstance<py::str>(key) ||
-        std::none_of(parameters.begin(), parameters.end(),
-                     [&](const Parameter& parameter) { return parameter.name == bare; })) {
-      throw py::value_error("state: " + quoted(name) + " is not a parameter; expected " + join(parameters) +
-                            ", and their momentum under \"" + kMomentumPrefix + "NAME\"");
+    if (name.starts_with(kMomentumPrefix)) {
+      momentum = true;
+      name.erase(0, kMomentumPrefix.size());
     }
+    check_name(self, "state", key, name);
   }
   return momentum;
 }

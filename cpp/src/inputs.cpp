@@ -77,9 +77,14 @@ void check_lengths(const Images& images, const Labels& labels) {
 
 }  // namespace
 
-void check_finite(const char* what, const float* values, std::int64_t count) {
-  const std::int64_t bad = first_not_finite(values, count);
-  if (bad < count) reject(what, ": element ", bad, " is ", values[bad], "; expected finite values");
+void check_finite(const char* what, const std::vector<Parameter>& parameters, const float* flat) {
+  for (const Parameter& parameter : parameters) {
+    const float* values = flat + parameter.offset;
+    const std::int64_t bad = first_not_finite(values, parameter.size);
+    if (bad < parameter.size) {
+      reject(what, ": element ", bad, " of ", parameter.name, " is ", values[bad], "; expected finite values");
+    }
+  }
 }
 
 void check_images(const Images& images) {

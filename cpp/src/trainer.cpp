@@ -33,7 +33,7 @@ void check_learning_rate(double value) {
 
 const TrainerOptions& checked(const TrainerOptions& options) {
   check_learning_rate(options.learning_rate);
-  if (!(options.momentum >= 0 && options.momentum < 1)) {
+  if (!(options.momentum >= 0 && static_cast<float>(options.momentum) < 1)) {
     reject("momentum: ", options.momentum, "; expected at least 0 and less than 1");
   }
   if (options.num_classes < 2 || options.num_classes > kMaxClasses) {
@@ -53,11 +53,12 @@ class Trainer::Impl {
   explicit Impl(const TrainerOptions& options)
       : device_(resolve_device(checked(options).device)),
         seed_(options.seed),
-        num_classes_(options.num_classes),
+        num_classes_(static_cast<int>(options.num_classes)),
         momentum_(options.momentum),
-        parameters_(model_parameters(options.num_classes)),
+        parameters_(model_parameters(num_classes_)),
         learning_rate_(options.learning_rate),
-        engine_(make_engine(device_, {parameters_, num_classes_, static_cast<float>(momentum_), options.threads})) {
+        engine_(make_engine(
+            device_, {parameters_, num_classes_, static_cast<float>(momentum_), static_cast<int>(options.threads)})) {
     engine_->write_parameters(initial_parameters(parameters_, options.init, seed_).data());
   }
 
@@ -142,7 +143,7 @@ class Trainer::Impl {
   }
 
   void apply_gradients(const float* flat) {
-    check_finite("gradients", flat, total_size(parameters_));
+    check_finite("gradients", parameters_, flat);
     const std::lock_guard lock(mutex_);
     drain();
     engine_->apply_gradients(flat, float_rate());
@@ -167,8 +168,8 @@ class Trainer::Impl {
 
   void write_state(const float* parameters, const float* momentum) {
     const std::int64_t size = total_size(parameters_);
-    check_finite("parameters", parameters, size);
-    if (momentum != nullptr) check_finite("momentum", momentum, size);
+    check_finite("state", parameters_, parameters);
+    if (momentum != nullptr) check_finite("momentum", parameters_, momentum);
     const std::vector<float> zeros(momentum == nullptr && momentum_ > 0 ? static_cast<std::size_t>(size) : 0);
     const std::lock_guard lock(mutex_);
     drain();

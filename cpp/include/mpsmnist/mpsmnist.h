@@ -86,10 +86,10 @@ struct TrainerOptions {
   std::string device = "auto";  ///< "auto", "mps" or "cpu"
   double learning_rate = 0.01;
   double momentum = 0;
-  int num_classes = 10;
+  std::int64_t num_classes = 10;
   std::uint64_t seed = 0;
   Init init = Init::kUniform;
-  int threads = 0;  ///< CPU threads; 0 takes the cores that this process may use
+  std::int64_t threads = 0;  ///< CPU threads; 0 takes the cores that this process may use
 };
 
 namespace detail {

@@ -1,0 +1,254 @@
+"""Whether this machine's devices compute what they should: ``python -m mpsmnist.doctor``.
+
+Every device is held against the CPU engine, from the same weights and batches: initial weights, one step, gradients,
+predictions, and 20 steps of training. The text it prints is made to be pasted into a bug report.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import __version__
+from ._core import Trainer, devices
+from .errors import DeviceError
+
+FloatArray = NDArray[np.float32]
+
+# Both engines compute in float32 and differ only in the order of their sums: a few hundred times float32's epsilon (6e-8)
+# at most over sums of up to 3136 x 16 terms. A wrong kernel is off by far more.
+TOLERANCE = 1e-4
+BATCH_SIZE = 16
+TRAINING_STEPS = 20
+LATENCY_BATCHES = (16, 64)
+LATENCY_STEPS = 30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    device: str
+    name: str
+    verdict: Literal["ok", "FAIL", "info"]
+    detail: str
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Examines every device and prints the report; 0 if all agree, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m mpsmnist.doctor", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
+    options = parser.parse_args(arguments)
+
+    machine = describe_machine()
+    if not options.json:
+        print("\n".join(f"{name}: {value}" for name, value in machine.items()), flush=True)
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if not options.json:
+            print(f"{finding.verdict:4}  {finding.device:4} {finding.name}: {finding.detail}", flush=True)
+    agreed = all(finding.verdict != "FAIL" for finding in findings)
+    if options.json:
+        print(json.dumps({"machine": machine, "findings": [asdict(f) for f in findings], "agreed": agreed}))
+    else:
+        print("All devices agree." if agreed else "Some checks FAILED: please send this text in a bug report.")
+    return 0 if agreed else 1
+
+
+def describe_machine() -> dict[str, str]:
+    """Versions, system, processor and devices, for people."""
+    return {
+        "mpsmnist": __version__,
+        "Python": f"{platform.python_version()}, NumPy {np.__version__}",
+        "system": f"{platform.platform()}, {platform.machine()}",
+        "processor": f"{_processor_name()}, {os.cpu_count()} cores",
+        "devices": ", ".join(devices()),
+    }
+
+
+def examine() -> Iterator[Finding]:
+    """Yields the findings for every device, the CPU first."""
+    yield from _examine_cpu()
+    yield from _latencies("cpu")
+    try:
+        Trainer(device="mps")
+    except DeviceError as error:
+        yield Finding("mps", "device", "info", f"nothing to check: {error}")
+        return
+    for check in (_check_initial_weights, _check_step, _check_gradients, _check_prediction, _check_training, _name_ties):
+        try:
+            yield from check("mps")
+        except DeviceError as error:
+            yield Finding("mps", check.__name__.removeprefix("_check_"), "FAIL", str(error))
+    yield from _latencies("mps")
+
+
+def _examine_cpu() -> Iterator[Finding]:
+    """The CPU engine is the measure of the others, so it is held against itself: one thread against all."""
+    states = [_trained_state("cpu", threads) for threads in (1, None)]
+    same = all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
+    detail = f"{TRAINING_STEPS} steps with 1 thread and with {Trainer(device='cpu').threads}: "
+    yield _judged("cpu", "repeatable", same, detail + ("the same bits" if same else "different bits"))
+
+
+def _trained_state(device: str, threads: int | None) -> dict[str, FloatArray]:
+    trainer = Trainer(device=device, init="he", momentum=0.9, threads=threads)
+    for step in range(TRAINING_STEPS):
+        trainer.step(*_batch(step))
+    return trainer.state_dict()
+
+
+def _check_initial_weights(device: str) -> Iterator[Finding]:
+    expected, found = (Trainer(device=d, seed=7).state_dict() for d in ("cpu", device))
+    same = all(np.array_equal(expected[name], found[name]) for name in expected)
+    yield _judged(device, "initial weights", same, "the same bits" if same else "different bits")
+
+
+def _check_step(device: str) -> Iterator[Finding]:
+    reference, trainer = _pair(device)
+    before = reference.state_dict()
+    losses = [each.step(*_batch(0)) for each in (reference, trainer)]
+    worst, name = _worst_change(before, reference.state_dict(), trainer.state_dict())
+    loss_error = abs(losses[1] - losses[0]) / abs(losses[0])
+    detail = f"loss {losses[1]:.6f}, relative error {loss_error:.1e}; updates {worst:.1e} (worst: {name})"
+    yield _judged(device, "one step", max(loss_error, worst) <= TOLERANCE, detail)
+
+
+def _check_gradients(device: str) -> Iterator[Finding]:
+    expected, found = (each.gradients(*_batch(0)) for each in _pair(device))
+    for name in expected:
+        error = _relative_error(expected[name], found[name])
+        yield _judged(device, f"gradient of {name}", error <= TOLERANCE, f"relative error {error:.1e}")
+
+
+def _check_prediction(device: str) -> Iterator[Finding]:
+    expected, found = (each.predict(_batch(0)[0]) for each in _pair(device))
+    error = float(np.abs(expected - found).max())
+    yield _judged(device, "prediction", error <= TOLERANCE, f"largest difference in a probability {error:.1e}")
+
+
+def _check_training(device: str) -> Iterator[Finding]:
+    """Each step starts from the CPU's weights: near-ties would make two correct runs drift apart."""
+    for momentum in (0.0, 0.9):
+        reference, trainer = (Trainer(device=d, init="he", momentum=momentum) for d in ("cpu", device))
+        worst, where = 0.0, ""
+        for step in range(TRAINING_STEPS):
+            before = reference.state_dict()
+            trainer.load_state_dict(before)
+            losses = [each.step(*_batch(step)) for each in (reference, trainer)]
+            error, name = _worst_change(before, reference.state_dict(), trainer.state_dict())
+            error = max(error, abs(losses[1] - losses[0]) / abs(losses[0]))
+            if not error <= worst:
+                worst, where = error, f" (step {step + 1}, {name})"
+        detail = f"{TRAINING_STEPS} steps, worst relative error {worst:.1e}{where}"
+        yield _judged(device, f"training, momentum {momentum:g}", worst <= TOLERANCE, detail)
+
+
+def _name_ties(device: str) -> Iterator[Finding]:
+    """Which of four equal maxima a pool's gradient goes to: Apple does not document it, so it is named, not judged.
+
+    With zero conv0 weights every conv0 output equals the bias, so all windows are ties whatever the image. An image that is
+    1 at one place of each 2x2 window and 0 elsewhere then gets, at the kernel's centre, that place's share of the gradient.
+    """
+    reference, trainer = _pair(device)
+    state = reference.state_dict()
+    state["conv0.weight"] = np.zeros_like(state["conv0.weight"])
+    state["conv0.bias"] = np.full_like(state["conv0.bias"], 0.1)
+    reference.load_state_dict(state)
+    trainer.load_state_dict(state)
+    shares = []
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        image = np.zeros((1, 28, 28), np.float32)
+        image[:, row::2, column::2] = 1
+        whole = reference.gradients(image, [0])["conv0.bias"]
+        centre = trainer.gradients(image, [0])["conv0.weight"][2, 2, 0]
+        shares.append(float(centre @ whole / (whole @ whole)))
+    yield Finding(device, "pooling ties", "info", f"{_tie_convention(shares)} (shares {_rounded(shares)})")
+
+
+def _tie_convention(shares: list[float]) -> str:
+    conventions = {
+        "the first maximum in row-major order gets the gradient, as on the CPU": (1, 0, 0, 0),
+        "the last maximum in row-major order gets the gradient; on the CPU the first": (0, 0, 0, 1),
+        "equal maxima share the gradient; on the CPU the first gets it": (0.25, 0.25, 0.25, 0.25),
+        "every equal maximum gets the whole gradient; on the CPU the first": (1, 1, 1, 1),
+    }
+    for words, expected in conventions.items():
+        if np.allclose(shares, expected, atol=1e-3):
+            return words
+    return "an unknown convention; on the CPU the first maximum gets the gradient"
+
+
+def _latencies(device: str) -> Iterator[Finding]:
+    for size in LATENCY_BATCHES:
+        trainer = Trainer(device=device, learning_rate=0.001)
+        images, labels = _batch(0, size)
+        trainer.step(images, labels)  # compiles, where there is something to compile
+        times = [_seconds(lambda: trainer.step(images, labels)) for _ in range(LATENCY_STEPS)]  # noqa: B023
+        detail = f"median {statistics.median(times) * 1e3:.2f} ms a step, fastest {min(times) * 1e3:.2f} ms"
+        yield Finding(device, f"latency, batch {size}", "info", detail)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def _pair(device: str) -> tuple[Trainer, Trainer]:
+    """The CPU's trainer and the device's, with the same weights."""
+    reference, trainer = (Trainer(device=d, init="he", learning_rate=0.05) for d in ("cpu", device))
+    trainer.load_state_dict(reference.state_dict())
+    return reference, trainer
+
+
+def _batch(step: int, size: int = BATCH_SIZE) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Noise images: unlike digits on a blank ground they have no pooling ties, which are looked at separately."""
+    generator = np.random.default_rng(step)
+    return generator.random((size, 28, 28), np.float32), generator.integers(0, 10, size)
+
+
+def _relative_error(expected: FloatArray, found: FloatArray) -> float:
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def _worst_change(
+    before: dict[str, FloatArray], expected: dict[str, FloatArray], found: dict[str, FloatArray]
+) -> tuple[float, str]:
+    """The largest relative error of a tensor's change, and its name."""
+    return max((_relative_error(expected[k] - before[k], found[k] - before[k]), k) for k in expected)
+
+
+def _judged(device: str, name: str, good: bool, detail: str) -> Finding:
+    return Finding(device, name, "ok" if good else "FAIL", detail)
+
+
+def _rounded(shares: list[float]) -> str:
+    return ", ".join(f"{share:.2f}" for share in shares)
+
+
+def _processor_name() -> str:
+    if sys.platform == "darwin":
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    try:
+        with open("/proc/cpuinfo") as lines:
+            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
