@@ -1,0 +1,61 @@
+"""The synthetic set: drawn by the package, once, and kept in the cache."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import synthetic
+from .cache import CacheError, cache_folder, locked, replacing
+from .dataset import Dataset
+
+_SHAPES = {
+    "train_images": (60000, 28, 28),
+    "train_labels": (60000,),
+    "test_images": (10000, 28, 28),
+    "test_labels": (10000,),
+}
+_Arrays = Mapping[str, Any]  # by the names of _SHAPES, each a uint8 array of its shape
+
+
+def load_synthetic() -> Dataset:
+    """Read the synthetic digits from the cache, drawing them first if they are not there.
+
+    A cache that cannot be written costs a warning and the few seconds of drawing them again.
+    """
+    folder = cache_folder("synthetic")
+    path = folder / f"v{synthetic.VERSION}.npz"
+    arrays = _read(path)
+    if arrays is not None:
+        return _dataset(arrays, str(path))
+    try:
+        with locked(folder):
+            arrays = _read(path)  # another process may have drawn them while this one waited
+            if arrays is None:
+                arrays = _draw()
+                with replacing(path) as file:
+                    np.savez(file, **arrays)
+    except CacheError as error:
+        warnings.warn(f"the synthetic digits are not kept for the next run: {error}", stacklevel=3)
+    return _dataset(arrays or _draw(), "generated")
+
+
+def _draw() -> _Arrays:
+    return dict(zip(_SHAPES, synthetic.generate(seed=0), strict=True))
+
+
+def _read(path: Path) -> _Arrays | None:
+    """Read the arrays in `path`; None if it is missing or damaged, for they can be drawn again."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in _SHAPES}
+    except Exception:  # a damaged archive fails in many ways, which all mean the same
+        return None
+    shapes = {name: array.shape for name, array in arrays.items() if array.dtype == np.uint8}
+    return arrays if shapes == _SHAPES else None
+
+
+def _dataset(arrays: _Arrays, source: str) -> Dataset:
+    return Dataset("synthetic", num_classes=10, source=source, **arrays)
