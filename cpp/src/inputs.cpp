@@ -77,12 +77,12 @@ void check_lengths(const Images& images, const Labels& labels) {
 
 }  // namespace
 
-void check_finite(const char* what, const std::vector<Parameter>& parameters, const float* flat) {
+void check_finite(const char* what, const std::vector<Parameter>& parameters, const float* flat, const char* prefix) {
   for (const Parameter& parameter : parameters) {
     const float* values = flat + parameter.offset;
     const std::int64_t bad = first_not_finite(values, parameter.size);
     if (bad < parameter.size) {
-      reject(what, ": element ", bad, " of ", parameter.name, " is ", values[bad], "; expected finite values");
+      reject(what, ": element ", bad, " of ", prefix, parameter.name, " is ", values[bad], "; expected finite values");
     }
   }
 }

@@ -13,8 +13,9 @@ void check_images(const Images& images);
 void check_examples(const Images& images, const Labels& labels, int num_classes);
 /// The same for the rows that `batches` selects, and that every index is in range.
 void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes);
-/// Throws ArgumentError, naming `what`, the parameter and the element, unless flat (P,) is all finite.
-void check_finite(const char* what, const std::vector<Parameter>& parameters, const float* flat);
+/// Throws ArgumentError, naming `what`, prefix + the parameter's name, and the element, unless flat (P,) is all finite.
+void check_finite(const char* what, const std::vector<Parameter>& parameters, const float* flat,
+                  const char* prefix = "");
 
 /// Writes image `row` to out (28, 28), bytes scaled by 1/255.
 void stage_image(const Images& images, std::int64_t row, float* out);

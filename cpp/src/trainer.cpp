@@ -169,7 +169,7 @@ class Trainer::Impl {
   void write_state(const float* parameters, const float* momentum) {
     const std::int64_t size = total_size(parameters_);
     check_finite("state", parameters_, parameters);
-    if (momentum != nullptr) check_finite("momentum", parameters_, momentum);
+    if (momentum != nullptr) check_finite("state", parameters_, momentum, "momentum.");
     const std::vector<float> zeros(momentum == nullptr && momentum_ > 0 ? static_cast<std::size_t>(size) : 0);
     const std::lock_guard lock(mutex_);
     drain();
