@@ -1,7 +1,7 @@
 """Whether this machine's devices compute what they should: ``python -m mpsmnist.doctor``.
 
-Every device is held against the CPU engine, from the same weights and batches: initial weights, one step, gradients,
-predictions, and 20 steps of training. The text it prints is made to be pasted into a bug report.
+Every device is held against the CPU engine, from the same weights and batches: initial weights, one step,
+gradients, predictions, and 20 steps of training. The text it prints is made to be pasted into a bug report.
 """
 
 import argparse
@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 
 from . import __version__
 from ._core import Trainer, devices
+from .console import DONE, FAILED, run_program
 from .errors import DeviceError
 
 FloatArray = NDArray[np.float32]
 
-# Both engines compute in float32 and differ only in the order of their sums: a few hundred times float32's epsilon (6e-8)
-# at most over sums of up to 3136 x 16 terms. A wrong kernel is off by far more.
+PROGRAM = "python -m mpsmnist.doctor"
+
+# Both engines compute in float32 and differ only in the order of their sums: a few hundred times float32's
+# epsilon (6e-8) at most over sums of up to 3136 x 16 terms. A wrong kernel is off by far more.
 TOLERANCE = 1e-4
 BATCH_SIZE = 16
 TRAINING_STEPS = 20
@@ -45,29 +48,39 @@ class Finding:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Examines every device and prints the report; 0 if all agree, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m mpsmnist.doctor", description=(__doc__ or "").split("\n\n")[0])
+    """Examine every device and print the report; returns 0 if all agree, else 1."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
     options = parser.parse_args(arguments)
+    return run_program(PROGRAM, lambda: _report_json() if options.json else _report_text())
 
+
+def _report_json() -> int:
+    findings = list(examine())
+    agreed = _agreed(findings)
     machine = describe_machine()
-    if not options.json:
-        print("\n".join(f"{name}: {value}" for name, value in machine.items()), flush=True)
+    print(json.dumps({"machine": machine, "findings": [asdict(f) for f in findings], "agreed": agreed}))
+    return DONE if agreed else FAILED
+
+
+def _report_text() -> int:
+    for name, value in describe_machine().items():
+        print(f"{name}: {value}")
     findings = []
     for finding in examine():
         findings.append(finding)
-        if not options.json:
-            print(f"{finding.verdict:4}  {finding.device:4} {finding.name}: {finding.detail}", flush=True)
-    agreed = all(finding.verdict != "FAIL" for finding in findings)
-    if options.json:
-        print(json.dumps({"machine": machine, "findings": [asdict(f) for f in findings], "agreed": agreed}))
-    else:
-        print("All devices agree." if agreed else "Some checks FAILED: please send this text in a bug report.")
-    return 0 if agreed else 1
+        print(f"{finding.verdict:4}  {finding.device:3}  {finding.name}: {finding.detail}", flush=True)
+    agreed = _agreed(findings)
+    print("All devices agree." if agreed else "Some checks FAILED: please send this text in a bug report.")
+    return DONE if agreed else FAILED
+
+
+def _agreed(findings: list[Finding]) -> bool:
+    return all(finding.verdict != "FAIL" for finding in findings)
 
 
 def describe_machine() -> dict[str, str]:
-    """Versions, system, processor and devices, for people."""
+    """Collect versions, system, processor and devices, for people."""
     return {
         "mpsmnist": __version__,
         "Python": f"{platform.python_version()}, NumPy {np.__version__}",
@@ -86,16 +99,16 @@ def examine() -> Iterator[Finding]:
     except DeviceError as error:
         yield Finding("mps", "device", "info", f"nothing to check: {error}")
         return
-    for check in (_check_initial_weights, _check_step, _check_gradients, _check_prediction, _check_training, _name_ties):
+    for name, check in CHECKS.items():
         try:
             yield from check("mps")
         except DeviceError as error:
-            yield Finding("mps", check.__name__.removeprefix("_check_"), "FAIL", str(error))
+            yield Finding("mps", name, "FAIL", str(error))
     yield from _latencies("mps")
 
 
 def _examine_cpu() -> Iterator[Finding]:
-    """The CPU engine is the measure of the others, so it is held against itself: one thread against all."""
+    """Hold the CPU engine, the measure of the others, against itself: one thread against all."""
     states = [_trained_state("cpu", threads) for threads in (1, None)]
     same = all(np.array_equal(states[0][name], states[1][name]) for name in states[0])
     detail = f"{TRAINING_STEPS} steps with 1 thread and with {Trainer(device='cpu').threads}: "
@@ -135,11 +148,13 @@ def _check_gradients(device: str) -> Iterator[Finding]:
 def _check_prediction(device: str) -> Iterator[Finding]:
     expected, found = (each.predict(_batch(0)[0]) for each in _pair(device))
     error = float(np.abs(expected - found).max())
-    yield _judged(device, "prediction", error <= TOLERANCE, f"largest difference in a probability {error:.1e}")
+    yield _judged(
+        device, "prediction", error <= TOLERANCE, f"largest difference in a probability {error:.1e}"
+    )
 
 
 def _check_training(device: str) -> Iterator[Finding]:
-    """Each step starts from the CPU's weights: near-ties would make two correct runs drift apart."""
+    """Compare steps that start from the CPU's weights: near-ties make two correct runs drift apart."""
     for momentum in (0.0, 0.9):
         reference, trainer = (Trainer(device=d, init="he", momentum=momentum) for d in ("cpu", device))
         worst, where = 0.0, ""
@@ -156,10 +171,11 @@ def _check_training(device: str) -> Iterator[Finding]:
 
 
 def _name_ties(device: str) -> Iterator[Finding]:
-    """Which of four equal maxima a pool's gradient goes to: Apple does not document it, so it is named, not judged.
+    """Tell which of four equal maxima a pool's gradient goes to: undocumented by Apple, so not judged.
 
-    With zero conv0 weights every conv0 output equals the bias, so all windows are ties whatever the image. An image that is
-    1 at one place of each 2x2 window and 0 elsewhere then gets, at the kernel's centre, that place's share of the gradient.
+    With zero conv0 weights every conv0 output equals the bias, so all windows are ties whatever the image. An
+    image that is 1 at one place of each 2x2 window and 0 elsewhere then gets, at the kernel's centre, that
+    place's share of the gradient.
     """
     reference, trainer = _pair(device)
     state = reference.state_dict()
@@ -190,6 +206,16 @@ def _tie_convention(shares: list[float]) -> str:
     return "an unknown convention; on the CPU the first maximum gets the gradient"
 
 
+CHECKS: dict[str, Callable[[str], Iterator[Finding]]] = {
+    "initial weights": _check_initial_weights,
+    "one step": _check_step,
+    "gradients": _check_gradients,
+    "prediction": _check_prediction,
+    "training": _check_training,
+    "pooling ties": _name_ties,
+}
+
+
 def _latencies(device: str) -> Iterator[Finding]:
     for size in LATENCY_BATCHES:
         trainer = Trainer(device=device, learning_rate=0.001)
@@ -207,14 +233,14 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 def _pair(device: str) -> tuple[Trainer, Trainer]:
-    """The CPU's trainer and the device's, with the same weights."""
+    """Make the CPU's trainer and the device's, with the same weights."""
     reference, trainer = (Trainer(device=d, init="he", learning_rate=0.05) for d in ("cpu", device))
     trainer.load_state_dict(reference.state_dict())
     return reference, trainer
 
 
 def _batch(step: int, size: int = BATCH_SIZE) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Noise images: unlike digits on a blank ground they have no pooling ties, which are looked at separately."""
+    """Make noise images: unlike digits on a blank ground they have no pooling ties."""
     generator = np.random.default_rng(step)
     return generator.random((size, 28, 28), np.float32), generator.integers(0, 10, size)
 
@@ -226,7 +252,7 @@ def _relative_error(expected: FloatArray, found: FloatArray) -> float:
 def _worst_change(
     before: dict[str, FloatArray], expected: dict[str, FloatArray], found: dict[str, FloatArray]
 ) -> tuple[float, str]:
-    """The largest relative error of a tensor's change, and its name."""
+    """Return the largest relative error of a tensor's change, and its name."""
     return max((_relative_error(expected[k] - before[k], found[k] - before[k]), k) for k in expected)
 
 
@@ -241,7 +267,9 @@ def _rounded(shares: list[float]) -> str:
 def _processor_name() -> str:
     if sys.platform == "darwin":
         command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+        return (
+            subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+        )
     try:
         with open("/proc/cpuinfo") as lines:
             names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

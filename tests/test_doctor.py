@@ -1,0 +1,125 @@
+"""The doctor: what it says of good devices, and that it finds a bad one."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mpsmnist
+from mpsmnist import doctor
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "TRAINING_STEPS", 2)
+    monkeypatch.setattr(doctor, "LATENCY_STEPS", 1)
+    monkeypatch.setattr(doctor, "LATENCY_BATCHES", (2,))
+    monkeypatch.setattr(doctor, "BATCH_SIZE", 4)
+
+
+class FakeGpu:
+    """The CPU engine under the GPU's name, with a mistake on request."""
+
+    def __init__(self, device: str = "auto", **options: Any) -> None:
+        self._trainer = mpsmnist.Trainer(device="cpu", **options)
+        self._is_fake = device == "mps"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._trainer, name)
+
+
+def fake(monkeypatch: pytest.MonkeyPatch, **mistakes: Callable[..., Any]) -> None:
+    """Makes "mps" a CPU engine whose named methods are replaced by mistake(right method, *arguments)."""
+
+    class Gpu(FakeGpu):
+        def __getattr__(self, name: str) -> Any:
+            right = super().__getattr__(name)
+            if not self._is_fake or name not in mistakes:
+                return right
+            return lambda *arguments: mistakes[name](right, *arguments)
+
+    monkeypatch.setattr(doctor, "Trainer", Gpu)
+
+
+def failures(findings: list[doctor.Finding]) -> list[str]:
+    return [finding.name for finding in findings if finding.verdict == "FAIL"]
+
+
+def test_the_devices_here_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.main(["--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["agreed"] is True
+    assert report["machine"]["mpsmnist"] == mpsmnist.__version__
+    assert {finding["device"] for finding in report["findings"]} == {"cpu", "mps"}
+
+
+def test_text_names_the_machine_and_ends_with_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"mpsmnist: {mpsmnist.__version__}"
+    assert lines[-1] == "All devices agree."
+
+
+def test_a_good_gpu_passes_and_its_ties_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch)
+    findings = list(doctor.examine())
+    assert failures(findings) == []
+    (ties,) = [finding for finding in findings if finding.name == "pooling ties"]
+    assert ties.verdict == "info"
+    assert ties.detail.startswith("the first maximum in row-major order")
+
+
+def test_a_wrong_gradient_is_found(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wrong(right: Callable[..., mpsmnist.Gradients], *batch: Any) -> mpsmnist.Gradients:
+        gradients = right(*batch)
+        gradients["conv1.weight"][0, 0, 0, 0] += np.abs(gradients["conv1.weight"]).max()
+        return gradients
+
+    fake(monkeypatch, gradients=wrong)
+    assert doctor.main([]) == 1
+    output = capsys.readouterr().out
+    assert "FAIL  mps  gradient of conv1.weight" in output
+    assert "please send this text" in output
+
+
+def test_a_wrong_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(right: Callable[..., float], *batch: Any) -> float:
+        right(*batch)
+        return right(*batch)
+
+    fake(monkeypatch, step=twice)
+    assert failures(list(doctor.examine())) == ["one step", "training, momentum 0", "training, momentum 0.9"]
+
+
+def test_wrong_predictions_and_weights_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch, predict=lambda right, images: right(images)[::-1])
+    assert failures(list(doctor.examine())) == ["prediction"]
+
+
+def test_a_device_error_is_a_failure_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise mpsmnist.DeviceError("[mps gradients] the GPU caught fire")
+
+    fake(monkeypatch, gradients=broken)
+    findings = list(doctor.examine())
+    assert failures(findings) == ["gradients", "pooling ties"]
+    assert "the GPU caught fire" in next(f.detail for f in findings if f.name == "gradients")
+    assert "latency, batch 2" in [f.name for f in findings if f.device == "mps"]
+
+
+@pytest.mark.parametrize(
+    ("shares", "words"),
+    [
+        ((1, 0, 0, 0), "the first"),
+        ((0, 0, 0, 1), "the last"),
+        ((0.25, 0.25, 0.25, 0.25), "equal maxima share"),
+        ((1, 1, 1, 1), "every equal maximum"),
+        ((0, 1, 0, 0), "an unknown convention"),
+    ],
+)
+def test_tie_conventions(shares: tuple[float, ...], words: str) -> None:
+    assert doctor._tie_convention(list(shares)).startswith(words)
