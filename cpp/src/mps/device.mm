@@ -1,0 +1,40 @@
+#include "mps/device.h"
+
+#include <string>
+
+#include "mps/mps_engine.h"
+
+namespace mpsmnist::mps {
+namespace {
+
+/// Why `device` cannot be used; empty if it can. The engine reads and writes GPU buffers in place, so the GPU must
+/// share the host's memory.
+std::string objection_to(id<MTLDevice> device) {
+  if (device == nil) {
+    return "Metal found no GPU on this machine";
+  }
+  if (!device.hasUnifiedMemory) {
+    return "the GPU \"" + std::string([device.name UTF8String]) +
+           "\" has memory of its own, and device \"mps\" needs one that shares the host's, as on Apple silicon";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string unavailable_reason() {
+  return with_pool([] { return objection_to(MTLCreateSystemDefaultDevice()); });
+}
+
+Device open_device() {
+  Device device;
+  device.metal = MTLCreateSystemDefaultDevice();
+  if (const std::string objection = objection_to(device.metal); !objection.empty()) {
+    throw DeviceError("[mps device] " + objection);
+  }
+  device.queue = require([device.metal newCommandQueue], "[mps device] Metal returned no command queue");
+  device.graph = require([MPSGraphDevice deviceWithMTLDevice:device.metal], "[mps device] MPSGraph refused the GPU");
+  return device;
+}
+
+}  // namespace mpsmnist::mps

@@ -1,0 +1,47 @@
+// Networks compiled for the GPU, one for each purpose and batch size, in a small cache.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <vector>
+
+#include "engine.h"
+#include "mps/device.h"
+#include "mps/graph.h"
+
+namespace mpsmnist::mps {
+
+enum class Purpose { kTrain, kPredict, kGradients };
+inline constexpr std::size_t kPurposes = 3;
+
+/// A compiled network. MPSGraph takes its tensors by position, in an order of its own choice.
+struct Program {
+  std::int64_t n = 0;
+  Network network;
+  MPSGraphExecutable* executable;
+  std::vector<std::size_t> feed_order;    ///< position in inputsArray -> index into network.feeds
+  std::vector<std::size_t> target_order;  ///< position in resultsArray -> index into network.targets
+};
+
+/// Blocks until MPSGraph has compiled; throws DeviceError if it cannot.
+std::shared_ptr<const Program> compile(const Device& device, const EngineOptions& options, Purpose purpose,
+                                       std::int64_t n);
+
+/// Keeps the programs of the batch sizes used last. A program that is pushed out lives on while a step holds it.
+class ProgramCache {
+ public:
+  /// Batch sizes kept for each purpose: enough for a training and an evaluation size with their shorter last batches.
+  static constexpr std::size_t kCapacity = 4;
+
+  std::shared_ptr<const Program> get(const Device& device, const EngineOptions& options, Purpose purpose,
+                                     std::int64_t n);
+
+ private:
+  /// The most recently used first.
+  std::array<std::list<std::shared_ptr<const Program>>, kPurposes> programs_;
+};
+
+}  // namespace mpsmnist::mps

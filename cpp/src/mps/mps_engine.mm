@@ -1,0 +1,174 @@
+#include "mps/mps_engine.h"
+
+#include <array>
+#include <utility>
+
+#include "mps/command.h"
+#include "mps/step_queue.h"
+
+namespace mpsmnist::mps {
+namespace {
+
+void append(TensorRefs& refs, const ParameterTensors& tensors) {
+  for (const FloatTensor& tensor : tensors) {
+    refs.push_back(&tensor);
+  }
+}
+
+/// v <- factor*v + g; w <- w - learning_rate*v. Without momentum (null) v is g.
+void descend(const FloatTensor& weights, const FloatTensor* momentum, const float* gradient, float factor,
+             float learning_rate) {
+  float* w = weights.values();
+  float* v = momentum == nullptr ? nullptr : momentum->values();
+  const std::int64_t count = element_count(weights.shape);
+  for (std::int64_t i = 0; i < count; ++i) {
+    float direction = gradient[i];
+    if (v != nullptr) {
+      direction += factor * v[i];
+      v[i] = direction;
+    }
+    w[i] -= learning_rate * direction;
+  }
+}
+
+class MpsEngine final : public Engine {
+ public:
+  explicit MpsEngine(const EngineOptions& options) : options_(options), device_(open_device()) {
+    for (Slot& slot : slots_) {
+      slot = make_slot(device_, options_.num_classes);
+    }
+    for (ParameterSet& set : sets_) {
+      set = make_parameter_set(device_, options_);
+    }
+  }
+
+  ~MpsEngine() override {
+    steps_->drain();
+    @autoreleasepool {  // what these release may autorelease in turn
+      programs_ = {};
+      gradients_ = {};
+      sets_ = {};
+      slots_ = {};
+      device_ = {};
+    }
+  }
+
+  StagedBatch stage(int slot_index, std::int64_t n) override {
+    return with_pool([&]() -> StagedBatch {
+      Slot& slot = slot_at(slot_index);
+      if (slot.n != n) {
+        slot = resized(device_, slot, n);
+      }
+      return {slot.images.values(), slot.labels.values()};
+    });
+  }
+
+  void begin_step(int slot_index, float learning_rate, std::shared_ptr<detail::StepOutcome> outcome) override {
+    with_pool([&] {
+      if (steps_->failed()) {
+        steps_->finish(steps_->begin(std::move(outcome)), {});  // fails in its turn
+        return;
+      }
+      const Slot& slot = slot_at(slot_index);
+      const auto program = programs_.get(device_, options_, Purpose::kTrain, slot.n);
+      *slot.learning_rate.values() = learning_rate;  // before encoding, where MPSGraph may commit
+      const EncodedRun run = encode_step(*program, slot);
+      const StepQueue::Ticket ticket = steps_->begin(std::move(outcome));
+      // The handler holds the program too: the cache may drop it while the step runs.
+      commit(run, [steps = steps_, ticket, loss = slot.loss.buffer, program](RunFailure failure) {
+        const float value = failure ? 0 : *static_cast<const float*>([loss contents]);
+        steps->finish(ticket, {std::move(failure), value});
+      });
+    });
+  }
+
+  void recover() override { steps_->recover(); }
+
+  void logits(int slot_index, float* out) override {
+    with_pool([&] {
+      const Slot& slot = slot_at(slot_index);
+      const auto program = programs_.get(device_, options_, Purpose::kPredict, slot.n);
+      TensorRefs feeds = {&slot.images};
+      append(feeds, completed().weights);
+      commit_and_wait(encode(device_, *program, feeds, {&slot.logits}), "mps predict");
+      read_flat({slot.logits}, out);
+    });
+  }
+
+  float gradients(int slot_index, float* flat) override {
+    return with_pool([&] {
+      const Slot& slot = slot_at(slot_index);
+      const auto program = programs_.get(device_, options_, Purpose::kGradients, slot.n);
+      if (gradients_.empty()) {
+        gradients_ = make_parameter_tensors(device_, options_.parameters);
+      }
+      TensorRefs feeds = {&slot.images, &slot.labels};
+      append(feeds, completed().weights);
+      TensorRefs targets = {&slot.loss};
+      append(targets, gradients_);
+      commit_and_wait(encode(device_, *program, feeds, targets), "mps gradients");
+      read_flat(gradients_, flat);
+      return *slot.loss.values();
+    });
+  }
+
+  /// On the host, in place: nothing is in flight, the memory is shared, and the gradients come from the host anyway, so
+  /// that a graph would only add a copy of them and a wait.
+  void apply_gradients(const float* flat, float learning_rate) override {
+    with_pool([&] {
+      const ParameterSet& set = completed();
+      for (std::size_t i = 0; i < set.weights.size(); ++i) {
+        const FloatTensor* momentum = set.momentum.empty() ? nullptr : &set.momentum[i];
+        descend(set.weights[i], momentum, flat + options_.parameters[i].offset, options_.momentum, learning_rate);
+      }
+    });
+  }
+
+  void read_parameters(float* flat) override {
+    with_pool([&] { read_flat(completed().weights, flat); });
+  }
+  void write_parameters(const float* flat) override {
+    with_pool([&] { write_flat(completed().weights, flat); });
+  }
+  void read_momentum(float* flat) override {
+    with_pool([&] { read_flat(completed().momentum, flat); });
+  }
+  void write_momentum(const float* flat) override {
+    with_pool([&] { write_flat(completed().momentum, flat); });
+  }
+
+  int threads() const noexcept override { return 1; }
+
+ private:
+  Slot& slot_at(int index) { return slots_[static_cast<std::size_t>(index)]; }
+  const ParameterSet& set_at(int index) const { return sets_[static_cast<std::size_t>(index)]; }
+  const ParameterSet& completed() const { return set_at(steps_->completed_set()); }
+
+  EncodedRun encode_step(const Program& program, const Slot& slot) {
+    const StepQueue::Sets sets = steps_->next_sets();
+    TensorRefs feeds = {&slot.images, &slot.labels, &slot.learning_rate};
+    append(feeds, set_at(sets.read).weights);
+    append(feeds, set_at(sets.read).momentum);
+    TensorRefs targets = {&slot.loss};
+    append(targets, set_at(sets.write).weights);
+    append(targets, set_at(sets.write).momentum);
+    return encode(device_, program, feeds, targets);
+  }
+
+  EngineOptions options_;
+  Device device_;
+  ProgramCache programs_;
+  std::array<Slot, kSlots> slots_;
+  std::array<ParameterSet, StepQueue::kSets> sets_;
+  ParameterTensors gradients_;  // made when they are first asked for
+  // Shared with the handlers of steps in flight, which may still be leaving it when drain() returns.
+  std::shared_ptr<StepQueue> steps_ = std::make_shared<StepQueue>();
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_engine(const EngineOptions& options) {
+  return with_pool([&]() -> std::unique_ptr<Engine> { return std::make_unique<MpsEngine>(options); });
+}
+
+}  // namespace mpsmnist::mps
