@@ -1,0 +1,106 @@
+"""What the package exports: names, version, types and documentation."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import importlib.resources
+import inspect
+import pathlib
+import re
+
+import pytest
+
+import mpsmnist
+from mpsmnist import _core
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+EXPORTS = {
+    "CheckpointError",
+    "DatasetError",
+    "DeviceError",
+    "Error",
+    "Evaluation",
+    "Gradients",
+    "PendingLoss",
+    "Trainer",
+    "__version__",
+    "devices",
+}
+
+
+def stub():
+    """The syntax tree of the installed _core.pyi: the Python contract."""
+    return ast.parse((importlib.resources.files("mpsmnist") / "_core.pyi").read_text(encoding="utf-8"))
+
+
+def stub_functions():
+    """Every documented function and method of the stub: (class or "", name, names of its arguments)."""
+    for node in stub().body:
+        owner = node.name if isinstance(node, ast.ClassDef) else ""
+        for function in node.body if owner else [node]:
+            if not isinstance(function, ast.FunctionDef):
+                continue
+            special = function.name.startswith("__") and function.name != "__init__"
+            setter = any(isinstance(decorator, ast.Attribute) for decorator in function.decorator_list)
+            if not special and not setter:
+                arguments = [argument.arg for argument in function.args.args + function.args.kwonlyargs]
+                yield owner, function.name, [name for name in arguments if name != "self"]
+
+
+def test_exported_names():
+    assert set(mpsmnist.__all__) == EXPORTS
+    for name in EXPORTS:
+        assert hasattr(mpsmnist, name), name
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTS - {"__version__"}))
+def test_exports_belong_to_the_package(name):
+    exported = getattr(mpsmnist, name)
+    assert exported.__module__.split(".")[0] == "mpsmnist"
+    assert exported.__name__ == name
+
+
+def test_one_version():
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    found = re.search(r'^version = "(.+)"$', text, re.MULTILINE)
+    assert found is not None
+    assert mpsmnist.__version__ == found.group(1)
+    assert _core.__version__ == found.group(1)
+    assert importlib.metadata.version("mpsmnist") == found.group(1)
+
+
+def test_types_are_shipped():
+    assert (importlib.resources.files("mpsmnist") / "py.typed").is_file()
+
+
+def test_errors_have_one_base():
+    for error in (mpsmnist.DeviceError, mpsmnist.DatasetError, mpsmnist.CheckpointError):
+        assert issubclass(error, mpsmnist.Error)
+        assert error.__doc__
+    assert issubclass(mpsmnist.Error, Exception)
+    assert not issubclass(mpsmnist.Error, (ValueError, OSError))
+
+
+def test_the_stub_names_what_there_is():
+    described = {
+        node.name if isinstance(node, (ast.ClassDef, ast.FunctionDef)) else node.target.id
+        for node in stub().body
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AnnAssign))
+    }
+    assert described == {name for name in vars(_core) if not name.startswith("__") or name == "__version__"}
+
+
+@pytest.mark.parametrize(("owner", "name", "arguments"), list(stub_functions()), ids=str)
+def test_docstrings_name_the_arguments(owner, name, arguments):
+    documented = getattr(getattr(_core, owner), name) if owner else getattr(_core, name)
+    text = inspect.getdoc(documented)
+    assert text, "no docstring"
+    for argument in arguments:
+        assert re.search(rf"\b{argument}\b", text), f"{argument} is not in the docstring"
+
+
+@pytest.mark.parametrize("name", ["Trainer", "Gradients", "PendingLoss", "Evaluation"])
+def test_classes_are_documented(name):
+    assert len(inspect.getdoc(getattr(mpsmnist, name)) or "") > 20
