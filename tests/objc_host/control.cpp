@@ -1,0 +1,162 @@
+#include "control.h"
+
+#include <array>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <random>
+
+#include "fatal.h"
+
+namespace objc_host {
+namespace {
+
+struct NilFault {
+  std::uint64_t calls_before = 0;
+  std::uint64_t count = 0;
+};
+
+struct Settings {
+  std::minstd_rand generator{1};
+  std::uint32_t max_execute_us = 0;
+  std::uint32_t max_handler_us = 0;
+  std::uint64_t commits = 0;
+  std::map<std::uint64_t, std::string> commit_faults;  // by number of the commit
+  std::array<NilFault, OBJC_HOST_CALLS> nil_faults{};
+  bool held = false;
+  bool unified_memory = true;
+  bool commit_during_encode = false;
+  int scalar_rank = 0;
+};
+
+std::mutex mutex;
+std::condition_variable released;
+Settings settings;
+std::array<std::atomic<std::int64_t>, OBJC_HOST_COUNTERS> counters{};
+
+std::chrono::microseconds random_delay(std::uint32_t max_us) {
+  if (max_us == 0) return {};
+  return std::chrono::microseconds(std::uniform_int_distribution<std::uint32_t>(0, max_us)(settings.generator));
+}
+
+}  // namespace
+
+void fail(const std::string& message) {
+  std::fprintf(stderr, "objc_host: %s\n", message.c_str());
+  std::abort();
+}
+
+void count(objc_host_counter counter, std::int64_t change) { counters[counter] += change; }
+
+bool returns_nil(objc_host_call call) {
+  std::lock_guard lock(mutex);
+  NilFault& fault = settings.nil_faults[call];
+  if (fault.count == 0) return false;
+  if (fault.calls_before > 0) {
+    --fault.calls_before;
+    return false;
+  }
+  --fault.count;
+  return true;
+}
+
+std::optional<std::string> next_commit_fault() {
+  std::lock_guard lock(mutex);
+  const auto fault = settings.commit_faults.extract(++settings.commits);
+  if (fault.empty()) return std::nullopt;
+  return fault.mapped();
+}
+
+std::chrono::microseconds next_execute_delay() {
+  std::lock_guard lock(mutex);
+  return random_delay(settings.max_execute_us);
+}
+
+std::chrono::microseconds next_handler_delay() {
+  std::lock_guard lock(mutex);
+  return random_delay(settings.max_handler_us);
+}
+
+void wait_while_held() {
+  std::unique_lock lock(mutex);
+  released.wait(lock, [] { return !settings.held; });
+}
+
+bool unified_memory() {
+  std::lock_guard lock(mutex);
+  return settings.unified_memory;
+}
+
+bool commit_during_encode() {
+  std::lock_guard lock(mutex);
+  return settings.commit_during_encode;
+}
+
+int scalar_rank() {
+  std::lock_guard lock(mutex);
+  return settings.scalar_rank;
+}
+
+}  // namespace objc_host
+
+using objc_host::counters;
+using objc_host::mutex;
+using objc_host::settings;
+
+void objc_host_reset() {
+  std::lock_guard lock(mutex);
+  settings = {};
+  objc_host::released.notify_all();
+  for (const int event : {OBJC_HOST_COMMITS, OBJC_HOST_ENCODES, OBJC_HOST_BUFFERS_ALLOCATED, OBJC_HOST_COMPILED}) {
+    counters[event] = 0;
+  }
+}
+
+int64_t objc_host_count(int counter) {
+  if (counter < 0 || counter >= OBJC_HOST_COUNTERS) objc_host::fail("no counter " + std::to_string(counter));
+  return counter == OBJC_HOST_OBJC_OBJECTS ? objc_host::objective_c_objects() : counters[counter].load();
+}
+
+void objc_host_set_delays(uint64_t seed, uint32_t max_execute_us, uint32_t max_handler_us) {
+  std::lock_guard lock(mutex);
+  settings.generator.seed(static_cast<std::minstd_rand::result_type>(seed));
+  settings.max_execute_us = max_execute_us;
+  settings.max_handler_us = max_handler_us;
+}
+
+void objc_host_hold(int on) {
+  std::lock_guard lock(mutex);
+  settings.held = on != 0;
+  objc_host::released.notify_all();
+}
+
+void objc_host_fail_commit(uint64_t number, const char* text) {
+  if (number == 0) objc_host::fail("commits are numbered from 1");
+  std::lock_guard lock(mutex);
+  settings.commit_faults[settings.commits + number] = text;
+}
+
+void objc_host_return_nil(int call, uint64_t number, uint64_t count) {
+  if (call < 0 || call >= OBJC_HOST_CALLS) objc_host::fail("no call " + std::to_string(call));
+  if (number == 0) objc_host::fail("calls are numbered from 1");
+  std::lock_guard lock(mutex);
+  settings.nil_faults[call] = {.calls_before = number - 1, .count = count};
+}
+
+void objc_host_set_unified_memory(int unified) {
+  std::lock_guard lock(mutex);
+  settings.unified_memory = unified != 0;
+}
+
+void objc_host_set_commit_during_encode(int on) {
+  std::lock_guard lock(mutex);
+  settings.commit_during_encode = on != 0;
+}
+
+void objc_host_set_scalar_rank(int rank) {
+  if (rank != 0 && rank != 1) objc_host::fail("a scalar's rank is 0 or 1, not " + std::to_string(rank));
+  std::lock_guard lock(mutex);
+  settings.scalar_rank = rank;
+}

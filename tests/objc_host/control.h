@@ -1,0 +1,42 @@
+// What the host itself asks of host_control.h's settings and counters.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "host_control.h"
+
+namespace objc_host {
+
+/// What OBJC_HOST_OBJC_OBJECTS counts (it is GNUstep that does).
+std::int64_t objective_c_objects();
+
+void count(objc_host_counter counter, std::int64_t change = 1);
+
+/// Whether this call, which counts, shall return nil.
+bool returns_nil(objc_host_call call);
+
+/// The text with which this commit, which counts, shall fail; none if it shall not.
+std::optional<std::string> next_commit_fault();
+
+std::chrono::microseconds next_execute_delay();
+std::chrono::microseconds next_handler_delay();
+
+void wait_while_held();
+
+bool unified_memory();
+bool commit_during_encode();
+int scalar_rank();
+
+/// Member or base of whatever counts as a live object of the host.
+struct Counted {
+  Counted() { count(OBJC_HOST_LIVE_OBJECTS, 1); }
+  Counted(const Counted&) : Counted() {}
+  Counted& operator=(const Counted&) = default;
+  ~Counted() { count(OBJC_HOST_LIVE_OBJECTS, -1); }
+};
+
+}  // namespace objc_host

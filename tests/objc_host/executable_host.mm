@@ -1,0 +1,258 @@
+// Compiling a graph, and encoding what was compiled.
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "fatal.h"
+#import "graph_host.h"
+#include "plan.h"
+
+using objc_host::fail;
+using objc_host::Shape;
+
+namespace objc_host {
+
+std::vector<NSUInteger> scrambled_order(NSUInteger count) {
+  std::vector<NSUInteger> order;
+  for (NSUInteger i = 1; i < count; i += 2) order.push_back(i);
+  for (NSUInteger i = 0; i < count; i += 2) order.push_back(i);
+  return order;
+}
+
+namespace {
+
+std::string position(const char* what, NSUInteger index, const Shape& shape) {
+  return std::string(what) + " " + std::to_string(index) + " of shape " + to_string(shape);
+}
+
+// The buffers of inputsArray or resultsArray, checked against what the executable takes there.
+std::vector<std::shared_ptr<BufferMemory>> buffers_of(NSArray* data, const std::vector<Shape>& shapes,
+                                                      const char* what) {
+  if (data == nil) fail(std::string("encode: the array of ") + what + "s is nil");
+  if ([data count] != shapes.size()) {
+    fail("encode: " + std::to_string([data count]) + " " + what + "s given, " + std::to_string(shapes.size()) +
+         " expected");
+  }
+  std::vector<std::shared_ptr<BufferMemory>> buffers;
+  for (NSUInteger i = 0; i < [data count]; ++i) {
+    const TensorData* entry = static_cast<MPSGraphTensorData*>([data objectAtIndex:i])->host_;
+    if (entry->shape != shapes[i]) {
+      fail("encode: " + position(what, i, entry->shape) + ", expected " + to_string(shapes[i]));
+    }
+    buffers.push_back(entry->memory);
+  }
+  return buffers;
+}
+
+void check_aliasing(const Work& work) {
+  std::set<const BufferMemory*> results;
+  for (std::size_t i = 0; i < work.results.size(); ++i) {
+    const auto& result = work.results[i];
+    if (!results.insert(result.get()).second) fail("encode: result " + std::to_string(i) + " aliases another result");
+    const auto feed = std::find(work.feeds.begin(), work.feeds.end(), result);
+    if (feed != work.feeds.end()) {
+      fail("encode: result " + std::to_string(i) + " aliases feed " + std::to_string(feed - work.feeds.begin()));
+    }
+  }
+}
+
+NSArray* scrambled(NSArray* objects) {
+  NSMutableArray* result = [NSMutableArray arrayWithCapacity:[objects count]];
+  for (const NSUInteger i : scrambled_order([objects count])) [result addObject:[objects objectAtIndex:i]];
+  return result;
+}
+
+}  // namespace
+}  // namespace objc_host
+
+@implementation MPSGraphDevice
+
++ (instancetype)deviceWithMTLDevice:(id<MTLDevice>)metalDevice {
+  if (metalDevice == nil) fail("deviceWithMTLDevice: the device is nil");
+  objc_host::count(OBJC_HOST_LIVE_OBJECTS);
+  return [[[self alloc] init] autorelease];
+}
+
+- (void)dealloc {
+  objc_host::count(OBJC_HOST_LIVE_OBJECTS, -1);
+  [super dealloc];
+}
+
+@end
+
+@implementation MPSGraphShapedType
+
+@synthesize shape = shape_;
+@synthesize dataType = dataType_;
+
+- (instancetype)initWithShape:(MPSShape*)shape dataType:(MPSDataType)dataType {
+  self = [super init];
+  objc_host::require_float32(dataType, "MPSGraphShapedType");
+  shape_ = [shape copy];
+  dataType_ = dataType;
+  objc_host::count(OBJC_HOST_LIVE_OBJECTS);
+  return self;
+}
+
+- (void)dealloc {
+  [shape_ release];
+  objc_host::count(OBJC_HOST_LIVE_OBJECTS, -1);
+  [super dealloc];
+}
+
+- (id)copyWithZone:(NSZone*)zone {
+  return [[MPSGraphShapedType allocWithZone:zone] initWithShape:shape_ dataType:dataType_];
+}
+
+@end
+
+@implementation MPSGraphTensorData
+
+- (instancetype)initWithMTLBuffer:(id<MTLBuffer>)buffer shape:(MPSShape*)shape dataType:(MPSDataType)dataType {
+  self = [super init];
+  if (buffer == nil || shape == nil) fail("MPSGraphTensorData: the buffer or the shape is nil");
+  objc_host::require_float32(dataType, "MPSGraphTensorData");
+  const Shape sides = objc_host::shape_of(shape);
+  const auto bytes = static_cast<std::size_t>(objc_host::size_of(sides)) * sizeof(float);
+  if ([buffer length] < bytes) {
+    fail("MPSGraphTensorData: buffer too small: " + std::to_string([buffer length]) + " bytes for shape " +
+         objc_host::to_string(sides));
+  }
+  if (objc_host::returns_nil(OBJC_HOST_TENSOR_DATA)) {
+    [self release];
+    return nil;
+  }
+  host_ =
+      new objc_host::TensorData{.memory = *static_cast<HostBuffer*>(buffer)->memory_, .shape = sides, .counted = {}};
+  return self;
+}
+
+- (void)dealloc {
+  delete host_;
+  [super dealloc];
+}
+
+@end
+
+@implementation MPSGraphCompilationDescriptor
+
+@synthesize optimizationLevel = optimizationLevel_;
+@synthesize waitForCompilationCompletion = waitForCompilationCompletion_;
+
+- (instancetype)init {
+  self = [super init];
+  optimizationLevel_ = MPSGraphOptimizationLevel1;  // newer systems' default
+  reducedPrecisionFastMath_ = 1;
+  objc_host::count(OBJC_HOST_LIVE_OBJECTS);
+  return self;
+}
+
+- (void)dealloc {
+  objc_host::count(OBJC_HOST_LIVE_OBJECTS, -1);
+  [super dealloc];
+}
+
+// A property of newer systems, which the core finds by name.
+- (void)setReducedPrecisionFastMath:(NSUInteger)value {
+  reducedPrecisionFastMath_ = value;
+}
+
+- (void)check {
+  if (optimizationLevel_ != MPSGraphOptimizationLevel0) fail("compile: optimizationLevel is not Level0");
+  if (!waitForCompilationCompletion_) fail("compile: waitForCompilationCompletion is not YES");
+  if (reducedPrecisionFastMath_ != 0) fail("compile: reducedPrecisionFastMath is not 0");
+}
+
+@end
+
+@interface MPSGraphExecutable (HostPrivate)
+- (instancetype)initWithHost:(objc_host::Executable*)host;
+@end
+
+@implementation MPSGraph (HostCompile)
+
+- (MPSGraphExecutable*)compileWithDevice:(MPSGraphDevice*)device
+                                   feeds:(NSDictionary*)feeds
+                           targetTensors:(NSArray*)targetTensors
+                        targetOperations:(NSArray*)targetOperations
+                   compilationDescriptor:(MPSGraphCompilationDescriptor*)descriptor {
+  if (device == nil) fail("compile: the device is nil");
+  if (descriptor == nil) fail("compile: the descriptor is nil");
+  [descriptor check];
+  if ([targetOperations count] > 0) fail("compile: targetOperations are not here");
+  if ([targetTensors count] == 0) fail("compile: no targets");
+  if ([[NSSet setWithArray:targetTensors] count] != [targetTensors count]) fail("compile: a target is given twice");
+  if (objc_host::returns_nil(OBJC_HOST_COMPILE)) return nil;
+
+  const std::shared_ptr<objc_host::Graph>& graph = *host_;
+  auto executable = std::make_unique<objc_host::Executable>();
+  executable->graph = graph;
+  NSArray* ordered = [[feeds allKeys] sortedArrayUsingSelector:@selector(compareNodes:)];
+  executable->feeds = [objc_host::scrambled(ordered) retain];
+  executable->targets = [objc_host::scrambled(targetTensors) retain];
+  std::vector<int> feed_nodes;
+  for (MPSGraphTensor* feed in executable->feeds) {
+    const objc_host::Node& node = (*graph)[[self nodeOf:feed]];
+    const Shape given = objc_host::shape_of([[feeds objectForKey:feed] shape]);
+    if (node.op != objc_host::Op::kPlaceholder) fail("compile: feed '" + node.name + "' is no placeholder");
+    if (given != node.shape) {
+      fail("compile: feed " + graph->describe(feed->host_->node) + " given as " + objc_host::to_string(given));
+    }
+    feed_nodes.push_back(feed->host_->node);
+    executable->feed_shapes.push_back(given);
+  }
+  std::vector<int> target_nodes;
+  for (MPSGraphTensor* target in executable->targets) {
+    target_nodes.push_back([self nodeOf:target]);
+    executable->target_shapes.push_back((*graph)[target->host_->node].shape);
+  }
+  executable->plan = std::make_shared<const objc_host::Plan>(*graph, feed_nodes, target_nodes);
+  objc_host::count(OBJC_HOST_COMPILED);
+  return [[[MPSGraphExecutable alloc] initWithHost:executable.release()] autorelease];
+}
+
+@end
+
+@implementation MPSGraphExecutable
+
+@synthesize options = options_;
+
+- (instancetype)initWithHost:(objc_host::Executable*)host {
+  self = [super init];
+  host_ = host;
+  options_ = MPSGraphOptionsSynchronizeResults;
+  return self;
+}
+
+- (void)dealloc {
+  [host_->feeds release];
+  [host_->targets release];
+  delete host_;
+  [super dealloc];
+}
+
+- (NSArray*)feedTensors {
+  return host_->feeds;
+}
+
+- (NSArray*)targetTensors {
+  return host_->targets;
+}
+
+- (NSArray*)encodeToCommandBuffer:(MPSCommandBuffer*)commandBuffer
+                      inputsArray:(NSArray*)inputsArray
+                     resultsArray:(NSArray*)resultsArray
+              executionDescriptor:(MPSGraphExecutableExecutionDescriptor*)descriptor {
+  if (commandBuffer == nil) fail("encode: the command buffer is nil");
+  if (descriptor != nil) fail("encode: execution descriptors are not here");
+  if (host_->graph.expired()) fail("encode: the executable's MPSGraph is gone");
+  objc_host::Work work{.plan = host_->plan,
+                       .feeds = objc_host::buffers_of(inputsArray, host_->feed_shapes, "feed"),
+                       .results = objc_host::buffers_of(resultsArray, host_->target_shapes, "result")};
+  objc_host::check_aliasing(work);
+  [static_cast<HostCommandBuffer*>(commandBuffer.rootCommandBuffer) encode:std::move(work)];
+  if (objc_host::commit_during_encode()) [commandBuffer commitAndContinue];
+  return resultsArray;
+}
+
+@end

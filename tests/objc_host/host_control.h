@@ -1,0 +1,69 @@
+// Controls of the host implementation: delays, faults and counters. Plain C, so that Python reaches it with ctypes.
+//
+// All functions may be called from any thread. "Number" counts from 1, from the call that asks for the fault.
+#pragma once
+
+#include <stdint.h>
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+
+#define OBJC_HOST_EXPORT __attribute__((visibility("default")))
+
+/// What can be made to return nil.
+enum objc_host_call {
+  OBJC_HOST_DEVICE = 0,          ///< MTLCreateSystemDefaultDevice()
+  OBJC_HOST_QUEUE = 1,           ///< -[MTLDevice newCommandQueue]
+  OBJC_HOST_BUFFER = 2,          ///< -[MTLDevice newBufferWithLength:options:]
+  OBJC_HOST_COMMAND_BUFFER = 3,  ///< +[MPSCommandBuffer commandBufferFromCommandQueue:]
+  OBJC_HOST_TENSOR_DATA = 4,     ///< -[MPSGraphTensorData initWithMTLBuffer:shape:dataType:]
+  OBJC_HOST_DESCRIPTOR = 5,      ///< both +descriptorWith... of convolution and pooling
+  OBJC_HOST_COMPILE = 6,         ///< -[MPSGraph compileWithDevice:...]
+  OBJC_HOST_CALLS
+};
+
+/// What is counted.
+enum objc_host_counter {
+  OBJC_HOST_COMMITS = 0,            ///< command buffers committed
+  OBJC_HOST_ENCODES = 1,            ///< executables encoded
+  OBJC_HOST_BUFFERS_ALLOCATED = 2,  ///< MTLBuffers made
+  OBJC_HOST_COMPILED = 3,           ///< executables compiled
+  OBJC_HOST_LIVE_BUFFERS = 4,       ///< MTLBuffers that exist now
+  OBJC_HOST_LIVE_OBJECTS = 5,       ///< objects of all host classes that exist now, buffers included
+  OBJC_HOST_IN_FLIGHT = 6,          ///< command buffers committed whose handlers have not all returned
+  OBJC_HOST_OBJC_OBJECTS =
+      7,  ///< Objective-C objects of every class, Foundation's too: made less gone since the first device
+  OBJC_HOST_COUNTERS
+};
+
+/// Removes delays, faults, modes and a hold, and sets the counters of events (the first four) to 0.
+OBJC_HOST_EXPORT void objc_host_reset(void);
+
+OBJC_HOST_EXPORT int64_t objc_host_count(int counter);
+
+/// Each command buffer waits up to max_execute_us before it executes, and up to max_handler_us between its completion
+/// and its handlers; uniformly, from this seed.
+OBJC_HOST_EXPORT void objc_host_set_delays(uint64_t seed, uint32_t max_execute_us, uint32_t max_handler_us);
+
+/// While on, no command buffer begins to execute: what is committed stays in flight.
+OBJC_HOST_EXPORT void objc_host_hold(int on);
+
+/// The number-th commit from now fails: status error, an NSError with this text, and garbage in its results.
+OBJC_HOST_EXPORT void objc_host_fail_commit(uint64_t number, const char* text);
+
+/// `count` calls, the first of them the number-th from now, return nil. count 0: none.
+OBJC_HOST_EXPORT void objc_host_return_nil(int call, uint64_t number, uint64_t count);
+
+/// Whether the device says that it has unified memory. Default 1.
+OBJC_HOST_EXPORT void objc_host_set_unified_memory(int unified);
+
+/// While on, encoding commits the work itself and leaves another, empty root command buffer, as MPSGraph may.
+OBJC_HOST_EXPORT void objc_host_set_commit_during_encode(int on);
+
+/// The rank, 0 or 1, of a loss reduced to a scalar: Apple does not say which. Default 0.
+OBJC_HOST_EXPORT void objc_host_set_scalar_rank(int rank);
+
+#if defined(__cplusplus)
+}
+#endif

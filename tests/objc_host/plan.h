@@ -1,0 +1,29 @@
+// A compiled graph: the nodes that the targets need, in order, ready to run on feeds.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "graph.h"
+
+namespace objc_host {
+
+class Plan {
+ public:
+  /// Fails if a placeholder that a target needs is not among the feeds.
+  Plan(const Graph& graph, std::vector<int> feeds, std::vector<int> targets);
+
+  /// Reads feeds and writes results, both in the order given to the constructor.
+  void run(const std::vector<const float*>& feeds, const std::vector<float*>& results) const;
+
+ private:
+  void evaluate(int node, const std::vector<const float*>& values, float* result) const;
+
+  Graph graph_;
+  std::vector<int> feeds_;
+  std::vector<int> targets_;
+  std::vector<int> order_;
+  std::vector<int> last_use_;  // by node: the node after which its value is needed no more
+};
+
+}  // namespace objc_host
