@@ -1,0 +1,35 @@
+// The table of one instruction set.
+#include "kernel_functions.h"
+#include "update.h"
+
+#define MPSMNIST_TEXT_OF(name) #name
+#define MPSMNIST_TEXT(name) MPSMNIST_TEXT_OF(name)
+
+namespace mpsmnist::cpu::MPSMNIST_ISA {
+
+void update(const float* gradient, size_t count, const Sink& sink) {
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) emit(sink, i, load(gradient + i));
+  for (; i < count; ++i) emit_one(sink, i, gradient[i]);
+}
+
+extern const Kernels kKernels;
+const Kernels kKernels = {
+    .isa = MPSMNIST_TEXT(MPSMNIST_ISA),
+    .conv0_forward = conv0_forward,
+    .conv0_weight_gradient = conv0_weight_gradient,
+    .conv0_reduce = conv0_reduce,
+    .conv1_transform_weights = conv1_transform_weights,
+    .conv1_forward = conv1_forward,
+    .conv1_data_gradient = conv1_data_gradient,
+    .conv1_weight_gradient = conv1_weight_gradient,
+    .fc0_list_active = fc0_list_active,
+    .fc0_forward = fc0_forward,
+    .fc0_backward = fc0_backward,
+    .fc1_forward = fc1_forward,
+    .fc1_data_gradient = fc1_data_gradient,
+    .fc1_weight_gradient = fc1_weight_gradient,
+    .update = update,
+};
+
+}  // namespace mpsmnist::cpu::MPSMNIST_ISA
