@@ -50,26 +50,26 @@ struct Run {
 Run train(int threads, std::int64_t n, bool asynchronous) {
   const auto engine = engine_with(threads, 0.9F);
   Run run;
-  for (int step = 0; step < 3; ++step) {
-    stage(*engine, step % 2, n + step);
+  for (int step = 0; step < 2; ++step) {
+    stage(*engine, step, n + step);
     if (asynchronous) {
       const auto outcome = std::make_shared<detail::StepOutcome>();
-      engine->begin_step(step % 2, 0.02F, outcome);
+      engine->begin_step(step, 0.02F, outcome);
       run.losses.push_back(outcome->wait());
     } else {
-      run.losses.push_back(engine->step(step % 2, 0.02F));
+      run.losses.push_back(engine->step(step, 0.02F));
     }
   }
   run.parameters = parameters_of(*engine);
   run.gradients.resize(run.parameters.size());
   engine->gradients(0, run.gradients.data());
-  run.logits.resize(static_cast<std::size_t>(n + 2) * 10);
+  run.logits.resize(static_cast<std::size_t>(n) * 10);
   engine->logits(0, run.logits.data());
   return run;
 }
 
 void test_same_bits(const std::string& isa) {
-  for (const std::int64_t n : {1, 7, 16, 70}) {
+  for (const std::int64_t n : {1, 7, 34}) {
     const Run expected = train(1, n, false);
     for (const int threads : {1, 2, 3, 5, 16}) {
       CHECK(train(threads, n, threads == 3) == expected,

@@ -1,0 +1,78 @@
+"""What a contestant is: the network in one framework, in the form that is fastest there."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Weights = Mapping[str, NDArray[np.float32]]  # names and layouts of Trainer.state_dict()
+
+PIXEL_SCALE = 1 / 255
+
+
+class UnavailableError(Exception):
+    """This contestant cannot run here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every contestant is given alike.
+
+    images: uint8 (N, 28, 28); labels: uint8 (N,); weights: float32, where training starts.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    weights: Weights
+    learning_rate: float
+    threads: int
+
+
+class Mode(NamedTuple):
+    """A way to train without waiting for every loss.
+
+    prepare: makes a batch from its rows of the images, outside the timed part.
+    run: one update per batch; returns all losses once the last update is done.
+    """
+
+    prepare: Callable[[Array], Any]
+    run: Callable[[Sequence[Any]], Sequence[float] | Array]
+
+
+class Contestant(ABC):
+    """One framework's training step on one device.
+
+    The constructor may compile; it raises UnavailableError where its device is missing.
+    """
+
+    @abstractmethod
+    def __init__(self, job: Job) -> None: ...
+
+    @abstractmethod
+    def load(self, weights: Weights) -> None:
+        """Start again from these weights."""
+
+    @abstractmethod
+    def prepare(self, rows: Array) -> Any:
+        """The batch of these rows, as this framework likes it best: gathered, scaled, on its device."""
+
+    @abstractmethod
+    def step(self, batch: Any) -> float:
+        """One update; waits for it and returns the loss before it."""
+
+    @abstractmethod
+    def throughput_modes(self) -> dict[str, Mode]:
+        """Other ways to train, by name; each makes the same updates as `step`."""
+
+
+def gather(job: Job, rows: Array) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Images (n, 28, 28, 1) float32 in [0, 1] and labels (n,) of these rows."""
+    images = job.images[rows].astype(np.float32)
+    images *= np.float32(PIXEL_SCALE)
+    return images[..., None], job.labels[rows]

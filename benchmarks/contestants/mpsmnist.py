@@ -1,0 +1,70 @@
+"""mpsmnist: the native Trainer, through Python, given bytes as a user would."""
+
+# ruff: noqa: D101, D102 (Contestant describes the methods, and the names say what the subclasses are)
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+import mpsmnist
+
+from .base import Array, Contestant, Job, Mode, UnavailableError, Weights
+
+IN_FLIGHT = 2
+
+
+class Mpsmnist(Contestant):
+    """Images stay bytes: scaling them is part of the step, inside the timed part."""
+
+    device: ClassVar[str]
+
+    def __init__(self, job: Job) -> None:
+        if self.device not in mpsmnist.devices():
+            raise UnavailableError(f"this build or machine has no {self.device} device")
+        self._job = job
+        self._trainer = mpsmnist.Trainer(
+            device=self.device, learning_rate=job.learning_rate, threads=job.threads
+        )
+        self.load(job.weights)
+
+    def load(self, weights: Weights) -> None:
+        self._trainer.load_state_dict(weights)
+
+    def prepare(self, rows: Array) -> tuple[Array, Array]:
+        return self._job.images[rows], self._job.labels[rows]
+
+    def step(self, batch: Any) -> float:
+        images, labels = batch
+        return self._trainer.step(images, labels)
+
+    def throughput_modes(self) -> dict[str, Mode]:
+        return {"step_async": Mode(self.prepare, self._two_deep), "run": Mode(_as_they_are, self._run)}
+
+    def _two_deep(self, batches: Sequence[Any]) -> list[float]:
+        pending: deque[mpsmnist.PendingLoss] = deque()
+        losses = []
+        for images, labels in batches:
+            if len(pending) == IN_FLIGHT:
+                losses.append(pending.popleft().result())
+            pending.append(self._trainer.step_async(images, labels))
+        return losses + [loss.result() for loss in pending]
+
+    def _run(self, batches: Sequence[Any]) -> Array:
+        """The images are gathered in native code, inside the timed part."""
+        return self._trainer.run(self._job.images, self._job.labels, np.stack(batches))
+
+
+class MpsmnistCpu(Mpsmnist):
+    device = "cpu"
+
+
+class MpsmnistMps(Mpsmnist):
+    device = "mps"
+
+
+def _as_they_are(rows: Array) -> Array:
+    return rows

@@ -1,0 +1,172 @@
+"""PyTorch: eager in both layouts, torch.compile, and CUDA graphs."""
+
+# ruff: noqa: D101, D102 (Contestant describes the methods, and the names say what the subclasses are)
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from .base import Array, Contestant, Job, Mode, UnavailableError, Weights, gather
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+WARM_UP_BEFORE_CAPTURE = 3
+
+
+def require(device: str) -> None:
+    """Raises UnavailableError where PyTorch has no such device; makes fp32 mean fp32 where it has."""
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present[device]:
+        raise UnavailableError(f"PyTorch {torch.__version__} finds no {device} device here")
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = False  # otherwise convolutions round their inputs to 10 bits
+
+
+class Eager(Contestant):
+    """NCHW. The update is one in-place call over all parameters, which SGD(foreach=True) makes too."""
+
+    device: ClassVar[str] = "cpu"
+    channels_last: ClassVar[bool] = False
+
+    def __init__(self, job: Job) -> None:
+        require(self.device)
+        torch.set_num_threads(job.threads)
+        self._job = job
+        self._parameters = [
+            self._placed(value).requires_grad_() for value in self._converted(job.weights).values()
+        ]
+        self._loss_and_gradients = self._compiled()
+
+    def load(self, weights: Weights) -> None:
+        with torch.no_grad():
+            for parameter, value in zip(self._parameters, self._converted(weights).values(), strict=True):
+                parameter.copy_(value)
+
+    def prepare(self, rows: Array) -> Batch:
+        images, labels = gather(self._job, rows)
+        nchw = torch.from_numpy(images).permute(0, 3, 1, 2)
+        return self._placed(nchw), torch.from_numpy(labels.astype(np.int64)).to(self.device)
+
+    def step(self, batch: Any) -> float:
+        return float(self._update(*batch).item())
+
+    def throughput_modes(self) -> dict[str, Mode]:
+        return {"queued": Mode(self.prepare, self._queued)}
+
+    def _queued(self, batches: Sequence[Any]) -> Array:
+        losses: Array = torch.stack([self._update(*batch) for batch in batches]).cpu().numpy()
+        return losses
+
+    def _update(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        loss, gradients = self._loss_and_gradients(images, labels)
+        with torch.no_grad():
+            torch._foreach_add_(self._parameters, gradients, alpha=-self._job.learning_rate)
+        return loss
+
+    def _compiled(self) -> Callable[..., tuple[torch.Tensor, tuple[torch.Tensor, ...]]]:
+        return self._eager_loss_and_gradients
+
+    def _eager_loss_and_gradients(
+        self, images: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        loss = functional.cross_entropy(self._logits(images), labels)
+        return loss.detach(), torch.autograd.grad(loss, self._parameters)
+
+    def _logits(self, images: torch.Tensor) -> torch.Tensor:
+        conv0, bias0, conv1, bias1, fc0, bias2, fc1, bias3 = self._parameters
+        x = functional.max_pool2d(functional.relu(functional.conv2d(images, conv0, bias0, padding=2)), 2)
+        x = functional.max_pool2d(functional.relu(functional.conv2d(x, conv1, bias1, padding=2)), 2)
+        flat = (x.permute(0, 2, 3, 1) if self.channels_last else x).reshape(len(images), -1)
+        return functional.linear(functional.relu(functional.linear(flat, fc0, bias2)), fc1, bias3)
+
+    def _converted(self, weights: Weights) -> dict[str, torch.Tensor]:
+        """PyTorch's layouts: OIHW, and (out, in) with fc0's inputs in the order that the pool leaves them."""
+        tensors = {name: torch.from_numpy(np.asarray(value)) for name, value in weights.items()}
+        for name in ("conv0.weight", "conv1.weight"):
+            tensors[name] = tensors[name].permute(3, 2, 0, 1)
+        fc0 = tensors["fc0.weight"]
+        if not self.channels_last:
+            fc0 = fc0.reshape(7, 7, 64, -1).permute(2, 0, 1, 3).reshape(7 * 7 * 64, -1)
+        tensors["fc0.weight"], tensors["fc1.weight"] = fc0.T, tensors["fc1.weight"].T
+        return tensors
+
+    def _placed(self, tensor: torch.Tensor) -> torch.Tensor:
+        """A copy on the device, in the memory format of this contestant."""
+        four = tensor.ndim == 4 and self.channels_last
+        layout = torch.channels_last if four else torch.contiguous_format
+        return tensor.to(self.device).clone(memory_format=layout)
+
+
+class ChannelsLast(Eager):
+    channels_last = True
+
+
+class Compiled(Eager):
+    """torch.compile of the forward and backward pass; the update stays one call."""
+
+    def _compiled(self) -> Callable[..., tuple[torch.Tensor, tuple[torch.Tensor, ...]]]:
+        logits = torch.compile(self._logits, fullgraph=True, dynamic=False)
+
+        def loss_and_gradients(
+            images: torch.Tensor, labels: torch.Tensor
+        ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+            loss = functional.cross_entropy(logits(images), labels)
+            return loss.detach(), torch.autograd.grad(loss, self._parameters)
+
+        return loss_and_gradients
+
+
+class EagerMps(Eager):
+    device = "mps"
+
+
+class EagerCuda(Eager):
+    device = "cuda"
+
+
+class ChannelsLastCuda(ChannelsLast):
+    device = "cuda"
+
+
+class CompiledCuda(Compiled):
+    device = "cuda"
+
+
+class CudaGraph(ChannelsLast):
+    """The whole step, captured once and replayed; batches are copied into its input buffers."""
+
+    device = "cuda"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    def _update(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if self._graph is None:
+            self._capture(images, labels)
+        assert self._graph is not None
+        self._images.copy_(images)
+        self._labels.copy_(labels)
+        self._graph.replay()
+        return self._loss.clone()
+
+    def _capture(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """Captures one step and puts the weights back as they were before it."""
+        self._images, self._labels = images.clone(), labels.clone()
+        before = [parameter.detach().clone() for parameter in self._parameters]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP_BEFORE_CAPTURE):
+                super()._update(self._images, self._labels)
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._loss = super()._update(self._images, self._labels)
+        with torch.no_grad():
+            for parameter, value in zip(self._parameters, before, strict=True):
+                parameter.copy_(value)

@@ -1,0 +1,120 @@
+"""The machine, as a reader of the figures needs it, and how threads are set alike for every contestant."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUM_CPU_THREADS",  # tinygrad
+)
+DISTRIBUTIONS = ("mpsmnist", "numpy", "torch", "jax", "jaxlib", "mlx", "tinygrad", "threadpoolctl")
+
+
+def usable_cpus() -> list[int]:
+    """The processors this process may use; on systems without affinity, all of them."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def cpus_for(threads: int) -> list[int]:
+    """The `threads` processors that contestants are pinned to: one per core as long as there are cores."""
+    cpus = usable_cpus()
+    seen: set[str] = set()
+    first: list[int] = []
+    second: list[int] = []
+    for cpu in cpus:
+        core = _siblings(cpu)
+        (second if core in seen else first).append(cpu)
+        seen.add(core)
+    return sorted((first + second)[:threads])
+
+
+def _siblings(cpu: int) -> str:
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text()
+    except OSError:
+        return str(cpu)
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """The environment of a contestant: this one's, with every thread pool told the same number."""
+    return os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
+
+
+def pin(cpus: list[int]) -> bool:
+    """Confine this process, and every thread it makes, to these processors, where the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        return False
+    os.sched_setaffinity(0, cpus)
+    return True
+
+
+def describe(threads: int) -> dict[str, Any]:
+    """What stands beside every figure."""
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "cpu": _cpu_model(),
+        "usable_cpus": len(usable_cpus()),
+        "threads": threads,
+        "pinned_to": cpus_for(threads) if hasattr(os, "sched_setaffinity") else None,
+        "thread_variables": list(THREAD_VARIABLES),
+        "load_average": list(os.getloadavg()),
+        "os": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: version for name in DISTRIBUTIONS if (version := _version(name))},
+    }
+
+
+def headline(environment: dict[str, Any]) -> str:
+    return (
+        f"{environment['cpu']}, {environment['usable_cpus']} usable CPUs, {environment['threads']} threads, "
+        f"{environment['os']}, commit {environment['commit']}, {environment['date']}"
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str:
+    """The checkout's commit, with a + where files differ from it; "unknown" outside a checkout."""
+    try:
+        commit = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "-uno")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+" if changed else "")
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(ROOT), *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _cpu_model() -> str:
+    if sys.platform == "darwin":
+        return subprocess.check_output(["sysctl", "-n", "machdep.cpu.brand_string"], text=True).strip()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()

@@ -1,0 +1,252 @@
+"""Contestants side by side: checked first, then timed in alternating rounds, one process each."""
+
+from __future__ import annotations
+
+import json
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contestants import Entry
+from environment import cpus_for, thread_environment
+from workload import CHECKED_STEPS, LEARNING_RATE, TOLERANCE, Workload, worst_error
+
+WORKER = Path(__file__).with_name("worker.py")
+ANSWER_SECONDS = 900  # torch.compile and tinygrad may compile for minutes
+# Thread pools spin for a while after their last work (libgomp, LLVM's OpenMP: up to 0.2 s): let them sleep.
+SETTLE_SECONDS = 0.3
+MIN_STEPS_PER_TURN = 3
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How much is measured.
+
+    A turn has `steps` steps, or as many as fit in `turn_seconds`, but at least MIN_STEPS_PER_TURN.
+    """
+
+    threads: int
+    rounds: int
+    steps: int
+    turn_seconds: float
+    warm_up_steps: int
+    warm_up_seconds: float
+    settle_seconds: float = SETTLE_SECONDS
+
+
+@dataclass
+class Report:
+    """What was found out about one contestant at one batch size. Times are seconds."""
+
+    name: str
+    device: str
+    is_peer: bool
+    status: str = "timed"  # or "missing", "unavailable", "wrong", "failed"
+    reason: str = ""
+    import_seconds: float | None = None
+    build_seconds: float | None = None
+    first_step_seconds: float | None = None
+    warm_up_seconds: list[float] = field(default_factory=list)
+    worst_loss_errors: dict[str, float] = field(default_factory=dict)  # by mode, relative
+    thread_pools: list[dict[str, Any]] | None = None
+    steps_per_turn: int = 0
+    sync: list[list[float]] = field(default_factory=list)  # every step of every round
+    throughput: dict[str, list[list[float]]] = field(default_factory=dict)  # by mode: [per step], per round
+    preparation: list[float] = field(default_factory=list)  # per batch, one per round
+    idle_cpu: list[float] = field(default_factory=list)  # cores used since its last turn
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+
+class WorkerError(Exception):
+    """The contestant's process failed, died or did not answer."""
+
+
+class WorkerUnavailableError(Exception):
+    """The contestant cannot run here."""
+
+
+class WorkerProcess:
+    """The contestant's process, and questions to it."""
+
+    def __init__(self, entry: Entry, workload: Workload, threads: int) -> None:
+        self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed by close)
+        cpus = ",".join(str(cpu) for cpu in cpus_for(threads))
+        words = (entry.imports, entry.module, entry.attribute, workload.folder, threads, LEARNING_RATE, cpus)
+        self._process = subprocess.Popen(
+            [sys.executable, str(WORKER), *(str(word) for word in words)],
+            env=thread_environment(threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+            bufsize=1,
+        )
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Its answer. Raises WorkerError or WorkerUnavailableError."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has died; what it said before is read below
+            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        answer: dict[str, Any] = json.loads(self._read_line())
+        if "unavailable" in answer:
+            raise WorkerUnavailableError(answer["unavailable"])
+        if "error" in answer:
+            raise WorkerError(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        """End it: it leaves when its input ends."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._stderr.close()
+
+    def _read_line(self) -> str:
+        assert self._process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(ANSWER_SECONDS):
+                raise WorkerError(f"no answer in {ANSWER_SECONDS} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise WorkerError(f"its process ended with status {self._process.wait()}: {self._last_words()}")
+        return line
+
+    def _last_words(self) -> str:
+        self._stderr.seek(0)
+        return self._stderr.read()[-500:].strip()
+
+
+class Contender:
+    """A contestant that is being compared: its process, and its report so far."""
+
+    def __init__(self, entry: Entry, workload: Workload, protocol: Protocol) -> None:
+        self.report = Report(entry.name, entry.device, entry.is_peer)
+        self._workload = workload
+        self._protocol = protocol
+        self._process = WorkerProcess(entry, workload, protocol.threads)
+
+    def check(self) -> bool:
+        """Build it, compare its first losses with the oracle's in every mode; True when it may be timed."""
+        report = self.report
+        try:
+            self._start()
+            for mode in ("step", *report.throughput):
+                self._verify(mode)
+            if report.status == "timed":
+                self._warm_up()
+        except WorkerUnavailableError as error:
+            report.status, report.reason = "unavailable", str(error)
+        except WorkerError as error:
+            report.status, report.reason = "failed", str(error)
+        return report.status == "timed"
+
+    def turn(self, mode: str, first: int) -> bool:
+        """Time one turn; False when it failed, so that it gets no more."""
+        report = self.report
+        time.sleep(self._protocol.settle_seconds)
+        try:
+            answer = self._process.ask("turn", mode=mode, first=first, count=report.steps_per_turn)
+        except WorkerError as error:
+            report.status, report.reason = "failed", str(error)
+            return False
+        (report.sync if mode == "step" else report.throughput[mode]).append(answer["seconds"])
+        if mode == "step":
+            report.preparation.append(answer["preparation_seconds"])
+            report.idle_cpu.append(answer["idle"])
+        return True
+
+    def close(self) -> None:
+        """End its process."""
+        self._process.close()
+
+    def _start(self) -> None:
+        answer = self._process.ask("start")
+        self.report.import_seconds = answer["import_seconds"]
+        self.report.build_seconds = answer["build_seconds"]
+        self.report.throughput = {mode: [] for mode in answer["modes"]}
+
+    def _verify(self, mode: str) -> None:
+        report = self.report
+        answer = self._process.ask("verify", mode=mode, steps=CHECKED_STEPS)
+        if mode == "step":
+            report.first_step_seconds = answer["seconds"][0]
+        error = worst_error(answer["losses"], self._workload.losses)
+        report.worst_loss_errors[mode] = error
+        if error > TOLERANCE and report.status != "wrong":
+            report.status = "wrong"
+            report.reason = (
+                f"its first {CHECKED_STEPS} losses by {mode} are {_losses(answer['losses'])}, the oracle's "
+                f"{_losses(self._workload.losses)}: off by {error:.1e}, tolerance {TOLERANCE:.0e}"
+            )
+
+    def _warm_up(self) -> None:
+        protocol, report = self._protocol, self.report
+        answer = self._process.ask("warm_up", steps=protocol.warm_up_steps, limit=protocol.warm_up_seconds)
+        report.warm_up_seconds, report.thread_pools = answer["seconds"], answer["thread_pools"]
+        fitting = int(protocol.turn_seconds / min(report.warm_up_seconds))
+        report.steps_per_turn = max(MIN_STEPS_PER_TURN, min(protocol.steps, fitting))
+
+
+def compare(
+    entries: Sequence[Entry], workload: Workload, protocol: Protocol, say: Say = lambda _: None
+) -> list[Report]:
+    """Check every contestant, then time those that are right, in turns; reports in the order of `entries`."""
+    reports: dict[str, Report] = {}
+    racing: list[Contender] = []
+    try:
+        for entry in entries:
+            if not entry.installed:
+                reports[entry.name] = _missing(entry)
+                continue
+            say(f"batch {workload.batch_size}: checking {entry.name}")
+            contender = Contender(entry, workload, protocol)
+            reports[entry.name] = contender.report
+            if contender.check():
+                racing.append(contender)
+            else:
+                contender.close()
+        _race(racing, protocol, lambda text: say(f"batch {workload.batch_size}: {text}"))
+    finally:
+        for contender in racing:
+            contender.close()
+    return [reports[entry.name] for entry in entries]
+
+
+def _race(racing: Sequence[Contender], protocol: Protocol, say: Say) -> None:
+    """In each round everybody has one turn in each mode; every other round goes backwards."""
+    running = list(racing)
+    for number in range(protocol.rounds):
+        say(f"round {number + 1} of {protocol.rounds}")
+        for contender in running if number % 2 == 0 else running[::-1]:
+            for mode in ("step", *contender.report.throughput):
+                if not contender.turn(mode, first=CHECKED_STEPS + number * protocol.steps):
+                    running = [other for other in running if other is not contender]
+                    break
+
+
+def _missing(entry: Entry) -> Report:
+    return Report(entry.name, entry.device, entry.is_peer, status="missing", reason=entry.install)
+
+
+def _losses(losses: Sequence[float]) -> str:
+    return " ".join(f"{loss:.6f}" for loss in losses)

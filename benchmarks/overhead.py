@@ -1,0 +1,161 @@
+"""Where the time of Trainer.step goes in our own stack, per batch size: Python call, checks, native core.
+
+    python benchmarks/overhead.py --batch-sizes 1 16 64 256
+
+The parts are found by calls that go part of the way:
+
+- "call": `synchronize()` with nothing to wait for: a Python call into the core and back.
+- "refused": a `step` that is refused for its very last label: taking the arrays, checking every value, and a
+  Python exception. An upper bound for what arrays and checks cost.
+- "native": `run` of many steps, per step: the core alone, with its own gathering of the images.
+- "step" and "step, float32": the whole call, with bytes and with floats.
+
+`step - native` is what Python costs, conversion and checks included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from environment import cpus_for, describe, headline, pin, usable_cpus
+from mpsmnist import Trainer, devices
+from tables import print_table
+from workload import INIT, LEARNING_RATE, SEED, read_dataset
+
+SCHEMA = 1
+MICROSECONDS = 1e6
+CHEAP_CALLS = 200
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The cost of Trainer.step besides its arithmetic.")
+    add = parser.add_argument
+    add("--batch-sizes", type=int, nargs="+", default=[1, 16, 64, 256], metavar="N")
+    add("--threads", type=int, default=len(usable_cpus()))
+    add("--rounds", type=int, default=9, help="the parts take turns so many times (default: 9)")
+    add("--steps", type=int, default=40, help="steps in a turn (default: 40)")
+    add("--device", choices=devices(), default="cpu")
+    add("--dataset", default="auto")
+    add("--data-dir", type=Path)
+    add("--json", type=Path, metavar="PATH")
+    return parser.parse_args(arguments)
+
+
+def parts(trainer: Trainer, images: Any, labels: Any, batches: Any) -> dict[str, Callable[[], float]]:
+    """Ways to spend a turn; each returns seconds per call or step."""
+    byte_images, some_labels = images[batches[0]], labels[batches[0]]
+    floats = byte_images.astype(np.float32) / np.float32(255)
+    bad = some_labels.copy()
+    bad[-1] = 255
+
+    def native() -> float:
+        begin = time.perf_counter()
+        trainer.run(images, labels, batches)
+        return (time.perf_counter() - begin) / len(batches)
+
+    return {
+        "call": lambda: _per_call(trainer.synchronize, CHEAP_CALLS),
+        "refused": lambda: _per_call(lambda: _refused(trainer, byte_images, bad), CHEAP_CALLS),
+        "native": native,
+        "step": lambda: _per_call(lambda: trainer.step(byte_images, some_labels), len(batches)),
+        "step, float32": lambda: _per_call(lambda: trainer.step(floats, some_labels), len(batches)),
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything that --json saves."""
+    environment = describe(options.threads)
+    print(headline(environment) + "\n")
+    pin(cpus_for(options.threads))
+    dataset = read_dataset(options.dataset, options.data_dir)
+    batches = [_measure_batch(options, dataset, batch_size) for batch_size in options.batch_sizes]
+    _print(batches)
+    return {
+        "schema": SCHEMA,
+        "kind": "overhead",
+        "command": ["benchmarks/overhead.py", *options.command],
+        "environment": environment,
+        "batches": batches,
+    }
+
+
+def _measure_batch(options: argparse.Namespace, dataset: Any, batch_size: int) -> dict[str, Any]:
+    """Seconds per part: one figure a round."""
+    trainer = Trainer(
+        device=options.device, learning_rate=LEARNING_RATE, init=INIT, seed=SEED, threads=options.threads
+    )
+    rows = np.random.default_rng(SEED).integers(0, len(dataset.train_images), batch_size)
+    batches = np.tile(rows, (options.steps, 1))  # one batch again and again: equal work in every part
+    turns = parts(trainer, dataset.train_images, dataset.train_labels, batches)
+    turns["native"]()  # warm-up
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
+    gc.disable()
+    for _ in range(options.rounds):
+        for name, turn in turns.items():
+            seconds[name].append(turn())
+    gc.enable()
+    return {"batch_size": batch_size, "seconds": seconds}
+
+
+def _print(batches: Sequence[dict[str, Any]]) -> None:
+    header = ["batch", "call", "refused", "native", "step", "step - native", "float32 - bytes"]
+    rows = []
+    for batch in batches:
+        seconds = {name: np.array(values) * MICROSECONDS for name, values in batch["seconds"].items()}
+        columns = (
+            seconds["call"],
+            seconds["refused"],
+            seconds["native"],
+            seconds["step"],
+            seconds["step"] - seconds["native"],
+            seconds["step, float32"] - seconds["step"],
+        )
+        rows.append([str(batch["batch_size"]), *(_spread(column) for column in columns)])
+    print_table(header, rows)
+    print("\nMicroseconds: median over rounds (quartiles).")
+
+
+def _spread(values: Any) -> str:
+    low, median, high = np.percentile(values, (25, 50, 75))
+    return f"{median:.1f} ({low:.1f} - {high:.1f})"
+
+
+def _per_call(call: Callable[[], object], count: int) -> float:
+    """The median: one call that the system interrupts says nothing about the others."""
+    seconds = []
+    for _ in range(count):
+        begin = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - begin)
+    return float(np.median(seconds))
+
+
+def _refused(trainer: Trainer, images: Any, labels: Any) -> None:
+    try:
+        trainer.step(images, labels)
+    except (TypeError, ValueError):
+        return
+    raise AssertionError("a step with a bad label was taken")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    options = parse(arguments)
+    options.command = list(sys.argv[1:] if arguments is None else arguments)
+    result = measure(options)
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""One contestant in a process of its own: obeys JSON lines on stdin, answers on stdout, and sleeps between.
+
+    python worker.py IMPORTS MODULE ATTRIBUTE FOLDER THREADS LEARNING_RATE CPU,CPU,...
+
+Between two commands the process is blocked in a read. Whatever a framework prints goes to stderr.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from environment import pin
+
+WARM_UP_PER_TURN = 2
+
+
+class Worker:
+    """The contestant and the commands it takes: each returns a JSON object."""
+
+    def __init__(
+        self, imports: str, module: str, attribute: str, *, folder: Path, threads: int, rate: float
+    ) -> None:
+        begin = time.perf_counter()
+        importlib.import_module(imports)
+        self._import_seconds = time.perf_counter() - begin
+        # Not at the top of the file: NumPy would then be missing in the import time of all who use it.
+        np, base = importlib.import_module("numpy"), importlib.import_module("contestants.base")
+        contestant = getattr(importlib.import_module(f"contestants.{module}"), attribute)
+
+        self._rows = np.load(folder / "batches.npy")
+        self._weights = dict(np.load(folder / "weights.npz"))
+        images, labels = np.load(folder / "images.npy"), np.load(folder / "labels.npy")
+        job = base.Job(images, labels, self._weights, rate, threads)
+        begin = time.perf_counter()
+        self._contestant = contestant(job)
+        self._build_seconds = time.perf_counter() - begin
+        self._modes = self._contestant.throughput_modes()
+        self.rest()
+
+    def start(self) -> dict[str, Any]:
+        """How long it took to get here, and the names of the throughput modes."""
+        return {
+            "import_seconds": self._import_seconds,
+            "build_seconds": self._build_seconds,
+            "modes": list(self._modes),
+        }
+
+    def verify(self, mode: str, steps: int) -> dict[str, Any]:
+        """The losses of the first steps from the initial weights, and how long each took."""
+        self._contestant.load(self._weights)
+        rows = self._rows[:steps]
+        if mode != "step":
+            prepare, run = self._modes[mode]
+            return {"losses": [float(loss) for loss in run([prepare(row) for row in rows])]}
+        losses, seconds = [], []
+        for row in rows:
+            batch = self._contestant.prepare(row)
+            begin = time.perf_counter()
+            losses.append(float(self._contestant.step(batch)))
+            seconds.append(time.perf_counter() - begin)
+        return {"losses": losses, "seconds": seconds}
+
+    def warm_up(self, steps: int, limit: float) -> dict[str, Any]:
+        """Up to `steps` steps within about `limit` seconds: their times, and the thread pools then alive."""
+        seconds: list[float] = []
+        while len(seconds) < steps and sum(seconds) < limit:
+            batch = self._contestant.prepare(self._rows[len(seconds)])
+            begin = time.perf_counter()
+            self._contestant.step(batch)
+            seconds.append(time.perf_counter() - begin)
+        return {"seconds": seconds, "thread_pools": thread_pools()}
+
+    def turn(self, mode: str, first: int, count: int) -> dict[str, Any]:
+        """Time `count` updates: each by itself when `mode` is "step", else all together."""
+        idle = self._idle()
+        prepare = self._contestant.prepare if mode == "step" else self._modes[mode].prepare
+        begin = time.perf_counter()
+        wanted = range(first, first + WARM_UP_PER_TURN + count)
+        batches = [prepare(self._rows[i % len(self._rows)]) for i in wanted]
+        preparation = (time.perf_counter() - begin) / len(batches)
+        warm, timed = batches[:WARM_UP_PER_TURN], batches[WARM_UP_PER_TURN:]
+        gc.collect()
+        gc.disable()
+        seconds = self._time_steps(warm, timed) if mode == "step" else self._time_all(mode, warm, timed)
+        gc.enable()
+        return {"seconds": seconds, "preparation_seconds": preparation, "idle": idle}
+
+    def _time_steps(self, warm: list[Any], timed: list[Any]) -> list[float]:
+        step, clock = self._contestant.step, time.perf_counter
+        for batch in warm:
+            step(batch)
+        seconds = []
+        for batch in timed:
+            begin = clock()
+            step(batch)
+            seconds.append(clock() - begin)
+        return seconds
+
+    def _time_all(self, mode: str, warm: list[Any], timed: list[Any]) -> list[float]:
+        run = self._modes[mode].run
+        run(warm)
+        begin = time.perf_counter()
+        run(timed)
+        return [(time.perf_counter() - begin) / len(timed)]
+
+    def _idle(self) -> float:
+        """The share of one core that this process used since its last answer."""
+        wall, cpu = self._idle_since
+        return (time.process_time() - cpu) / max(time.perf_counter() - wall, 1e-9)
+
+    def rest(self) -> None:
+        """Remember when the process fell idle."""
+        self._idle_since = time.perf_counter(), time.process_time()
+
+
+def thread_pools() -> list[dict[str, Any]] | None:
+    """What threadpoolctl finds in this process; None where it is not installed."""
+    try:
+        from threadpoolctl import threadpool_info  # noqa: PLC0415 (optional)
+    except ImportError:
+        return None
+    keys = ("user_api", "internal_api", "num_threads")
+    return [{key: pool[key] for key in keys} for pool in threadpool_info()]
+
+
+def take_stdout() -> IO[str]:
+    """The pipe to the harness; from now on file descriptor 1 is stderr."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    return answers
+
+
+def main(arguments: list[str]) -> None:
+    imports, module, attribute, folder, threads, rate, cpus = arguments
+    answers = take_stdout()
+    pin([int(cpu) for cpu in cpus.split(",")])
+    try:
+        worker = Worker(
+            imports, module, attribute, folder=Path(folder), threads=int(threads), rate=float(rate)
+        )
+    except Exception as error:
+        kind = "unavailable" if type(error).__name__ == "UnavailableError" else "error"
+        answers.write(json.dumps({kind: str(error) or repr(error)}) + "\n")
+        return
+    for line in sys.stdin:
+        command = json.loads(line)
+        try:
+            answer = getattr(worker, command.pop("do"))(**command)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer) + "\n")
+        worker.rest()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
