@@ -30,12 +30,14 @@ def pytest_report_header() -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "device" in metafunc.fixturenames:
         asked = metafunc.config.getoption("--device")
-        metafunc.parametrize("device", [asked] if asked else mpsmnist.devices(), indirect=True, scope="session")
+        metafunc.parametrize(
+            "device", [asked] if asked else mpsmnist.devices(), indirect=True, scope="session"
+        )
 
 
 @pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> str:
-    """Each device here, or the one that --device names; the report's header says which are left out and why."""
+    """Each device here, or the one that --device names; the header says which are left out, and why."""
     name: str = request.param
     return name
 

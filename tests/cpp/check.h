@@ -21,7 +21,8 @@ inline void report(bool passed, const char* file, int line, const std::string& w
   std::printf("FAILED %s:%d: %s\n", file, line, what.c_str());
 }
 
-#define CHECK(condition, what) ::mpsmnist::test::report((condition), __FILE__, __LINE__, std::string(#condition) + ": " + (what))
+#define CHECK(condition, what) \
+  ::mpsmnist::test::report((condition), __FILE__, __LINE__, std::string(#condition) + ": " + (what))
 
 inline std::mt19937& generator() {
   static std::mt19937 engine(20240229);

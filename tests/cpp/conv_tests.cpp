@@ -36,7 +36,8 @@ std::size_t conv1_packed(int hwio) {
   return static_cast<std::size_t>(hwio % 64 * kConv1Filter + (in / kHalf * kTaps + tap) * kHalf + in % kHalf);
 }
 
-// The codes must name the winner of float64; where rounding may have decided, one that is as good to within `tolerance`.
+// The codes must name the winner of float64; where rounding may have decided, one that is as good to within
+// `tolerance`.
 void check_codes(const std::vector<double>& before_pool, int side, int channels, const std::uint8_t* codes,
                  double tolerance, const std::string& what) {
   int wrong = 0;
@@ -100,7 +101,8 @@ void check_conv0(const Kernels& kernels, const Conv0Case& with, const std::strin
   Misaligned pooled_gradient(gradient), partials(2 * kConv0Partial), weight_gradient(kTaps * kConv0Channels),
       bias_gradient(kConv0Channels);
   for (int part = 0; part < 2; ++part) {
-    kernels.conv0_weight_gradient(image.data(), pooled_gradient.data(), codes.data(), partials.data() + part * kConv0Partial);
+    kernels.conv0_weight_gradient(image.data(), pooled_gradient.data(), codes.data(),
+                                  partials.data() + part * kConv0Partial);
   }
   kernels.conv0_weight_gradient(image.data(), pooled_gradient.data(), codes.data(), partials.data());
   kernels.conv0_reduce(partials.data(), 2, {.gradient = weight_gradient.data()}, {.gradient = bias_gradient.data()});
@@ -113,7 +115,8 @@ void check_conv0(const Kernels& kernels, const Conv0Case& with, const std::strin
                  relative_error(scalar_gradient, exact_gradient), 2e-6);
   // A sum of up to 196 terms of either sign: measured against their number, not against what is left of them.
   for (std::size_t c = 0; c < kConv0Channels; ++c) {
-    CHECK(std::abs(third_bias[c] - exact_bias[c]) <= 196 * 1e-6, what + ": bias gradient of channel " + std::to_string(c));
+    CHECK(std::abs(third_bias[c] - exact_bias[c]) <= 196 * 1e-6,
+          what + ": bias gradient of channel " + std::to_string(c));
   }
 }
 
@@ -130,18 +133,21 @@ void check_conv1(const Kernels& kernels, const Conv1Case& with, const std::strin
   Misaligned planes(static_cast<std::size_t>(images) * kPlane), packed(with.weight.size()), bias(with.bias);
   for (int image = 0; image < images; ++image) {
     for_each_pool0([&](std::size_t i, std::size_t at) {
-      planes[static_cast<std::size_t>(image * kPlane) + at] = with.input[static_cast<std::size_t>(image * kPool0Size) + i];
+      planes[static_cast<std::size_t>(image * kPlane) + at] =
+          with.input[static_cast<std::size_t>(image * kPool0Size) + i];
     });
   }
   for (std::size_t i = 0; i < with.weight.size(); ++i) packed[conv1_packed(static_cast<int>(i))] = with.weight[i];
 
-  Misaligned forward(kFrequencies * kFilterFrequency, kNan), backward(kFrequencies * kFilterFrequency, kNan), scratch(kScratchFloats, kNan);
+  Misaligned forward(kFrequencies * kFilterFrequency, kNan), backward(kFrequencies * kFilterFrequency, kNan),
+      scratch(kScratchFloats, kNan);
   for (int part = 0; part < 8; ++part) {
     kernels.conv1_transform_weights(packed.data(), part / 2, part % 2, forward.data(), backward.data());
   }
   Misaligned pooled(static_cast<std::size_t>(images * kFlat), kNan);
   std::vector<std::uint8_t> codes(static_cast<std::size_t>(images * kFlat));
-  kernels.conv1_forward(planes.data(), images, forward.data(), bias.data(), scratch.data(), pooled.data(), codes.data());
+  kernels.conv1_forward(planes.data(), images, forward.data(), bias.data(), scratch.data(), pooled.data(),
+                        codes.data());
 
   Misaligned gradient(random_floats(static_cast<std::size_t>(images * kFlat), -1, 1));
   const std::vector<float> gradient_values = gradient.values();
@@ -149,11 +155,12 @@ void check_conv1(const Kernels& kernels, const Conv1Case& with, const std::strin
     if (codes[i] == kDead) gradient[i] = kNan;
   }
   Misaligned input_gradient(static_cast<std::size_t>(images * kPool0Size), kNan);
-  kernels.conv1_data_gradient(gradient.data(), codes.data(), images, backward.data(), scratch.data(), input_gradient.data());
+  kernels.conv1_data_gradient(gradient.data(), codes.data(), images, backward.data(), scratch.data(),
+                              input_gradient.data());
   Misaligned weight_gradient(with.weight.size(), kNan), bias_gradient(kConv1Channels, kNan);
   for (const auto& [first, last] : {std::pair{0, 3}, {3, 4}, {4, 20}, {20, 64}}) {
-    kernels.conv1_weight_gradient(planes.data(), gradient.data(), codes.data(), images, first, last, weight_gradient.data(),
-                                  bias_gradient.data());
+    kernels.conv1_weight_gradient(planes.data(), gradient.data(), codes.data(), images, first, last,
+                                  weight_gradient.data(), bias_gradient.data());
   }
   CHECK(planes.intact() && forward.intact() && backward.intact() && scratch.intact() && pooled.intact() &&
             input_gradient.intact() && weight_gradient.intact() && bias_gradient.intact(),
@@ -168,8 +175,9 @@ void check_conv1(const Kernels& kernels, const Conv1Case& with, const std::strin
     const std::vector<std::uint8_t> image_codes(codes.begin() + image * kFlat, codes.begin() + (image + 1) * kFlat);
     const auto exact_before = kConv1Reference<double>.forward(as<double>(input), exact_weight, as<double>(with.bias));
     const auto exact = reference::relu_and_pool(exact_before, kPool0Side, kConv1Channels).values;
-    const auto scalar =
-        reference::relu_and_pool(kConv1Reference<float>.forward(input, with.weight, with.bias), kPool0Side, kConv1Channels).values;
+    const auto scalar = reference::relu_and_pool(kConv1Reference<float>.forward(input, with.weight, with.bias),
+                                                 kPool0Side, kConv1Channels)
+                            .values;
     check_accuracy(kernels.isa, "conv1 forward", relative_error(slice(pooled.values(), image, kFlat), exact),
                    relative_error(scalar, exact), 3e-6);
     double largest = 0;
@@ -180,9 +188,10 @@ void check_conv1(const Kernels& kernels, const Conv1Case& with, const std::strin
     const auto exact_given = reference::unpool(as<double>(given), image_codes, kPool0Side, kConv1Channels);
     const auto scalar_given = reference::unpool(given, image_codes, kPool0Side, kConv1Channels);
     const auto exact_input_gradient = kConv1Reference<double>.input_gradient(exact_given, exact_weight);
-    check_accuracy(kernels.isa, "conv1 data gradient",
-                   relative_error(slice(input_gradient.values(), image, kPool0Size), exact_input_gradient),
-                   relative_error(kConv1Reference<float>.input_gradient(scalar_given, with.weight), exact_input_gradient), 5e-6);
+    check_accuracy(
+        kernels.isa, "conv1 data gradient",
+        relative_error(slice(input_gradient.values(), image, kPool0Size), exact_input_gradient),
+        relative_error(kConv1Reference<float>.input_gradient(scalar_given, with.weight), exact_input_gradient), 5e-6);
     const auto exact_part = kConv1Reference<double>.weight_gradient(exact_given, as<double>(input));
     const auto scalar_part = kConv1Reference<float>.weight_gradient(scalar_given, input);
     for (std::size_t i = 0; i < exact_part.size(); ++i) {
@@ -211,10 +220,12 @@ void test_conv0(const Kernels& kernels) {
   check_conv0(kernels, {random_floats(kImagePixels, 0, 1), weight, bias}, isa + " conv0, noise");
   check_conv0(kernels, {random_floats(kImagePixels, 0, 1, 0.8F), weight, random_floats(kConv0Channels, -1, 1)},
               isa + " conv0, sparse image");
-  check_conv0(kernels, {random_floats(kImagePixels, -1e15F, 1e15F), random_floats(kTaps * kConv0Channels, -1e15F, 1e15F), bias},
+  check_conv0(kernels,
+              {random_floats(kImagePixels, -1e15F, 1e15F), random_floats(kTaps * kConv0Channels, -1e15F, 1e15F), bias},
               isa + " conv0, large");
-  check_conv0(kernels, {random_floats(kImagePixels, 0, 1e-18F), random_floats(kTaps * kConv0Channels, -1e-15F, 1e-15F),
-                        std::vector<float>(kConv0Channels)},
+  check_conv0(kernels,
+              {random_floats(kImagePixels, 0, 1e-18F), random_floats(kTaps * kConv0Channels, -1e-15F, 1e-15F),
+               std::vector<float>(kConv0Channels)},
               isa + " conv0, tiny");
   for (const int corner : {0, kImageSide - 1, kImagePixels - kImageSide, kImagePixels - 1}) {
     std::vector<float> image(kImagePixels);
@@ -265,15 +276,16 @@ void test_conv1(const Kernels& kernels) {
   const std::vector<float> zero_bias(kConv1Channels);
   std::vector<float> input(kPool0Size);
   for (int c = 0; c < 32; ++c) input[static_cast<std::size_t>((6 * 14 + 6) * 32 + c)] = 0.7F;
-  Misaligned planes(kPlane), forward(kFrequencies * kFilterFrequency), backward(kFrequencies * kFilterFrequency), scratch(kScratchFloats),
-      pooled(kFlat);
+  Misaligned planes(kPlane), forward(kFrequencies * kFilterFrequency), backward(kFrequencies * kFilterFrequency),
+      scratch(kScratchFloats), pooled(kFlat);
   std::vector<std::uint8_t> codes(kFlat);
   for_each_pool0([&](std::size_t i, std::size_t at) { planes[at] = input[i]; });
   Misaligned packed(weight);
   for (int part = 0; part < 8; ++part) {
     kernels.conv1_transform_weights(packed.data(), part / 2, part % 2, forward.data(), backward.data());
   }
-  kernels.conv1_forward(planes.data(), 1, forward.data(), zero_bias.data(), scratch.data(), pooled.data(), codes.data());
+  kernels.conv1_forward(planes.data(), 1, forward.data(), zero_bias.data(), scratch.data(), pooled.data(),
+                        codes.data());
   int wrong = 0;
   for (int cell = 0; cell < kPool1Cells; ++cell) {
     const bool sees_it = cell / 7 >= 2 && cell / 7 <= 4 && cell % 7 >= 2 && cell % 7 <= 4;

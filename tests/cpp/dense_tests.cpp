@@ -54,14 +54,16 @@ void check_fc0_forward(const Kernels& kernels, const Fc0Case& with, const std::v
   const ActiveInputs active{channels.data(), counts.data(), values.data()};
   for (std::size_t group = 0; group < groups; ++group) {
     const std::size_t first = group * kFc0Group;
-    kernels.fc0_list_active(pooled.data() + first * kFlat, static_cast<int>(std::min<std::size_t>(kFc0Group, with.n - first)),
+    kernels.fc0_list_active(pooled.data() + first * kFlat,
+                            static_cast<int>(std::min<std::size_t>(kFc0Group, with.n - first)),
                             static_cast<std::int64_t>(group), active);
   }
   const auto n = static_cast<std::int64_t>(with.n);
   const auto last = static_cast<std::int64_t>(groups);
   for (int panel = 0; panel < kPanels; ++panel) {
     kernels.fc0_forward(active, packed.data(), packed_bias.data(), n, panel, 0, (last + 1) / 2, hidden.data());
-    if (last > 1) kernels.fc0_forward(active, packed.data(), packed_bias.data(), n, panel, (last + 1) / 2, last, hidden.data());
+    if (last > 1)
+      kernels.fc0_forward(active, packed.data(), packed_bias.data(), n, panel, (last + 1) / 2, last, hidden.data());
   }
   CHECK(hidden.intact(), what + ": wrote past the end");
   auto exact = reference::dense(as<double>(x), as<double>(weight), as<double>(bias), with.n);
@@ -97,7 +99,8 @@ void check_fc0_backward(const Kernels& kernels, const Fc0Case& with, const std::
       result.push_back(x_rows[i] == 0 ? 0 : value);
       if (x_rows[i] == 0) exact[i] = scalar[i] = 0;
     }
-    check_accuracy(kernels.isa, "fc0 data gradient", relative_error(result, exact), relative_error(scalar, exact), 1e-6);
+    check_accuracy(kernels.isa, "fc0 data gradient", relative_error(result, exact), relative_error(scalar, exact),
+                   1e-6);
     const auto exact_weight = reference::dense_weight_gradient(as<double>(gradient), as<double>(x_rows), with.n);
     const auto scalar_weight = reference::dense_weight_gradient(gradient, x_rows, with.n);
     result.clear();
@@ -117,13 +120,15 @@ void check_fused_update(const Kernels& kernels, float momentum) {
   const auto x = random_floats(kImages * kFlat, 0, 1, 0.5F);
   const auto gradient = random_floats(kImages * kHidden, -1, 1);
   const auto start = random_floats(static_cast<std::size_t>(kFlat) * kHidden, -1, 1);
-  std::vector<float> fused = start, separate = start, fused_velocity(start.size(), 0.25F), velocity(start.size(), 0.25F);
+  std::vector<float> fused = start, separate = start, fused_velocity(start.size(), 0.25F),
+                     velocity(start.size(), 0.25F);
   std::vector<float> stored(start.size()), scratch(kScratchFloats), pooled_gradient(x.size());
   float* const fused_v = momentum > 0 ? fused_velocity.data() : nullptr;
   kernels.fc0_backward(x.data(), start.data(), gradient.data(), kImages, 32, scratch.data(), pooled_gradient.data(),
                        {.gradient = stored.data()});
-  kernels.fc0_backward(x.data(), fused.data(), gradient.data(), kImages, 32, scratch.data(), pooled_gradient.data(),
-                       {.gradient = nullptr, .weight = fused.data(), .velocity = fused_v, .learning_rate = 0.3F, .momentum = momentum});
+  kernels.fc0_backward(
+      x.data(), fused.data(), gradient.data(), kImages, 32, scratch.data(), pooled_gradient.data(),
+      {.gradient = nullptr, .weight = fused.data(), .velocity = fused_v, .learning_rate = 0.3F, .momentum = momentum});
   for (int panel = 0; panel < kPanels; ++panel) {
     const std::size_t at = (static_cast<std::size_t>(panel) * kFlat + 32) * kPanel;
     kernels.update(stored.data() + at, kFc0Rows * kPanel,
@@ -133,11 +138,13 @@ void check_fused_update(const Kernels& kernels, float momentum) {
                     .learning_rate = 0.3F,
                     .momentum = momentum});
   }
-  CHECK(fused == separate && fused_velocity == velocity, std::string(kernels.isa) + ": the fused update has other bits");
+  CHECK(fused == separate && fused_velocity == velocity,
+        std::string(kernels.isa) + ": the fused update has other bits");
 }
 
 void check_fc1(const Kernels& kernels, std::size_t n, int num_classes) {
-  const std::string what = std::string(kernels.isa) + " fc1, n = " + std::to_string(n) + ", C = " + std::to_string(num_classes);
+  const std::string what =
+      std::string(kernels.isa) + " fc1, n = " + std::to_string(n) + ", C = " + std::to_string(num_classes);
   const auto classes = static_cast<std::size_t>(num_classes);
   const auto hidden = random_floats(n * kHidden, 0, 1, 0.5F);
   const auto weight = random_floats(kHidden * classes, -1, 1);  // (1024, C)
@@ -146,8 +153,10 @@ void check_fc1(const Kernels& kernels, std::size_t n, int num_classes) {
   Misaligned panels(to_panels(hidden, n)), packed(weight.size()), packed_bias(bias), logits(n * classes, kNan);
   for (std::size_t i = 0; i < weight.size(); ++i) packed[i % classes * kHidden + i / classes] = weight[i];
   const auto images = static_cast<std::int64_t>(n);
-  kernels.fc1_forward(panels.data(), packed.data(), packed_bias.data(), images, num_classes, 0, images / 2, logits.data());
-  kernels.fc1_forward(panels.data(), packed.data(), packed_bias.data(), images, num_classes, images / 2, images, logits.data());
+  kernels.fc1_forward(panels.data(), packed.data(), packed_bias.data(), images, num_classes, 0, images / 2,
+                      logits.data());
+  kernels.fc1_forward(panels.data(), packed.data(), packed_bias.data(), images, num_classes, images / 2, images,
+                      logits.data());
   const auto exact = reference::dense(as<double>(hidden), as<double>(weight), as<double>(bias), n);
   check_accuracy(kernels.isa, "fc1 forward", relative_error(logits.values(), exact),
                  relative_error(reference::dense(hidden, weight, bias, n), exact), 2e-6);
@@ -165,8 +174,8 @@ void check_fc1(const Kernels& kernels, std::size_t n, int num_classes) {
 
   Misaligned weight_gradient(weight.size(), kNan), bias_gradient(classes, kNan), fc0_bias_gradient(kHidden, kNan);
   for (int panel = 0; panel < kPanels; ++panel) {
-    kernels.fc1_weight_gradient(logit_gradient.data(), panels.data(), hidden_gradient.data(), images, num_classes, panel,
-                                {.gradient = weight_gradient.data()}, {.gradient = bias_gradient.data()},
+    kernels.fc1_weight_gradient(logit_gradient.data(), panels.data(), hidden_gradient.data(), images, num_classes,
+                                panel, {.gradient = weight_gradient.data()}, {.gradient = bias_gradient.data()},
                                 {.gradient = fc0_bias_gradient.data()});
   }
   std::vector<float> unpacked(weight.size());
@@ -191,7 +200,8 @@ void check_fc1(const Kernels& kernels, std::size_t n, int num_classes) {
 
 void test_fc0(const Kernels& kernels) {
   const auto weight = random_floats(static_cast<std::size_t>(kFlat) * kHidden, -0.2F, 0.2F);
-  for (const Fc0Case& with : {Fc0Case{1, 0.0F, 1.0F}, {2, 1.0F, 1.0F}, {3, 0.5F, 1e15F}, {4, 0.0F, 1.0F}, {17, 0.6F, 1.0F}}) {
+  for (const Fc0Case& with :
+       {Fc0Case{1, 0.0F, 1.0F}, {2, 1.0F, 1.0F}, {3, 0.5F, 1e15F}, {4, 0.0F, 1.0F}, {17, 0.6F, 1.0F}}) {
     check_fc0_forward(kernels, with, weight);
   }
   for (const std::size_t n : {1U, 2U, 7U, 31U, 32U, 33U, 64U, 97U}) {
@@ -221,9 +231,11 @@ void test_update(const Kernels& kernels) {
                       .velocity = momentum > 0 ? velocity.data() : nullptr,
                       .learning_rate = 0.1F,
                       .momentum = momentum});
-      reference::update(exact, exact_velocity, as<double>(gradient), static_cast<double>(0.1F), static_cast<double>(momentum));
+      reference::update(exact, exact_velocity, as<double>(gradient), static_cast<double>(0.1F),
+                        static_cast<double>(momentum));
       check_accuracy(kernels.isa, "update", relative_error(weight.values(), exact), 0, 2e-7);
-      if (momentum > 0) check_accuracy(kernels.isa, "update (velocity)", relative_error(velocity.values(), exact_velocity), 0, 2e-7);
+      if (momentum > 0)
+        check_accuracy(kernels.isa, "update (velocity)", relative_error(velocity.values(), exact_velocity), 0, 2e-7);
       CHECK(weight.intact() && velocity.intact(), std::string(kernels.isa) + ": update of " + std::to_string(count));
     }
   }
@@ -232,7 +244,8 @@ void test_update(const Kernels& kernels) {
 void test_softmax() {
   const auto loss_of = [](std::vector<float> logits, const std::vector<float>& labels, std::vector<float>& gradient) {
     gradient.assign(logits.size(), 0);
-    return cpu::softmax_cross_entropy(logits.data(), labels.data(), static_cast<int>(logits.size()), 1.0, gradient.data());
+    return cpu::softmax_cross_entropy(logits.data(), labels.data(), static_cast<int>(logits.size()), 1.0,
+                                      gradient.data());
   };
   std::vector<float> gradient;
   CHECK(loss_of({3}, {1}, gradient) == 0 && gradient[0] == 0, "one class");
@@ -240,9 +253,12 @@ void test_softmax() {
   CHECK(gradient == (std::vector<float>{0.25F, -0.75F, 0.25F, 0.25F}), "equal logits");
   CHECK(loss_of({3e38F, -3e38F}, {1, 0}, gradient) == 0, "logits of the largest size");
   CHECK(std::isfinite(loss_of({3e38F, -3e38F}, {0.5F, 0.5F}, gradient)), "a very wrong guess is finite");
-  CHECK(std::abs(loss_of({1, 2}, {0.25F, 0.75F}, gradient) - (std::log(std::exp(1) + std::exp(2)) - 1.75)) < 1e-12, "soft labels");
-  for (const std::vector<float>& logits : {std::vector<float>{kNan, 1}, {1, kNan}, {std::numeric_limits<float>::infinity(), 0}}) {
-    CHECK(std::isnan(loss_of(logits, {0, 1}, gradient)) || std::isinf(loss_of(logits, {0, 1}, gradient)), "NaN reaches the loss");
+  CHECK(std::abs(loss_of({1, 2}, {0.25F, 0.75F}, gradient) - (std::log(std::exp(1) + std::exp(2)) - 1.75)) < 1e-12,
+        "soft labels");
+  for (const std::vector<float>& logits :
+       {std::vector<float>{kNan, 1}, {1, kNan}, {std::numeric_limits<float>::infinity(), 0}}) {
+    CHECK(std::isnan(loss_of(logits, {0, 1}, gradient)) || std::isinf(loss_of(logits, {0, 1}, gradient)),
+          "NaN reaches the loss");
   }
 }
 

@@ -117,7 +117,8 @@ void test_batch_sizes(const std::string& isa) {
     std::copy_n(images.data(), n * kImagePixels, engine->stage(1, n).images);
     std::vector<float> logits(static_cast<std::size_t>(n) * 10);
     engine->logits(1, logits.data());
-    CHECK(std::equal(logits.begin(), logits.end(), together.begin()), isa + ": logits depend on n = " + std::to_string(n));
+    CHECK(std::equal(logits.begin(), logits.end(), together.begin()),
+          isa + ": logits depend on n = " + std::to_string(n));
   }
 }
 
@@ -127,7 +128,8 @@ void test_classes_and_nan(const std::string& isa) {
     stage(*engine, 0, 5, classes);
     const float first = engine->step(0, 1e-4F);
     const float second = engine->step(0, 1e-4F);
-    CHECK(classes == 1 ? first == 0 && second == 0 : second < first, isa + ": no descent with C = " + std::to_string(classes));
+    CHECK(classes == 1 ? first == 0 && second == 0 : second < first,
+          isa + ": no descent with C = " + std::to_string(classes));
   }
   const auto engine = engine_with(2, 0);
   stage(*engine, 0, 4);

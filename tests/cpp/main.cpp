@@ -19,7 +19,8 @@ std::map<std::pair<std::string, std::string>, Errors> table;
 
 }  // namespace
 
-void check_accuracy(const std::string& isa, const std::string& kernel, double error, double scalar_error, double limit) {
+void check_accuracy(const std::string& isa, const std::string& kernel, double error, double scalar_error,
+                    double limit) {
   CHECK(error <= limit, isa + " " + kernel + ": relative error " + std::to_string(error * 1e6) + "e-6, at most " +
                             std::to_string(limit * 1e6) + "e-6 expected");
   Errors& worst = table[{kernel, isa}];
@@ -31,8 +32,8 @@ void check_accuracy(const std::string& isa, const std::string& kernel, double er
 void print_accuracy_table() {
   std::printf("%-24s %-9s %12s %12s %12s\n", "relative error of", "isa", "kernel", "scalar", "limit");
   for (const auto& [key, errors] : table) {
-    std::printf("%-24s %-9s %12.1e %12.1e %12.1e\n", key.first.c_str(), key.second.c_str(), errors.kernel, errors.scalar,
-                errors.limit);
+    std::printf("%-24s %-9s %12.1e %12.1e %12.1e\n", key.first.c_str(), key.second.c_str(), errors.kernel,
+                errors.scalar, errors.limit);
   }
 }
 

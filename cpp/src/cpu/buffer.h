@@ -13,7 +13,8 @@
 
 namespace mpsmnist::cpu {
 
-/// Owns `size` elements of T, all zero bits at first. Aligned to a cache line, or to a huge page if at least that large.
+/// Owns `size` elements of T, all zero bits at first. Aligned to a cache line, or to a huge page if at least that
+/// large.
 template <typename T>
 class Buffer {
  public:

@@ -1,7 +1,7 @@
 // conv0 with its bias, ReLU and pool: (28,28) -> 5x5 SAME -> (28,28,32) -> (14,14,32), and its weight gradient.
 //
-// One input channel: too few for Winograd to pay, so both directions are direct. Pooling is fused into them: forward keeps
-// the four outputs of a window in registers, and backward touches only the winner of each window.
+// One input channel: too few for Winograd to pay, so both directions are direct. Pooling is fused into them: forward
+// keeps the four outputs of a window in registers, and backward touches only the winner of each window.
 #include "kernel_functions.h"
 #include "update.h"
 
@@ -150,7 +150,8 @@ void conv0_weight_gradient(const float* image, const float* pooled_gradient, con
 void conv0_reduce(const float* partials, int64_t count, const Sink& weight, const Sink& bias) {
   float sum[kConv0Partial] = {};
   for (int64_t p = 0; p < count; ++p) {
-    for (int i = 0; i < kConv0Partial; i += kLanes) store(sum + i, load(sum + i) + load(partials + p * kConv0Partial + i));
+    for (int i = 0; i < kConv0Partial; i += kLanes)
+      store(sum + i, load(sum + i) + load(partials + p * kConv0Partial + i));
   }
   for (int c = 0; c < kConv0Channels; ++c) {
     for (int tap = 0; tap < kTaps; ++tap) {

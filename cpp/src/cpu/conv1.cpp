@@ -1,13 +1,15 @@
-// conv1 with its bias, ReLU and pool, forward and data gradient, by Winograd F(4x4,5x5): (14,14,32) -> 5x5 SAME -> (14,14,64)
+// conv1 with its bias, ReLU and pool, forward and data gradient, by Winograd F(4x4,5x5): (14,14,32) -> 5x5 SAME ->
+// (14,14,64)
 // -> (7,7,64). The weight gradient is in conv1_weight_gradient.cpp.
 //
 // Forward: each 8x8 input tile is transformed to 64 frequencies, channel by channel; for each frequency a small matrix
-// product mixes the channels, (tiles x 32) * (32 x 64); each 8x8 result is transformed to a 4x4 output tile, which bias,
-// ReLU and pool take from registers. Backward is the transposed algorithm, with the gradient of the 4x4 tile expanded from
-// the pooled gradient and the codes in registers: (tiles x 64) * (64 x 32), then overlapping 8x8 tiles are added up.
+// product mixes the channels, (tiles x 32) * (32 x 64); each 8x8 result is transformed to a 4x4 output tile, which
+// bias, ReLU and pool take from registers. Backward is the transposed algorithm, with the gradient of the 4x4 tile
+// expanded from the pooled gradient and the codes in registers: (tiles x 64) * (64 x 32), then overlapping 8x8 tiles
+// are added up.
 //
-// The frequency planes of the scratch are 64 bytes longer than a power of two: the transforms write one vector to each of 64
-// planes, which would otherwise all fall into the same few cache sets.
+// The frequency planes of the scratch are 64 bytes longer than a power of two: the transforms write one vector to each
+// of 64 planes, which would otherwise all fall into the same few cache sets.
 #include "kernel_functions.h"
 #include "winograd.h"
 
@@ -39,8 +41,8 @@ MPSMNIST_INLINE void multiply_block(const float* a, const float* b, float* sums)
   }
 }
 
-// sums[rows][N] = a[rows][K] * b[K][N], all contiguous, for a multiple of 16 rows. At least 10 registers of sums hide the
-// latency of the multiply-adds; 16 registers hold 6 x 2 of them with their operands, 32 hold 16 with ease.
+// sums[rows][N] = a[rows][K] * b[K][N], all contiguous, for a multiple of 16 rows. At least 10 registers of sums hide
+// the latency of the multiply-adds; 16 registers hold 6 x 2 of them with their operands, 32 hold 16 with ease.
 template <int K, int N>
 MPSMNIST_INLINE void multiply(const float* a, const float* b, int rows, float* sums) {
   constexpr int kColumnVectors = kRegisters == 32 && N / kLanes >= 4 ? 4 : 2;
@@ -89,9 +91,10 @@ MPSMNIST_INLINE void transform_output_tile(const float* from, int stride, Vec ou
   for (int y = 0; y < kTileOut; ++y) output_transform(columns + y * kTileIn, 1, out[y], 1);
 }
 
-// For each cell of the output, which of the four positions of its window (one bit each) see nothing but zeros. Their sum is
-// exactly zero, but Winograd leaves rounding noise of either sign. That is harmless next to a bias; where the bias is zero,
-// ReLU would let half of it through, with the whole gradient. Blank images and zero biases are how training may start.
+// For each cell of the output, which of the four positions of its window (one bit each) see nothing but zeros. Their
+// sum is exactly zero, but Winograd leaves rounding noise of either sign. That is harmless next to a bias; where the
+// bias is zero, ReLU would let half of it through, with the whole gradient. Blank images and zero biases are how
+// training may start.
 struct BlankPositions {
   uint8_t bits[kPool1Cells] = {};
 
@@ -269,7 +272,8 @@ void conv1_transform_weights(const float* weight, int group, int half, float* fo
       for (int in = 0; in < kHalf; ++in) by_output[in][tap][out] = filter[tap * kHalf + in];
     }
     for (int in = 0; in < kHalf; in += kLanes) {
-      transform_filter(filter + in, kHalf, backward + (group * kGroup + out) * kIn + half * kHalf + in, kFilterFrequency);
+      transform_filter(filter + in, kHalf, backward + (group * kGroup + out) * kIn + half * kHalf + in,
+                       kFilterFrequency);
     }
   }
   for (int in = 0; in < kHalf; ++in) {

@@ -1,8 +1,8 @@
-// conv1's weight gradient. Only the winner of each pool window has a gradient, and dead cells have none, so this is a sum over
-// at most 49 of 196 positions: for each output channel, gradient * (5x5 window of the input at the winner).
+// conv1's weight gradient. Only the winner of each pool window has a gradient, and dead cells have none, so this is a
+// sum over at most 49 of 196 positions: for each output channel, gradient * (5x5 window of the input at the winner).
 //
-// One row of a window over half of the input channels is 5 * 16 = 80 contiguous floats: the sums of a row, or of two where
-// registers are wide, are held in registers while the winners of an image go by.
+// One row of a window over half of the input channels is 5 * 16 = 80 contiguous floats: the sums of a row, or of two
+// where registers are wide, are held in registers while the winners of an image go by.
 #include "kernel_functions.h"
 
 namespace mpsmnist::cpu::MPSMNIST_ISA {

@@ -42,8 +42,8 @@ struct Activations {
         conv0_partials(static_cast<std::size_t>(std::min(images, kConv0Groups)) * kConv0Partial),
         losses(size(1)) {}
 
-  /// conv0's weight gradient is summed in at most this many groups of images, then over the groups. The number of images
-  /// in a group depends on the batch size alone, and so do the bits of the result.
+  /// conv0's weight gradient is summed in at most this many groups of images, then over the groups. The number of
+  /// images in a group depends on the batch size alone, and so do the bits of the result.
   static constexpr std::int64_t kConv0Groups = 64;
   static std::int64_t images_per_group(std::int64_t n) { return divide_up(n, kConv0Groups); }
 
@@ -67,7 +67,9 @@ struct Activations {
 
  private:
   std::size_t groups() const { return static_cast<std::size_t>(divide_up(capacity, kFc0Group)); }
-  std::size_t size(int per_image) const { return static_cast<std::size_t>(capacity) * static_cast<std::size_t>(per_image); }
+  std::size_t size(int per_image) const {
+    return static_cast<std::size_t>(capacity) * static_cast<std::size_t>(per_image);
+  }
 };
 
 struct Slot {
@@ -231,14 +233,16 @@ void CpuEngine::forward(const float* images, std::int64_t n) {
   pool_.run(groups, [&](std::int64_t group, int) {
     const std::int64_t first = group * kFc0Group;
     kernels_.fc0_list_active(activations_.pooled.data() + first * kFlat,
-                             static_cast<int>(std::min<std::int64_t>(kFc0Group, n - first)), group, activations_.active());
+                             static_cast<int>(std::min<std::int64_t>(kFc0Group, n - first)), group,
+                             activations_.active());
   });
   // Each panel of fc0's weights is read once for every 64 images or so, which bounds the traffic of large batches.
   const std::int64_t blocks = divide_up(n, 64);
   pool_.run(kPanels * blocks, [&](std::int64_t task, int) {
     const std::int64_t block = task / kPanels;
-    kernels_.fc0_forward(activations_.active(), weight(kFc0Weight), weight(kFc0Bias), n, static_cast<int>(task % kPanels),
-                         groups * block / blocks, groups * (block + 1) / blocks, activations_.hidden.data());
+    kernels_.fc0_forward(activations_.active(), weight(kFc0Weight), weight(kFc0Bias), n,
+                         static_cast<int>(task % kPanels), groups * block / blocks, groups * (block + 1) / blocks,
+                         activations_.hidden.data());
   });
 }
 
@@ -262,8 +266,9 @@ float CpuEngine::loss_and_its_gradient(const float* labels, std::int64_t n) {
     kernels_.fc1_forward(activations_.hidden.data(), weight(kFc1Weight), weight(kFc1Bias), n, num_classes_, first, last,
                          logits);
     for (std::int64_t i = first; i < last; ++i) {
-      activations_.losses.data()[i] = softmax_cross_entropy(logits + i * num_classes_, labels + i * num_classes_, num_classes_,
-                                                            1.0 / static_cast<double>(n), gradient + i * num_classes_);
+      activations_.losses.data()[i] =
+          softmax_cross_entropy(logits + i * num_classes_, labels + i * num_classes_, num_classes_,
+                                1.0 / static_cast<double>(n), gradient + i * num_classes_);
     }
     kernels_.fc1_data_gradient(gradient, weight(kFc1Weight), activations_.hidden.data(), n, num_classes_, first, last,
                                activations_.hidden_gradient.data());
@@ -312,8 +317,9 @@ void CpuEngine::conv_backward(const float* images, std::int64_t n, const Target&
     float* plane_gradient = scratch(thread) + kScratchFloats;
     for (std::int64_t i = first; i < last; i += kMaxBlock) {
       const std::int64_t count = std::min<std::int64_t>(kMaxBlock, last - i);
-      kernels_.conv1_data_gradient(activations_.pooled_gradient.data() + i * kFlat, activations_.codes1.data() + i * kFlat,
-                                   static_cast<int>(count), conv1_backward_.data(), scratch(thread), plane_gradient);
+      kernels_.conv1_data_gradient(activations_.pooled_gradient.data() + i * kFlat,
+                                   activations_.codes1.data() + i * kFlat, static_cast<int>(count),
+                                   conv1_backward_.data(), scratch(thread), plane_gradient);
       for (std::int64_t k = i; k < i + count; ++k) {
         float* partial = activations_.conv0_partials.data() + k / group * kConv0Partial;
         if (k % group == 0) std::fill_n(partial, kConv0Partial, 0.0F);
@@ -351,7 +357,8 @@ void CpuEngine::update_conv1(int part, const Target& target) {
 }
 
 void CpuEngine::transform_conv1(int part) {
-  kernels_.conv1_transform_weights(weight(kConv1Weight), part / 2, part % 2, conv1_forward_.data(), conv1_backward_.data());
+  kernels_.conv1_transform_weights(weight(kConv1Weight), part / 2, part % 2, conv1_forward_.data(),
+                                   conv1_backward_.data());
 }
 
 void CpuEngine::transform_conv1_weights() {
@@ -387,8 +394,8 @@ void CpuEngine::logits(int index, float* out) {
   forward(slots_[index].images.data(), n);
   const std::int64_t block = images_per_task(n, 8);
   pool_.run(divide_up(n, block), [&](std::int64_t task, int) {
-    kernels_.fc1_forward(activations_.hidden.data(), weight(kFc1Weight), weight(kFc1Bias), n, num_classes_, task * block,
-                         std::min((task + 1) * block, n), out);
+    kernels_.fc1_forward(activations_.hidden.data(), weight(kFc1Weight), weight(kFc1Bias), n, num_classes_,
+                         task * block, std::min((task + 1) * block, n), out);
   });
 }
 

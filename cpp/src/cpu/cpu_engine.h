@@ -7,8 +7,8 @@
 
 namespace mpsmnist::cpu {
 
-/// Weights start as zeros: Trainer writes the initial values. Throws DeviceError if MPSMNIST_ISA asks for an instruction set
-/// that this build or processor lacks.
+/// Weights start as zeros: Trainer writes the initial values. Throws DeviceError if MPSMNIST_ISA asks for an
+/// instruction set that this build or processor lacks.
 std::unique_ptr<Engine> make_engine(const EngineOptions& options);
 
 }  // namespace mpsmnist::cpu

@@ -1,10 +1,11 @@
 // fc0: hidden (n,1024) = relu(pooled (n,3136) * W + b), the layer with nearly all of the weights.
 //
-// ReLU leaves a quarter to three quarters of its inputs zero, and products with them are skipped: forward sums the rows of W
-// that some image of a group of four wants, backward visits only the pairs (row, image) that are not zero. Backward computes the weight
-// gradient and the data gradient of a pair together, since both want the same row of the hidden gradient in registers, and
-// updates the row of W before leaving it: W is read once and written once. What it skips is exactly zero: the weight
-// gradient has the factor 0, and the data gradient of a zero input ends at conv1's ReLU.
+// ReLU leaves a quarter to three quarters of its inputs zero, and products with them are skipped: forward sums the rows
+// of W that some image of a group of four wants, backward visits only the pairs (row, image) that are not zero.
+// Backward computes the weight gradient and the data gradient of a pair together, since both want the same row of the
+// hidden gradient in registers, and updates the row of W before leaving it: W is read once and written once. What it
+// skips is exactly zero: the weight gradient has the factor 0, and the data gradient of a zero input ends at conv1's
+// ReLU.
 #include "kernel_functions.h"
 #include "update.h"
 
@@ -72,8 +73,8 @@ MPSMNIST_INLINE void prefetch_for_writing(const float* from) {
   for (int i = 0; i < kBackwardColumns; i += kLine) __builtin_prefetch(from + i, 1, 2);
 }
 
-// For each listed image i: dots[i] += weight . hidden_gradient[i], and gradient += input[i] * hidden_gradient[i]. Two sums for
-// a dot product, since its additions depend on each other.
+// For each listed image i: dots[i] += weight . hidden_gradient[i], and gradient += input[i] * hidden_gradient[i]. Two
+// sums for a dot product, since its additions depend on each other.
 MPSMNIST_INLINE void visit_pairs(const ActiveImages& active, const float* weight, const float* hidden_gradient,
                                  Vec* gradient, float* dots) {
   for (int i = 0; i < active.count; ++i) {
@@ -115,8 +116,8 @@ void fc0_list_active(const float* pooled, int images, int64_t group, const Activ
   }
 }
 
-void fc0_forward(const ActiveInputs& active, const float* weight, const float* bias, int64_t n, int panel, int64_t first,
-                 int64_t last, float* hidden) {
+void fc0_forward(const ActiveInputs& active, const float* weight, const float* bias, int64_t n, int panel,
+                 int64_t first, int64_t last, float* hidden) {
   const float* tile = weight + static_cast<size_t>(panel) * kFlat * kPanel;
   float* sums = hidden + panel * n * kPanel;
   const int64_t last_image = last * kFc0Group < n ? last * kFc0Group : n;
@@ -136,20 +137,28 @@ void fc0_forward(const ActiveInputs& active, const float* weight, const float* b
       const float* values = active.values + at * kCellChannels * kFc0Group;
       float* to = sums + group * kFc0Group * kPanel;
       switch (n - group * kFc0Group) {
-        case 1: add_active_rows<1>(tile, channels, active.counts[at], values, to); break;
-        case 2: add_active_rows<2>(tile, channels, active.counts[at], values, to); break;
-        case 3: add_active_rows<3>(tile, channels, active.counts[at], values, to); break;
-        default: add_active_rows<kFc0Group>(tile, channels, active.counts[at], values, to);
+        case 1:
+          add_active_rows<1>(tile, channels, active.counts[at], values, to);
+          break;
+        case 2:
+          add_active_rows<2>(tile, channels, active.counts[at], values, to);
+          break;
+        case 3:
+          add_active_rows<3>(tile, channels, active.counts[at], values, to);
+          break;
+        default:
+          add_active_rows<kFc0Group>(tile, channels, active.counts[at], values, to);
       }
     }
   }
-  for (int64_t i = first * kFc0Group * kPanel; i < last_image * kPanel; i += kLanes) store(sums + i, relu(load(sums + i)));
+  for (int64_t i = first * kFc0Group * kPanel; i < last_image * kPanel; i += kLanes)
+    store(sums + i, relu(load(sums + i)));
 }
 
 void fc0_backward(const float* pooled, const float* weight, const float* hidden_gradient, int64_t n, int row,
                   float* scratch, float* pooled_gradient, const Sink& sink) {
   ActiveImages active[kFc0Rows];
-  float* dots = scratch;                                // [rows][kChunk][kLanes]
+  float* dots = scratch;                                  // [rows][kChunk][kLanes]
   float* partial = scratch + kFc0Rows * kChunk * kLanes;  // [1024/columns][rows][columns], if there are several chunks
   for (int64_t first = 0; first < n; first += kChunk) {
     const int images = static_cast<int>(n - first < kChunk ? n - first : kChunk);

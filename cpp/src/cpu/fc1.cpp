@@ -49,8 +49,7 @@ void fc1_data_gradient(const float* logit_gradient, const float* weight, const f
 }
 
 void fc1_weight_gradient(const float* logit_gradient, const float* hidden, const float* hidden_gradient, int64_t n,
-                         int num_classes, int panel, const Sink& weight, const Sink& bias,
-                         const Sink& fc0_bias) {
+                         int num_classes, int panel, const Sink& weight, const Sink& bias, const Sink& fc0_bias) {
   constexpr int kVectors = 4;
   constexpr int kColumns = kVectors * kLanes;
   for (int column = 0; column < kPanel; column += kColumns) {

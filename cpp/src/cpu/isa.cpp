@@ -60,7 +60,8 @@ const Kernels& choose_kernels() {
     if (std::string((*tables)->isa) == forced) return **tables;
     names += (names.empty() ? "" : ", ") + std::string((*tables)->isa);
   }
-  throw DeviceError("[cpu] MPSMNIST_ISA is \"" + std::string(forced) + "\", but this build on this processor has: " + names);
+  throw DeviceError("[cpu] MPSMNIST_ISA is \"" + std::string(forced) +
+                    "\", but this build on this processor has: " + names);
 }
 
 }  // namespace mpsmnist::cpu

@@ -19,8 +19,8 @@ void conv1_weight_gradient(const float* planes, const float* pooled_gradient, co
                            int first, int last, float* gradient, float* bias_gradient);
 
 void fc0_list_active(const float* pooled, int images, int64_t group, const ActiveInputs& active);
-void fc0_forward(const ActiveInputs& active, const float* weight, const float* bias, int64_t n, int panel, int64_t first,
-                 int64_t last, float* hidden);
+void fc0_forward(const ActiveInputs& active, const float* weight, const float* bias, int64_t n, int panel,
+                 int64_t first, int64_t last, float* hidden);
 void fc0_backward(const float* pooled, const float* weight, const float* hidden_gradient, int64_t n, int row,
                   float* scratch, float* pooled_gradient, const Sink& sink);
 
@@ -29,8 +29,7 @@ void fc1_forward(const float* hidden, const float* weight, const float* bias, in
 void fc1_data_gradient(const float* logit_gradient, const float* weight, const float* hidden, int64_t n,
                        int num_classes, int64_t first, int64_t last, float* hidden_gradient);
 void fc1_weight_gradient(const float* logit_gradient, const float* hidden, const float* hidden_gradient, int64_t n,
-                         int num_classes, int panel, const Sink& weight, const Sink& bias,
-                         const Sink& fc0_bias);
+                         int num_classes, int panel, const Sink& weight, const Sink& bias, const Sink& fc0_bias);
 
 void update(const float* gradient, size_t count, const Sink& sink);
 

@@ -1,11 +1,14 @@
 // The kernels of the CPU engine: what each computes, on which layouts, and the table by which one is chosen.
 //
-// Every kernel does one task of one phase of the step on the calling thread. Tasks of a phase are independent and each number
-// is computed by one task in one fixed order, so results do not depend on which thread runs what, or on how many there are.
+// Every kernel does one task of one phase of the step on the calling thread. Tasks of a phase are independent and each
+// number is computed by one task in one fixed order, so results do not depend on which thread runs what, or on how many
+// there are.
 //
 // Layouts, chosen so that the innermost loops read and write whole contiguous vectors:
-//   planes   [n][2][20][20][16]  pool0's output: channels in two halves, each with a border of 2 (and 2 more below and to the
-//                                right, so that 4x4 Winograd tiles of 8x8 inputs fit). Half a plane (26 KB) stays in L1.
+//   planes   [n][2][20][20][16]  pool0's output: channels in two halves, each with a border of 2 (and 2 more below and
+//   to the
+//                                right, so that 4x4 Winograd tiles of 8x8 inputs fit). Half a plane (26 KB) stays in
+//                                L1.
 //   codes    [..][channels]      which of a 2x2 window won, in row-major order 0..3; kDead if ReLU let nothing through
 //   pooled   [n][3136]           pool1's output in NHWC order: the input of fc0
 //   hidden   [16][n][64]         fc0's output in panels of 64 columns, also its gradient
@@ -40,8 +43,8 @@ inline constexpr std::uint8_t kDead = 4;
 // Winograd F(4x4, 5x5): 16 tiles of 4x4 outputs cover 14x14, and each takes an 8x8 input to 64 "frequencies".
 inline constexpr int kTilesPerImage = 16;
 inline constexpr int kFrequencies = 64;
-/// Floats between two frequencies of the transformed weights. A power of two would put what one transform writes, a vector
-/// for each frequency, into a single cache set: hence a cache line more.
+/// Floats between two frequencies of the transformed weights. A power of two would put what one transform writes, a
+/// vector for each frequency, into a single cache set: hence a cache line more.
 inline constexpr int kFilterFrequency = kConv0Channels * kConv1Channels + 16;
 /// Images that one call of conv1_forward and conv1_data_gradient may take.
 inline constexpr int kMaxBlock = 2;
@@ -121,7 +124,7 @@ struct Kernels {
   /// One panel of fc1's weight gradient and of fc0's bias gradient; panel 0 also takes fc1's bias.
   void (*fc1_weight_gradient)(const float* logit_gradient, const float* hidden, const float* hidden_gradient,
                               std::int64_t n, int num_classes, int panel, const Sink& weight, const Sink& bias,
-                         const Sink& fc0_bias);
+                              const Sink& fc0_bias);
 
   /// Updates count weights from a stored gradient.
   void (*update)(const float* gradient, std::size_t count, const Sink& sink);

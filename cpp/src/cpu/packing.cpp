@@ -21,7 +21,9 @@ Packing::Packing(std::vector<Parameter> parameters, int num_classes)
 // Calls copy(flat index, packed index, count) for every run of floats that is contiguous in both.
 template <typename Copy>
 void Packing::for_each(Copy copy) const {
-  const auto flat = [this](int index) { return static_cast<std::size_t>(parameters_[static_cast<std::size_t>(index)].offset); };
+  const auto flat = [this](int index) {
+    return static_cast<std::size_t>(parameters_[static_cast<std::size_t>(index)].offset);
+  };
   for (const ParameterIndex same : {kConv0Weight, kConv0Bias, kConv1Bias, kFc0Bias, kFc1Bias}) {
     copy(flat(same), offset(same), size(same));
   }
@@ -35,7 +37,8 @@ void Packing::for_each(Copy copy) const {
   }
   for (std::size_t row = 0; row < kFlat; ++row) {
     for (std::size_t panel = 0; panel < kPanels; ++panel) {
-      copy(flat(kFc0Weight) + row * kHidden + panel * kPanel, offset(kFc0Weight) + (panel * kFlat + row) * kPanel, kPanel);
+      copy(flat(kFc0Weight) + row * kHidden + panel * kPanel, offset(kFc0Weight) + (panel * kFlat + row) * kPanel,
+           kPanel);
     }
   }
   const auto classes = static_cast<std::size_t>(num_classes_);

@@ -1,8 +1,9 @@
 // Vectors of floats by compiler extensions: the one place that knows how wide a register is.
 //
-// Included only by the kernel sources, which are compiled once for each instruction set. Everything lives in a namespace
-// named after the instruction set (MPSMNIST_ISA, a macro), so that no function compiled for a wide one can be linked into
-// code that runs on a narrow one. For the same reason these sources include no C++ standard library containers.
+// Included only by the kernel sources, which are compiled once for each instruction set. Everything lives in a
+// namespace named after the instruction set (MPSMNIST_ISA, a macro), so that no function compiled for a wide one can be
+// linked into code that runs on a narrow one. For the same reason these sources include no C++ standard library
+// containers.
 #pragma once
 
 #include <stdint.h>

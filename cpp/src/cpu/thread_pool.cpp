@@ -74,7 +74,8 @@ struct ThreadPool::Shared {
   void run_available(int thread) {
     std::uint64_t seen = ticket.load(std::memory_order_acquire);
     while (has_task(seen)) {
-      if (!ticket.compare_exchange_weak(seen, seen + (std::uint64_t{1} << kCountBits), std::memory_order_acq_rel)) continue;
+      if (!ticket.compare_exchange_weak(seen, seen + (std::uint64_t{1} << kCountBits), std::memory_order_acq_rel))
+        continue;
       const auto count = static_cast<std::int64_t>(count_of(seen));
       function(context, static_cast<std::int64_t>(next_of(seen)), thread);
       if (finished.fetch_add(1) + 1 == count && caller_sleeps.load()) {

@@ -9,8 +9,8 @@ namespace mpsmnist::cpu {
 
 /// Runs numbered tasks on the calling thread and `threads - 1` workers. One caller at a time.
 ///
-/// Which thread runs which task is left to chance, so tasks must not care. After a fork, the child starts workers of its own
-/// at the first run().
+/// Which thread runs which task is left to chance, so tasks must not care. After a fork, the child starts workers of
+/// its own at the first run().
 class ThreadPool {
  public:
   /// Throws std::system_error if the threads cannot be started.
@@ -26,8 +26,7 @@ class ThreadPool {
   void run(std::int64_t count, Task&& task) {
     using Stored = std::remove_reference_t<Task>;
     run_tasks(
-        count,
-        [](void* context, std::int64_t index, int thread) { (*static_cast<Stored*>(context))(index, thread); },
+        count, [](void* context, std::int64_t index, int thread) { (*static_cast<Stored*>(context))(index, thread); },
         const_cast<void*>(static_cast<const void*>(&task)));
   }
 

@@ -1,15 +1,16 @@
-// The one-dimensional transforms of Winograd's F(4,5): four outputs of a filter of five taps from 8 products instead of 20.
+// The one-dimensional transforms of Winograd's F(4,5): four outputs of a filter of five taps from 8 products instead
+// of 20.
 //
 // With x the 8 inputs, w the 5 taps and y the 4 outputs (a correlation, y_i = sum_k x_{i+k} w_k):
 //   y = At [ (G w) * (Bt x) ]
-// Each of the 8 products is the value of a polynomial product at one point: 0, 1, -1, 2, -2, 1/2, -1/2 and infinity, the
-// points whose powers are exact and stay small (larger tiles need more points, and lose accuracy with them). Writing
-// M(t) = product of (t - point) = t^7 - 21/4 t^5 + 21/4 t^3 - t over the seven finite points a:
+// Each of the 8 products is the value of a polynomial product at one point: 0, 1, -1, 2, -2, 1/2, -1/2 and infinity,
+// the points whose powers are exact and stay small (larger tiles need more points, and lose accuracy with them).
+// Writing M(t) = product of (t - point) = t^7 - 21/4 t^5 + 21/4 t^3 - t over the seven finite points a:
 //   At[i][a] = a^i           G[a][k] = a^k / M'(a)          Bt[a] = coefficients of M(t) / (t - a)
 //   At[3][inf] = 1           G[inf][4] = 1                  Bt[inf] = coefficients of M(t)
-// M'(0) = -1, M'(+-1) = -9/2, M'(+-2) = 90, M'(+-1/2) = 45/32. Points come in pairs +-a, whose rows have the same even and
-// opposite odd parts: each pair shares its halves. In two dimensions the transforms act on columns, then on rows, 64
-// products for 16 outputs (25 * 16 = 400 directly).
+// M'(0) = -1, M'(+-1) = -9/2, M'(+-2) = 90, M'(+-1/2) = 45/32. Points come in pairs +-a, whose rows have the same even
+// and opposite odd parts: each pair shares its halves. In two dimensions the transforms act on columns, then on rows,
+// 64 products for 16 outputs (25 * 16 = 400 directly).
 //
 // The gradient with respect to x is the transposed algorithm: dx = B [ (G w) * (A dy) ].
 #pragma once
