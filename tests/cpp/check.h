@@ -83,7 +83,7 @@ void test_fc0(const cpu::Kernels& kernels);
 void test_fc1(const cpu::Kernels& kernels);
 void test_update(const cpu::Kernels& kernels);
 void test_softmax();
-void test_engine(const std::string& isa);
+void test_engine(const std::string& isa, bool with_fork);
 void test_instruction_set_choice();
 void test_thread_pool();
 void test_executor();

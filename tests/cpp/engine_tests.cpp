@@ -160,12 +160,12 @@ void test_fork(const std::string& isa) {
 
 }  // namespace
 
-void test_engine(const std::string& isa) {
+void test_engine(const std::string& isa, bool with_fork) {
   test_same_bits(isa);
   test_gradients_agree_with_step(isa);
   test_batch_sizes(isa);
   test_classes_and_nan(isa);
-  test_fork(isa);
+  if (with_fork) test_fork(isa);
 }
 
 void test_instruction_set_choice() {

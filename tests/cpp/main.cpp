@@ -39,7 +39,9 @@ void print_accuracy_table() {
 
 }  // namespace mpsmnist::test
 
-int main() {
+// --no-fork: for emulators that cannot start threads in a forked child (qemu-user).
+int main(int argc, char** argv) {
+  const bool with_fork = argc < 2 || std::string(argv[1]) != "--no-fork";
   using namespace mpsmnist;
   for (const cpu::Kernels* const* kernels = cpu::available_kernels(); *kernels != nullptr; ++kernels) {
     test::test_conv0(**kernels);
@@ -48,7 +50,7 @@ int main() {
     test::test_fc1(**kernels);
     test::test_update(**kernels);
     setenv("MPSMNIST_ISA", (*kernels)->isa, 1);
-    test::test_engine((*kernels)->isa);
+    test::test_engine((*kernels)->isa, with_fork);
   }
   test::test_softmax();
   test::test_instruction_set_choice();
