@@ -231,6 +231,8 @@ import os, signal, sys, threading, time
 import numpy as np
 import mpsmnist
 
+# A shell without job control starts background programs with SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 trainer = mpsmnist.Trainer(device=sys.argv[1], init="he", learning_rate=0.001)
 images = np.zeros((16, 28, 28), np.uint8)
 labels = np.arange(16) % 10
