@@ -1,5 +1,5 @@
 // conv1 with its bias, ReLU and pool, forward and data gradient, by Winograd F(4x4,5x5): (14,14,32) -> 5x5 SAME
-// (14,14,64) -> (7,7,64). The weight gradient is in conv1_weight_gradient.cpp.
+// -> (14,14,64) -> (7,7,64). The weight gradient is in conv1_weight_gradient.cpp.
 //
 // Forward: each 8x8 input tile is transformed to 64 frequencies, channel by channel; for each frequency a small matrix
 // product mixes the channels, (tiles x 32) * (32 x 64); each 8x8 result is transformed to a 4x4 output tile, which
