@@ -297,20 +297,22 @@ def test_ctrl_c_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
         "--batch-size",
         2,
         "--steps",
-        10**6,
+        20_000,
         "--checkpoint",
         path,
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    out = []
     with start(*arguments, "--json", "--quiet", **pipes) as process:
         assert process.stdout is not None
-        for line in process.stdout:
+        assert process.stderr is not None
+        for line in process.stdout:  # to the end here: communicate() would lose what this loop has read ahead
+            out.append(line)
             if '"step": 3,' in line:
-                break
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+                process.send_signal(signal.SIGINT)
+        err = process.stderr.read()
     assert process.returncode == 130
-    last_step, saved = json_lines(out)[-2:]
+    last_step, saved = json_lines("".join(out))[-2:]
     assert (last_step["event"], saved["event"]) == ("step", "checkpoint")
     assert checkpoint.load(path).step == saved["step"] == last_step["step"]
     assert err == f"python -m mpsmnist.train: interrupted after step {saved['step']}, saved to {path}\n"
