@@ -31,12 +31,13 @@ void test_thread_pool() {
     CHECK(every_task_once, std::to_string(threads) + " threads");
     CHECK(thread_in_range, std::to_string(threads) + " threads");
 
-    // Between phases nobody computes: under 1% of a core, even with the workers just woken.
+    // Between phases nobody computes: under 1% of a core, once the workers have stopped spinning.
     pool.run(64, [](std::int64_t, int) {});
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
     const std::clock_t before = std::clock();
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
     const double busy = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
-    CHECK(busy < 0.005 + 0.0005 * threads, "idle pool used " + std::to_string(busy) + " s of CPU in 0.5 s");
+    CHECK(busy < 0.005, "idle pool used " + std::to_string(busy) + " s of CPU in 0.5 s");
 
     // Asleep, they wake again.
     std::atomic<int> sum{0};

@@ -65,7 +65,7 @@ MPSMNIST_INLINE void add_filter(const float* plane, const Winners& winners, floa
 
 void conv1_weight_gradient(const float* planes, const float* pooled_gradient, const uint8_t* codes, int64_t n,
                            int first, int last, float* gradient, float* bias_gradient) {
-  constexpr int kGroup = 8;
+  constexpr int kGroup = 16;
   Winners winners[kGroup];
   for (int begin = first; begin < last; begin += kGroup) {
     const int group = last - begin < kGroup ? last - begin : kGroup;

@@ -298,7 +298,8 @@ void CpuEngine::fc_backward(std::int64_t n, const Target& target) {
 
 void CpuEngine::conv_backward(const float* images, std::int64_t n, const Target& target) {
   // Long tasks first: conv1's weight gradient over all images for some channels, then the data gradient of some images.
-  const int channels = pool_.threads() > 8 ? 4 : 8;
+  // Every task reads the planes of all images once, so few threads had better have few tasks.
+  const int channels = pool_.threads() > 8 ? 4 : pool_.threads() > 2 ? 8 : 16;
   const int weight_tasks = kConv1Channels / channels;
   const std::int64_t group = Activations::images_per_group(n);
   const std::int64_t block = group > 1 ? group : images_per_task(n, kMaxBlock);

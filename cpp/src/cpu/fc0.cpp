@@ -1,11 +1,14 @@
 // fc0: hidden (n,1024) = relu(pooled (n,3136) * W + b), the layer with nearly all of the weights.
 //
 // ReLU leaves a quarter to three quarters of its inputs zero, and products with them are skipped: forward sums the rows
-// of W that some image of a group of four wants, backward visits only the pairs (row, image) that are not zero.
+// of W that one or both of a pair of images want, backward visits only the pairs (row, image) that are not zero.
 // Backward computes the weight gradient and the data gradient of a pair together, since both want the same row of the
 // hidden gradient in registers, and updates the row of W before leaving it: W is read once and written once. What it
 // skips is exactly zero: the weight gradient has the factor 0, and the data gradient of a zero input ends at conv1's
 // ReLU.
+//
+// Both directions are limited by loads as much as by arithmetic, so both are arranged to load less than one vector for
+// each multiply-add: forward multiplies a row of W with two images, backward visits four images together.
 #include "kernel_functions.h"
 #include "update.h"
 
@@ -15,12 +18,11 @@ namespace {
 constexpr int kCellChannels = kConv1Channels;
 constexpr int kTile = kCellChannels * kPanel;  // 64 rows of a panel, 16 KB: what forward keeps in L1
 constexpr int kLine = 16;                      // floats in a cache line
+constexpr int kPanelVectors = kPanel / kLanes;
 
-// Columns of a panel summed at once for a group of images: 8 sums in 16 registers, 16 in 32, as nearly as they divide.
+// Columns of a panel summed at once for a group of images: 8 sums in 16 registers, 16 in 32, at most a panel.
 template <int Images>
-constexpr int kForwardVectors = (kRegisters == 16 ? 8 : 16) / (Images == 3 ? 4 : Images) < kPanel / kLanes
-                                    ? (kRegisters == 16 ? 8 : 16) / (Images == 3 ? 4 : Images)
-                                    : kPanel / kLanes;
+constexpr int kForwardVectors = kRegisters / 2 / Images < kPanelVectors ? kRegisters / 2 / Images : kPanelVectors;
 
 // sums [Images][64] += the listed rows of `tile`, each times the values of the images.
 template <int Images>
@@ -43,56 +45,121 @@ MPSMNIST_INLINE void add_active_rows(const float* tile, const uint8_t* channels,
   }
 }
 
-// Backward works on this many images at a time, so that what it needs of them stays in L1.
+// Backward works on at most this many images at a time.
 constexpr int kChunk = 32;
-// Vectors of the weight gradient held in registers at once: half of the registers, at most a panel.
-constexpr int kBackwardVectors = kPanel / kLanes < kRegisters / 2 ? kPanel / kLanes : kRegisters / 2;
-constexpr int kBackwardColumns = kBackwardVectors * kLanes;
+// Of these, images that are visited together: so many dot products and inputs are held in registers.
+constexpr int kTogether = 4;
+// Panels visited in a row: 16 KB of hidden gradients, half of a small L1.
+constexpr int panels_at_once(int images) { return images <= kChunk / 2 ? 4 : 2; }
 
 // The images of a chunk whose input `row` is not zero.
 struct ActiveImages {
   int count;
-  int64_t images[kChunk];
+  int images[kChunk];
   float inputs[kChunk];
 };
 
-void list_active_images(const float* pooled, int row, int images, ActiveImages* active) {
-  for (int r = 0; r < kFc0Rows; ++r) active[r].count = 0;
+void list_active_images(const float* pooled, int images, ActiveImages& active) {
+  int count = 0;
   for (int image = 0; image < images; ++image) {
-    const float* inputs = pooled + static_cast<int64_t>(image) * kFlat + row;
-    for (int r = 0; r < kFc0Rows; ++r) {
-      ActiveImages& list = active[r];
-      list.images[list.count] = image;
-      list.inputs[list.count] = inputs[r];
-      list.count += inputs[r] != 0;
+    const float input = pooled[static_cast<int64_t>(image) * kFlat];
+    active.images[count] = image;
+    active.inputs[count] = input;
+    count += input != 0;
+  }
+  active.count = count;
+}
+
+constexpr int64_t kWeightStride = static_cast<int64_t>(kFlat) * kPanel;
+constexpr int64_t kGradientStride = static_cast<int64_t>(kFc0Rows) * kPanel;
+
+// One row of W in some panels, and what belongs to it. A panel is so many floats from the next.
+struct RowVisit {
+  const float* weight;  // kWeightStride apart
+  const float* hidden_gradient;
+  int64_t hidden_gradient_stride;
+  const float* before;  // the row of the weight gradient, summed so far
+  int64_t before_stride;
+  float* after;  // kGradientStride apart
+  int panels;
+};
+
+// For each of the listed images: dots[image] += weight . hidden_gradient[image], and after = before + the sum of
+// input[image] * hidden_gradient[image].
+template <int Images>
+MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, const float* inputs, float* dots) {
+  Vec dot[kTogether] = {};
+  Vec input[Images];
+  const float* from[Images];
+  for (int i = 0; i < Images; ++i) {
+    input[i] = splat(inputs[i]);
+    from[i] = visit.hidden_gradient + images[i] * kPanel;
+  }
+  const float* weight = visit.weight;
+  const float* before = visit.before;
+  float* after = visit.after;
+  for (int panel = 0; panel < visit.panels; ++panel) {
+    for (int v = 0; v < kPanel; v += kLanes) {
+      const Vec row = in_register(load(weight + v));
+      Vec sum = load(before + v);
+      for (int i = 0; i < Images; ++i) {
+        const Vec value = in_register(load(from[i] + v));
+        dot[i] += row * value;
+        sum += input[i] * value;
+      }
+      store(after + v, sum);
+    }
+    weight += kWeightStride;
+    before += visit.before_stride;
+    after += kGradientStride;
+    for (int i = 0; i < Images; ++i) from[i] += visit.hidden_gradient_stride;
+  }
+  Vec4 sums;
+  memcpy(&sums, dots, sizeof sums);
+  sums += sum_lanes(dot[0], dot[1], dot[2], dot[3]);
+  memcpy(dots, &sums, sizeof sums);
+}
+
+MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, float* dots) {
+  int i = 0;
+  for (; i + kTogether <= active.count; i += kTogether) {
+    visit_images<kTogether>(visit, active.images + i, active.inputs + i, dots + i);
+    visit.before = visit.after;
+    visit.before_stride = kGradientStride;
+  }
+  switch (active.count - i) {
+    case 3:
+      visit_images<3>(visit, active.images + i, active.inputs + i, dots + i);
+      break;
+    case 2:
+      visit_images<2>(visit, active.images + i, active.inputs + i, dots + i);
+      break;
+    case 1:
+      visit_images<1>(visit, active.images + i, active.inputs + i, dots + i);
+  }
+}
+
+void clear(float* gradient, int panels) {
+  for (int p = 0; p < panels; ++p) memset(gradient + p * kGradientStride, 0, kPanel * sizeof(float));
+}
+
+// Hands the gradient of one row in some panels, `at` floats into W, to its sink.
+MPSMNIST_INLINE void emit_row(const Sink& sink, int64_t at, const float* gradient, int panels) {
+  for (int p = 0; p < panels; ++p) {
+    for (int i = 0; i < kPanel; i += kLanes) {
+      emit(sink, static_cast<size_t>(at + p * kWeightStride + i), load(gradient + p * kGradientStride + i));
     }
   }
 }
 
-MPSMNIST_INLINE void prefetch_for_writing(const float* from) {
-  for (int i = 0; i < kBackwardColumns; i += kLine) __builtin_prefetch(from + i, 1, 2);
-}
-
-// For each listed image i: dots[i] += weight . hidden_gradient[i], and gradient += input[i] * hidden_gradient[i]. Two
-// sums for a dot product, since its additions depend on each other.
-MPSMNIST_INLINE void visit_pairs(const ActiveImages& active, const float* weight, const float* hidden_gradient,
-                                 Vec* gradient, float* dots) {
-  for (int i = 0; i < active.count; ++i) {
-    const float* from = hidden_gradient + active.images[i] * kPanel;
-    const Vec input = splat(active.inputs[i]);
-    Vec even = load(dots + i * kLanes);
-    Vec odd = {};
-    for (int v = 0; v < kBackwardVectors; v += 2) {
-      const Vec value0 = load(from + v * kLanes);
-      const Vec value1 = load(from + (v + 1) * kLanes);
-      even += load(weight + v * kLanes) * value0;
-      odd += load(weight + (v + 1) * kLanes) * value1;
-      gradient[v] += input * value0;
-      gradient[v + 1] += input * value1;
-    }
-    store(dots + i * kLanes, even + odd);
+// Fetches a row of some panels, to be written.
+MPSMNIST_INLINE void prefetch_row(const float* weight, int panels) {
+  for (int p = 0; p < panels; ++p) {
+    for (int i = 0; i < kPanel; i += kLine) __builtin_prefetch(weight + p * kWeightStride + i, 1, 2);
   }
 }
+
+alignas(64) constexpr float kZeros[kPanel] = {};
 
 }  // namespace
 
@@ -136,18 +203,10 @@ void fc0_forward(const ActiveInputs& active, const float* weight, const float* b
       const uint8_t* channels = active.channels + at * kCellChannels;
       const float* values = active.values + at * kCellChannels * kFc0Group;
       float* to = sums + group * kFc0Group * kPanel;
-      switch (n - group * kFc0Group) {
-        case 1:
-          add_active_rows<1>(tile, channels, active.counts[at], values, to);
-          break;
-        case 2:
-          add_active_rows<2>(tile, channels, active.counts[at], values, to);
-          break;
-        case 3:
-          add_active_rows<3>(tile, channels, active.counts[at], values, to);
-          break;
-        default:
-          add_active_rows<kFc0Group>(tile, channels, active.counts[at], values, to);
+      if (n - group * kFc0Group == 1) {
+        add_active_rows<1>(tile, channels, active.counts[at], values, to);
+      } else {
+        add_active_rows<kFc0Group>(tile, channels, active.counts[at], values, to);
       }
     }
   }
@@ -158,40 +217,38 @@ void fc0_forward(const ActiveInputs& active, const float* weight, const float* b
 void fc0_backward(const float* pooled, const float* weight, const float* hidden_gradient, int64_t n, int row,
                   float* scratch, float* pooled_gradient, const Sink& sink) {
   ActiveImages active[kFc0Rows];
-  float* dots = scratch;                                  // [rows][kChunk][kLanes]
-  float* partial = scratch + kFc0Rows * kChunk * kLanes;  // [1024/columns][rows][columns], if there are several chunks
+  float dots[kFc0Rows][kChunk + kTogether];
+  // The sums of the weight gradient [panels][rows][64], from chunk to chunk. Half a page off the weights' alignment: a
+  // load from the address of a recent store, but for bits above the page, would wait for that store.
+  float* gradients = scratch + 512;
+  const Sink to = sink;  // a copy, which no store of a float can change
   for (int64_t first = 0; first < n; first += kChunk) {
     const int images = static_cast<int>(n - first < kChunk ? n - first : kChunk);
-    const bool last_chunk = first + kChunk >= n;
-    list_active_images(pooled + first * kFlat, row, images, active);
-    memset(dots, 0, sizeof(float) * kFc0Rows * kChunk * kLanes);
-    for (int column = 0; column < kHidden; column += kBackwardColumns) {
-      const int panel = column / kPanel;
-      const float* gradients = hidden_gradient + (panel * n + first) * kPanel + column % kPanel;
+    for (int r = 0; r < kFc0Rows; ++r) list_active_images(pooled + first * kFlat + row + r, images, active[r]);
+    memset(dots, 0, sizeof dots);
+    const int panels = panels_at_once(images);
+    for (int panel = 0; panel < kPanels; panel += panels) {
       for (int r = 0; r < kFc0Rows; ++r) {
-        const size_t at = (static_cast<size_t>(panel) * kFlat + static_cast<size_t>(row + r)) * kPanel +
-                          static_cast<size_t>(column % kPanel);
-        float* kept = partial + (column * kFc0Rows + r * kBackwardColumns);
-        Vec gradient[kBackwardVectors] = {};
-        if (first > 0) {
-          for (int v = 0; v < kBackwardVectors; ++v) gradient[v] = load(kept + v * kLanes);
-        }
-        // The same rows of the next panel are a long way off: fetch them now, to be written.
-        if (panel + 1 < kPanels) prefetch_for_writing(weight + at + kFlat * kPanel);
-        visit_pairs(active[r], weight + at, gradients, gradient, dots + r * kChunk * kLanes);
-        for (int v = 0; v < kBackwardVectors; ++v) {
-          if (last_chunk) {
-            emit(sink, at + static_cast<size_t>(v * kLanes), gradient[v]);
-          } else {
-            store(kept + v * kLanes, gradient[v]);
-          }
-        }
+        const int64_t at = panel * kWeightStride + (row + r) * kPanel;
+        float* gradient = gradients + panel * kGradientStride + r * kPanel;
+        // The same row of the next panels is a long way off.
+        if (panel + panels < kPanels) prefetch_row(weight + at + panels * kWeightStride, panels);
+        if (first == 0 && active[r].count == 0) clear(gradient, panels);
+        visit_row(active[r],
+                  {.weight = weight + at,
+                   .hidden_gradient = hidden_gradient + (panel * n + first) * kPanel,
+                   .hidden_gradient_stride = n * kPanel,
+                   .before = first == 0 ? kZeros : gradient,
+                   .before_stride = first == 0 ? 0 : kGradientStride,
+                   .after = gradient,
+                   .panels = panels},
+                  dots[r]);
+        if (first + kChunk >= n) emit_row(to, at, gradient, panels);
       }
     }
     for (int r = 0; r < kFc0Rows; ++r) {
       for (int i = 0; i < active[r].count; ++i) {
-        pooled_gradient[(first + active[r].images[i]) * kFlat + row + r] =
-            sum_lanes(load(dots + (r * kChunk + i) * kLanes));
+        pooled_gradient[(first + active[r].images[i]) * kFlat + row + r] = dots[r][i];
       }
     }
   }

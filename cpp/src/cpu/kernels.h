@@ -57,12 +57,12 @@ inline constexpr int kConv0PartialBias = kConv0Channels * kKernelSide * kConv0Pa
 inline constexpr int kConv0Partial = kConv0PartialBias + kConv0Channels;
 
 /// fc0_backward takes this many rows of the weights (inputs of the layer) at a time.
-inline constexpr int kFc0Rows = 16;
+inline constexpr int kFc0Rows = 32;
 inline constexpr int kFc0RowTasks = kFlat / kFc0Rows;
 static_assert(kFlat % kFc0Rows == 0);
 
-/// fc0_forward takes this many images at a time; the last group may have fewer.
-inline constexpr int kFc0Group = 4;
+/// fc0_forward takes this many images at a time; the last group may have one.
+inline constexpr int kFc0Group = 2;
 
 /// The inputs of fc0 that are not zero for some image of a group, cell by cell (49): which of the cell's 64 channels,
 /// ascending, and the values of the group's images side by side.

@@ -43,6 +43,24 @@ MPSMNIST_INLINE Vec load(const float* from) {
 
 MPSMNIST_INLINE void store(float* to, Vec v) { memcpy(to, &v, sizeof v); }
 
+/// The same value, but the compiler cannot tell, so it computes it once and keeps it in a register. Without this, gcc
+/// repeats loads for each of their uses, and additions for each address.
+MPSMNIST_INLINE Vec in_register(Vec v) {
+#if defined(__aarch64__)
+  asm("" : "+w"(v));
+#elif defined(__AVX512F__)
+  asm("" : "+v"(v));
+#else
+  asm("" : "+x"(v));
+#endif
+  return v;
+}
+
+MPSMNIST_INLINE const float* in_register(const float* address) {
+  asm("" : "+r"(address));
+  return address;
+}
+
 /// The same float in every lane (x - 0 is x for every x, so this costs one broadcast).
 MPSMNIST_INLINE Vec splat(float x) { return x - Vec{}; }
 
@@ -81,6 +99,30 @@ MPSMNIST_INLINE float sum_lanes(Vec v) {
     for (int i = 0; i < width; ++i) lanes[i] += lanes[i + width];
   }
   return lanes[0];
+}
+
+typedef float Vec4 __attribute__((vector_size(16)));
+
+/// Four sums of lanes: those whose numbers are the same modulo 4.
+MPSMNIST_INLINE Vec4 fold(Vec v) {
+#if defined(__AVX512F__)
+  typedef float Vec8 __attribute__((vector_size(32)));
+  const Vec8 half = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+                    __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  return __builtin_shufflevector(half, half, 0, 1, 2, 3) + __builtin_shufflevector(half, half, 4, 5, 6, 7);
+#elif defined(__AVX2__)
+  return __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+#else
+  return v;
+#endif
+}
+
+/// The sums of the lanes of four vectors: a transposed sum, cheaper than four of the above.
+MPSMNIST_INLINE Vec4 sum_lanes(Vec a, Vec b, Vec c, Vec d) {
+  const Vec4 a4 = fold(a), b4 = fold(b), c4 = fold(c), d4 = fold(d);
+  const Vec4 ab = __builtin_shufflevector(a4, b4, 0, 4, 1, 5) + __builtin_shufflevector(a4, b4, 2, 6, 3, 7);
+  const Vec4 cd = __builtin_shufflevector(c4, d4, 0, 4, 1, 5) + __builtin_shufflevector(c4, d4, 2, 6, 3, 7);
+  return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
 }  // namespace mpsmnist::cpu::MPSMNIST_ISA
