@@ -87,5 +87,6 @@ void test_engine(const std::string& isa, bool with_fork);
 void test_instruction_set_choice();
 void test_thread_pool();
 void test_executor();
+void test_step_queue();
 
 }  // namespace mpsmnist::test

@@ -56,6 +56,7 @@ int main(int argc, char** argv) {
   test::test_instruction_set_choice();
   test::test_thread_pool();
   test::test_executor();
+  test::test_step_queue();
   test::print_accuracy_table();
   std::printf(test::failures == 0 ? "passed\n" : "%d checks failed\n", test::failures);
   return test::failures == 0 ? 0 : 1;
