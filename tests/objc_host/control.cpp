@@ -23,12 +23,13 @@ struct Settings {
   std::uint32_t max_execute_us = 0;
   std::uint32_t max_handler_us = 0;
   std::uint64_t commits = 0;
-  std::map<std::uint64_t, std::string> commit_faults;  // by number of the commit
+  std::map<std::uint64_t, CommitFault> commit_faults;  // by number of the commit
   std::array<NilFault, OBJC_HOST_CALLS> nil_faults{};
   bool held = false;
   bool unified_memory = true;
   bool commit_during_encode = false;
   int scalar_rank = 0;
+  objc_host_tensors tensors = OBJC_HOST_TENSORS_COMPILED;
 };
 
 std::mutex mutex;
@@ -62,7 +63,7 @@ bool returns_nil(objc_host_call call) {
   return true;
 }
 
-std::optional<std::string> next_commit_fault() {
+std::optional<CommitFault> next_commit_fault() {
   std::lock_guard lock(mutex);
   const auto fault = settings.commit_faults.extract(++settings.commits);
   if (fault.empty()) return std::nullopt;
@@ -97,6 +98,11 @@ bool commit_during_encode() {
 int scalar_rank() {
   std::lock_guard lock(mutex);
   return settings.scalar_rank;
+}
+
+objc_host_tensors reported_tensors() {
+  std::lock_guard lock(mutex);
+  return settings.tensors;
 }
 
 }  // namespace objc_host
@@ -135,7 +141,8 @@ void objc_host_hold(int on) {
 void objc_host_fail_commit(uint64_t number, const char* text) {
   if (number == 0) objc_host::fail("commits are numbered from 1");
   std::lock_guard lock(mutex);
-  settings.commit_faults[settings.commits + number] = text;
+  auto& fault = settings.commit_faults[settings.commits + number];
+  if (text != nullptr) fault.text = text;
 }
 
 void objc_host_return_nil(int call, uint64_t number, uint64_t count) {
@@ -159,4 +166,10 @@ void objc_host_set_scalar_rank(int rank) {
   if (rank != 0 && rank != 1) objc_host::fail("a scalar's rank is 0 or 1, not " + std::to_string(rank));
   std::lock_guard lock(mutex);
   settings.scalar_rank = rank;
+}
+
+void objc_host_set_tensors(int kind) {
+  if (kind < 0 || kind >= OBJC_HOST_TENSORS_KINDS) objc_host::fail("no kind of tensors " + std::to_string(kind));
+  std::lock_guard lock(mutex);
+  settings.tensors = static_cast<objc_host_tensors>(kind);
 }

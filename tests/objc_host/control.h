@@ -19,8 +19,13 @@ void count(objc_host_counter counter, std::int64_t change = 1);
 /// Whether this call, which counts, shall return nil.
 bool returns_nil(objc_host_call call);
 
-/// The text with which this commit, which counts, shall fail; none if it shall not.
-std::optional<std::string> next_commit_fault();
+/// How a command buffer fails: with the text of its NSError, or with no NSError.
+struct CommitFault {
+  std::optional<std::string> text;
+};
+
+/// How this commit, which counts, shall fail; none if it shall not.
+std::optional<CommitFault> next_commit_fault();
 
 std::chrono::microseconds next_execute_delay();
 std::chrono::microseconds next_handler_delay();
@@ -30,6 +35,7 @@ void wait_while_held();
 bool unified_memory();
 bool commit_during_encode();
 int scalar_rank();
+objc_host_tensors reported_tensors();
 
 /// Member or base of whatever counts as a live object of the host.
 struct Counted {

@@ -62,6 +62,27 @@ NSArray* scrambled(NSArray* objects) {
   return result;
 }
 
+MPSGraphTensor* copy_of(MPSGraphTensor* tensor) {
+  MPSGraphTensor* copy = [[[MPSGraphTensor alloc] init] autorelease];
+  copy->host_ = new Tensor(*tensor->host_);
+  return copy;
+}
+
+// What feedTensors or targetTensors answer.
+NSArray* reported(NSArray* tensors) {
+  switch (reported_tensors()) {
+    case OBJC_HOST_TENSORS_COPIED: {
+      NSMutableArray* copies = [NSMutableArray arrayWithCapacity:[tensors count]];
+      for (MPSGraphTensor* tensor in tensors) [copies addObject:copy_of(tensor)];
+      return copies;
+    }
+    case OBJC_HOST_TENSORS_MISSING:
+      return [tensors subarrayWithRange:NSMakeRange(0, [tensors count] - 1)];
+    default:
+      return tensors;
+  }
+}
+
 }  // namespace
 }  // namespace objc_host
 
@@ -232,11 +253,11 @@ NSArray* scrambled(NSArray* objects) {
 }
 
 - (NSArray*)feedTensors {
-  return host_->feeds;
+  return objc_host::reported(host_->feeds);
 }
 
 - (NSArray*)targetTensors {
-  return host_->targets;
+  return objc_host::reported(host_->targets);
 }
 
 - (NSArray*)encodeToCommandBuffer:(MPSCommandBuffer*)commandBuffer

@@ -32,8 +32,7 @@ enum objc_host_counter {
   OBJC_HOST_LIVE_BUFFERS = 4,       ///< MTLBuffers that exist now
   OBJC_HOST_LIVE_OBJECTS = 5,       ///< objects of all host classes that exist now, buffers included
   OBJC_HOST_IN_FLIGHT = 6,          ///< command buffers committed whose handlers have not all returned
-  OBJC_HOST_OBJC_OBJECTS =
-      7,  ///< Objective-C objects of every class, Foundation's too: made less gone since the first device
+  OBJC_HOST_OBJC_OBJECTS = 7,       ///< Objective-C objects of every class since the first device: made less gone
   OBJC_HOST_COUNTERS
 };
 
@@ -49,8 +48,19 @@ OBJC_HOST_EXPORT void objc_host_set_delays(uint64_t seed, uint32_t max_execute_u
 /// While on, no command buffer begins to execute: what is committed stays in flight.
 OBJC_HOST_EXPORT void objc_host_hold(int on);
 
-/// The number-th commit from now fails: status error, an NSError with this text, and garbage in its results.
+/// The number-th commit from now fails: status error, an NSError with this text (NULL: no NSError), and garbage in its
+/// results.
 OBJC_HOST_EXPORT void objc_host_fail_commit(uint64_t number, const char* text);
+
+/// What an executable's feedTensors and targetTensors hold. Apple does not say that it is the very objects compiled.
+enum objc_host_tensors {
+  OBJC_HOST_TENSORS_COMPILED = 0,  ///< those that were compiled: the default
+  OBJC_HOST_TENSORS_COPIED = 1,    ///< other objects for the same tensors
+  OBJC_HOST_TENSORS_MISSING = 2,   ///< all but the last
+  OBJC_HOST_TENSORS_KINDS
+};
+
+OBJC_HOST_EXPORT void objc_host_set_tensors(int kind);
 
 /// `count` calls, the first of them the number-th from now, return nil. count 0: none.
 OBJC_HOST_EXPORT void objc_host_return_nil(int call, uint64_t number, uint64_t count);

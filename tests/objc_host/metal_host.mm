@@ -56,7 +56,7 @@ NSError* error_with_text(const std::string& text) {
 }
 
 // On the queue's device thread. After a fault nothing is known of the results: garbage is the worst they can hold.
-void execute_all(CommandBuffer& buffer, const std::optional<std::string>& fault) {
+void execute_all(CommandBuffer& buffer, const std::optional<CommitFault>& fault) {
   wait_while_held();
   std::this_thread::sleep_for(next_execute_delay());
   for (const Work& work : buffer.work) {
@@ -69,7 +69,7 @@ void execute_all(CommandBuffer& buffer, const std::optional<std::string>& fault)
   }
   buffer.work.clear();
   const std::lock_guard lock(buffer.mutex);
-  if (fault) buffer.error = error_with_text(*fault);
+  if (fault && fault->text) buffer.error = error_with_text(*fault->text);
   buffer.status = fault ? MTLCommandBufferStatusError : MTLCommandBufferStatusCompleted;
   buffer.finished.notify_all();
 }

@@ -1,0 +1,108 @@
+// The MPSGraph engine's own guards: each refuses, with DeviceError, what the rest of the engine never passes.
+//
+// Compiled as the core is, over the host. Trainer cannot reach these, so they are called directly.
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "host_control.h"
+#include "model.h"
+#include "mps/command.h"
+
+namespace {
+
+using namespace mpsmnist;
+using namespace mpsmnist::mps;
+
+constexpr int kClasses = 10;
+constexpr std::int64_t kBatch = 2;
+
+int failures = 0;
+
+void expect_refusal(const std::string& expected, const std::function<void()>& use) {
+  std::string message = "nothing was thrown";
+  try {
+    with_pool([&] { use(); });
+  } catch (const DeviceError& error) {
+    message = error.what();
+  }
+  const bool passed = message == expected;
+  failures += passed ? 0 : 1;
+  std::printf("%s %s\n", passed ? "refused:" : ("FAILED, expected \"" + expected + "\":").c_str(), message.c_str());
+}
+
+EngineOptions options() { return {.parameters = model_parameters(kClasses), .num_classes = kClasses}; }
+
+/// A prediction that is ready to be encoded: the images and weights, and a place for the logits.
+struct Prediction {
+  Device device = open_device();
+  std::shared_ptr<const Program> program = compile(device, options(), Purpose::kPredict, kBatch);
+  Slot slot = resized(device, make_slot(device, kClasses), kBatch);
+  ParameterTensors weights = make_parameter_tensors(device, options().parameters);
+  TensorRefs feeds = {&slot.images};
+  TensorRefs targets = {&slot.logits};
+
+  Prediction() {
+    for (const FloatTensor& tensor : weights) feeds.push_back(&tensor);
+  }
+
+  EncodedRun encoded() const { return encode(device, *program, feeds, targets); }
+};
+
+using Change = std::function<void(Prediction&)>;
+
+void refuses_to_encode(const std::string& expected, const Change& change) {
+  objc_host_reset();
+  expect_refusal(expected, [&] {
+    Prediction prediction;
+    change(prediction);
+    prediction.encoded();
+  });
+  if (objc_host_count(OBJC_HOST_ENCODES) != 0) {
+    ++failures;
+    std::printf("FAILED: encoded nevertheless\n");
+  }
+}
+
+void refuses_to_compile(objc_host_tensors kind, const std::string& expected) {
+  objc_host_reset();
+  objc_host_set_tensors(kind);
+  expect_refusal(expected, [] { compile(open_device(), options(), Purpose::kTrain, kBatch); });
+}
+
+void a_failure_may_lack_a_reason() {
+  objc_host_reset();
+  objc_host_fail_commit(1, nullptr);
+  expect_refusal("[where] command buffer failed without a reason", [] {
+    const Prediction prediction;
+    commit_and_wait(prediction.encoded(), "where");
+  });
+}
+
+void right_use_computes() {
+  objc_host_reset();
+  with_pool([] {
+    const Prediction prediction;
+    commit_and_wait(prediction.encoded(), "where");
+  });
+}
+
+}  // namespace
+
+int main() {
+  refuses_to_encode("[mps encode] got 8 tensors, expected 9", [](Prediction& p) { p.feeds.pop_back(); });
+  refuses_to_encode("[mps encode] got 2 tensors, expected 1", [](Prediction& p) { p.targets.push_back(&p.slot.loss); });
+  refuses_to_encode("[mps encode] the tensor conv0.bias does not fit conv0.weight",
+                    [](Prediction& p) { std::swap(p.feeds[1], p.feeds[2]); });
+  refuses_to_encode("[mps encode] the tensor images does not fit images",
+                    [](Prediction& p) { p.slot.images.buffer = p.slot.loss.buffer; });
+  refuses_to_encode("[mps encode] the buffer of images is both a feed and a target",
+                    [](Prediction& p) { p.slot.logits.buffer = p.slot.images.buffer; });
+  refuses_to_compile(OBJC_HOST_TENSORS_COPIED, "[mps compile] the executable has a tensor that is none of the feeds");
+  refuses_to_compile(OBJC_HOST_TENSORS_MISSING, "[mps compile] the executable has 10 feeds, expected 11");
+  a_failure_may_lack_a_reason();
+  right_use_computes();
+  std::printf("%d failed\n", failures);
+  return failures == 0 ? 0 : 1;
+}

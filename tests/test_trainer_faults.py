@@ -1,0 +1,296 @@
+"""A failing GPU leaves its reason, the weights of the last completed step, and a trainer that goes on.
+
+Only the host implementation of tests/objc_host can be told to fail, so these run on its build alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import checks
+import examples
+import mpsmnist
+
+STEPS = 5
+N = 4
+TIMEOUT = 60  # seconds after which waiting is called hanging; everything here takes far less
+
+# From host_control.h.
+DEVICE, QUEUE, BUFFER, COMMAND_BUFFER, TENSOR_DATA, DESCRIPTOR, COMPILE = range(7)
+COMMITS, BUFFERS_ALLOCATED, LIVE_OBJECTS, IN_FLIGHT = 0, 2, 5, 6
+ALWAYS = 2**64 - 1
+
+
+def load_host() -> ctypes.CDLL:
+    """The controls of the host that the package was built with; skips the module if there are none."""
+    path = Path(mpsmnist.__file__).parent / "libmpsmnist.so"
+    library = ctypes.CDLL(str(path)) if path.is_file() else None
+    if not hasattr(library, "objc_host_reset"):
+        pytest.skip(
+            "faults need a build with -DMPSMNIST_OBJC_HOST=ON: no GPU fails on demand",
+            allow_module_level=True,
+        )
+    library.objc_host_count.restype = ctypes.c_int64
+    library.objc_host_fail_commit.argtypes = [ctypes.c_uint64, ctypes.c_char_p]
+    library.objc_host_return_nil.argtypes = [ctypes.c_int, ctypes.c_uint64, ctypes.c_uint64]
+    library.objc_host_set_delays.argtypes = [ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32]
+    return library
+
+
+HOST = load_host()
+HUNG = r"command buffer failed: the GPU hung \(MTLCommandBufferErrorDomain code 1\)"
+
+
+@pytest.fixture(autouse=True)
+def no_faults_left():
+    HOST.objc_host_reset()
+    yield
+    HOST.objc_host_reset()
+
+
+def make_trainer(**options):
+    return mpsmnist.Trainer(
+        **{"device": "mps", "seed": examples.TRAINER_SEED, "init": "he", "momentum": 0.9} | options
+    )
+
+
+def batch(step, n=N):
+    return examples.discs(n, seed=300 + step)
+
+
+def in_time(call):
+    """What call() returns or raises; fails if that takes too long."""
+    outcome = []
+
+    def work():
+        try:
+            outcome.append((call(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(TIMEOUT)
+    assert outcome, "it hangs"
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def fail_commit(number):
+    HOST.objc_host_fail_commit(number, b"the GPU hung")
+
+
+def live_objects():
+    """Counted once no handler holds any."""
+    while HOST.objc_host_count(IN_FLIGHT) > 0:
+        time.sleep(0.001)
+    return HOST.objc_host_count(LIVE_OBJECTS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    """The losses of STEPS steps, and the state before each of them and after the last."""
+    HOST.objc_host_reset()
+    trainer = make_trainer()
+    states, losses = [checks.flat_state(trainer)], []
+    for step in range(STEPS):
+        losses.append(trainer.step(*batch(step)))
+        states.append(checks.flat_state(trainer))
+    return losses, states
+
+
+def assert_goes_on(trainer, undisturbed, step):
+    """The trainer has the weights of `step` steps, and the rest of the training gives the same bits."""
+    losses, states = undisturbed
+    assert trainer.steps == step
+    checks.assert_same_bits(checks.flat_state(trainer), states[step])
+    assert [in_time(lambda k=k: trainer.step(*batch(k))) for k in range(step, STEPS)] == losses[step:]
+    checks.assert_same_bits(checks.flat_state(trainer), states[STEPS])
+
+
+@pytest.mark.parametrize("failing", [0, 1, 3])
+def test_a_failed_step_keeps_the_weights_of_the_one_before(undisturbed, failing):
+    HOST.objc_host_set_delays(1, 2000, 2000)
+    trainer = make_trainer()
+    fail_commit(failing + 1)
+    for step in range(failing):
+        trainer.step(*batch(step))
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps step\] {HUNG}$"):
+        in_time(lambda: trainer.step(*batch(failing)))
+    assert_goes_on(trainer, undisturbed, failing)
+
+
+@pytest.mark.parametrize("root", [0, 1])
+def test_either_command_buffer_of_a_step_may_fail(undisturbed, root):
+    """MPSGraph may commit the command buffer that it encodes into, and go on in another."""
+    trainer = make_trainer()
+    trainer.step(*batch(0))
+    HOST.objc_host_set_commit_during_encode(1)
+    fail_commit(1 + root)
+    with pytest.raises(mpsmnist.DeviceError, match=HUNG):
+        in_time(lambda: trainer.step(*batch(1)))
+    assert_goes_on(trainer, undisturbed, 1)
+
+
+def test_a_step_in_flight_fails_with_the_one_before_it(undisturbed):
+    trainer = make_trainer()
+    fail_commit(2)
+    HOST.objc_host_hold(1)
+    first, second = trainer.step_async(*batch(0)), trainer.step_async(*batch(1))
+    HOST.objc_host_hold(0)
+    third = in_time(lambda: trainer.step_async(*batch(2)))  # waits for the first
+    assert in_time(first.result) == undisturbed[0][0]
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps step\] {HUNG}$"):
+        in_time(second.result)
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps step\] the step before it failed: {HUNG}$"):
+        in_time(third.result)
+    in_time(trainer.synchronize)  # both failures are known, so this one is silent
+    assert_goes_on(trainer, undisturbed, 1)
+
+
+def test_a_step_begun_after_a_failure_fails_with_it(undisturbed):
+    """The caller does not know yet of the failure: the step must not run on weights never written."""
+    trainer = make_trainer()
+    trainer.step(*batch(0))
+    fail_commit(1)
+    first = trainer.step_async(*batch(1))
+    while not first.done():
+        time.sleep(0.001)
+    commits = HOST.objc_host_count(COMMITS)
+    second = trainer.step_async(*batch(2))
+    assert HOST.objc_host_count(COMMITS) == commits
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps step\] the step before it failed: {HUNG}$"):
+        in_time(second.result)
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps step\] {HUNG}$"):
+        in_time(first.result)
+    assert_goes_on(trainer, undisturbed, 1)
+
+
+def test_a_failure_that_nobody_asked_for_comes_with_the_next_call(undisturbed):
+    trainer = make_trainer()
+    trainer.step(*batch(0))
+    fail_commit(1)
+    trainer.step_async(*batch(1))
+    with pytest.raises(mpsmnist.DeviceError, match=HUNG):
+        in_time(trainer.state_dict)
+    assert_goes_on(trainer, undisturbed, 1)
+
+
+def test_a_run_ends_at_the_failed_step(undisturbed):
+    images, labels = (np.concatenate(parts) for parts in zip(*map(batch, range(STEPS)), strict=True))
+    trainer = make_trainer()
+    fail_commit(4)
+    with pytest.raises(mpsmnist.DeviceError, match=HUNG):
+        in_time(lambda: trainer.run(images, labels, np.arange(STEPS * N).reshape(STEPS, N)))
+    assert_goes_on(trainer, undisturbed, 3)
+
+
+READS = {
+    "predict": lambda trainer: trainer.predict(batch(1)[0]),
+    "evaluate": lambda trainer: trainer.evaluate(*batch(1)),
+    "gradients": lambda trainer: trainer.gradients(*batch(1)),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_reads_fail_without_harm(undisturbed, read):
+    trainer = make_trainer()
+    trainer.step(*batch(0))
+    fail_commit(1)
+    where = "mps gradients" if read == "gradients" else "mps predict"
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[{where}\] {HUNG}$"):
+        in_time(lambda: READS[read](trainer))
+    READS[read](trainer)
+    assert_goes_on(trainer, undisturbed, 1)
+
+
+def test_no_device():
+    HOST.objc_host_return_nil(DEVICE, 1, ALWAYS)
+    assert mpsmnist.devices() == ["cpu"]
+    assert mpsmnist.Trainer().device == "cpu"
+    message = r'^device "mps" is not available: Metal found no GPU on this machine; "cpu" is$'
+    with pytest.raises(mpsmnist.DeviceError, match=message):
+        mpsmnist.Trainer(device="mps")
+
+
+def test_a_device_that_goes_while_it_is_opened():
+    HOST.objc_host_return_nil(DEVICE, 2, 1)
+    with pytest.raises(mpsmnist.DeviceError, match=r"^\[mps device\] Metal found no GPU on this machine$"):
+        mpsmnist.Trainer(device="mps")
+
+
+def test_a_device_with_memory_of_its_own():
+    HOST.objc_host_set_unified_memory(0)
+    assert mpsmnist.devices() == ["cpu"]
+    with pytest.raises(mpsmnist.DeviceError, match=r'the GPU "objc_host" has memory of its own'):
+        mpsmnist.Trainer(device="mps")
+
+
+def test_no_command_queue():
+    HOST.objc_host_return_nil(QUEUE, 1, 1)
+    with pytest.raises(mpsmnist.DeviceError, match=r"^\[mps device\] Metal returned no command queue$"):
+        make_trainer()
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_construction_without_memory_leaves_nothing_behind(place):
+    HOST.objc_host_reset()
+    make_trainer()
+    count = HOST.objc_host_count(BUFFERS_ALLOCATED)
+    before = live_objects()
+    HOST.objc_host_return_nil(BUFFER, {"first": 1, "middle": count // 2, "last": count}[place], 1)
+    with pytest.raises(
+        mpsmnist.DeviceError, match=r"^\[mps buffer\] Metal could not allocate \d+ bytes for [\w.]+$"
+    ):
+        make_trainer()
+    assert live_objects() == before
+    assert np.isfinite(make_trainer().step(*batch(0)))
+
+
+# What a step of a new batch size asks Metal and MPSGraph for, and the message when it is refused.
+REFUSED = {
+    "buffer": (BUFFER, r"^\[mps buffer\] Metal could not allocate 18816 bytes for images$"),
+    "tensor data": (TENSOR_DATA, r"^\[mps buffer\] MPSGraph refused the buffer of images$"),
+    "descriptor": (DESCRIPTOR, r"^\[mps graph\] MPSGraph refused the convolution's descriptor$"),
+    "executable": (
+        COMPILE,
+        r"^\[mps compile\] MPSGraph returned no executable for training at batch size 6$",
+    ),
+    "command buffer": (COMMAND_BUFFER, r"^\[mps encode\] Metal returned no command buffer$"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("step_of", ["step", "step_async", "run"])
+def test_a_refused_step_changes_nothing(undisturbed, what, step_of):
+    call, message = REFUSED[what]
+    trainer = make_trainer()
+    trainer.step(*batch(0))
+    pending = trainer.step_async(*batch(1))  # in flight meanwhile, and not harmed
+    images, labels = batch(9, n=6)
+    arguments = (images, labels, [range(6)]) if step_of == "run" else (images, labels)
+    HOST.objc_host_return_nil(call, 1, 1)
+    with pytest.raises(mpsmnist.DeviceError, match=message):
+        in_time(lambda: getattr(trainer, step_of)(*arguments))
+    assert in_time(pending.result) == undisturbed[0][1]
+    assert_goes_on(trainer, undisturbed, 2)
+
+
+@pytest.mark.parametrize(("purpose", "read"), [("prediction", "evaluate"), ("gradients", "gradients")])
+def test_reads_without_an_executable(undisturbed, purpose, read):
+    trainer = make_trainer()
+    trainer.step(*batch(0))
+    HOST.objc_host_return_nil(COMPILE, 1, 1)
+    with pytest.raises(
+        mpsmnist.DeviceError, match=rf"MPSGraph returned no executable for {purpose} at batch size {N}$"
+    ):
+        READS[read](trainer)
+    assert_goes_on(trainer, undisturbed, 1)
