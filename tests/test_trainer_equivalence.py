@@ -150,6 +150,27 @@ def test_cpu_bits_do_not_depend_on_the_threads(n):
         checks.assert_same_bits(other, results[0])
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_losses_follow_the_cpu_engine_step_by_step(make_trainer, momentum):
+    """Each step starts from the CPU engine's state: left to themselves, two float32 trainings drift apart.
+
+    A loss comes of four chained sums of K = 3136 terms at most, each of which errs by sqrt(K) * 2**-24 = 3e-6
+    of its norm (test_trainer_numbers.py): 3e-5 for two engines. It is the logits that err so, and a loss is a
+    difference of logits that may be larger: hence the absolute part, for logits up to 10.
+    """
+    options = {"init": "he", "momentum": momentum, "learning_rate": 0.02}
+    trainer = make_trainer(**options)
+    cpu = mpsmnist.Trainer(device="cpu", seed=trainer.seed, threads=1, **options)
+    losses, expected = [], []
+    for step in range(20):
+        trainer.load_state_dict(cpu.state_dict())
+        batch = examples.discs(16, seed=400 + step)
+        losses.append(trainer.step(*batch))
+        expected.append(cpu.step(*batch))
+    assert losses == pytest.approx(expected, rel=3e-5, abs=3e-4)
+    assert expected[-1] < 0.7 * expected[0]  # the states differ from one another
+
+
 def test_reading_between_steps_does_not_disturb_training(make_trainer):
     expected_losses, expected = trained_by_step(make_trainer, 0.9)
     trainer = make_trainer(init="he", momentum=0.9)
