@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,9 +36,7 @@ def recipe(epochs: float, seed: int, evaluations: int, threads: int, train_image
     """The options of `--preset fast`, on the CPU, for so many epochs."""
     config = TrainConfig.preset("fast", epochs=epochs, seed=seed, threads=threads, device="cpu")
     every = max(1, config.total_steps(train_images) // evaluations)
-    return TrainConfig.preset(
-        "fast", epochs=epochs, seed=seed, threads=threads, device="cpu", eval_every=every
-    )
+    return replace(config, eval_every=every)
 
 
 def run_mpsmnist(config: TrainConfig, dataset: Dataset) -> list[Point]:

@@ -50,9 +50,14 @@ def _siblings(cpu: int) -> str:
         return str(cpu)
 
 
-def thread_environment(threads: int) -> dict[str, str]:
-    """The environment of a contestant: this one's, with every thread pool told the same number."""
-    return os.environ | dict.fromkeys(THREAD_VARIABLES, str(threads))
+def contestant_environment(threads: int) -> dict[str, str]:
+    """The environment of a contestant: this one's, with every thread pool told the same number.
+
+    torch.compile writes that number into its code, and keeps the code for the next process, which may have
+    another: 16 threads on 8 processors took 80 times as long as 8. So it must not keep it.
+    """
+    threads_alike = dict.fromkeys(THREAD_VARIABLES, str(threads))
+    return os.environ | threads_alike | {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
 
 
 def pin(cpus: list[int]) -> bool:

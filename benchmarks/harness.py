@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import selectors
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from contestants import Entry
-from environment import cpus_for, thread_environment
+from environment import contestant_environment, cpus_for
 from workload import CHECKED_STEPS, LEARNING_RATE, TOLERANCE, Workload, worst_error
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -62,7 +63,7 @@ class Report:
     sync: list[list[float]] = field(default_factory=list)  # every step of every round
     throughput: dict[str, list[list[float]]] = field(default_factory=dict)  # by mode: [per step], per round
     preparation: list[float] = field(default_factory=list)  # per batch, one per round
-    idle_cpu: list[float] = field(default_factory=list)  # cores used since its last turn
+    idle_cpu: list[float] = field(default_factory=list)  # cores used right after each turn
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
@@ -86,7 +87,7 @@ class WorkerProcess:
         words = (entry.imports, entry.module, entry.attribute, workload.folder, threads, LEARNING_RATE, cpus)
         self._process = subprocess.Popen(
             [sys.executable, str(WORKER), *(str(word) for word in words)],
-            env=thread_environment(threads),
+            env=contestant_environment(threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -97,6 +98,7 @@ class WorkerProcess:
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Its answer. Raises WorkerError or WorkerUnavailableError."""
         assert self._process.stdin is not None
+        self._process.send_signal(signal.SIGCONT)
         with suppress(BrokenPipeError):  # it has died; what it said before is read below
             self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
         answer: dict[str, Any] = json.loads(self._read_line())
@@ -106,10 +108,15 @@ class WorkerProcess:
             raise WorkerError(answer["error"])
         return answer
 
+    def pause(self) -> None:
+        """Stop it until it is asked again: a thread pool that spins on would slow the others down."""
+        self._process.send_signal(signal.SIGSTOP)
+
     def close(self) -> None:
         """End it: it leaves when its input ends."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self._process.send_signal(signal.SIGCONT)
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
@@ -154,6 +161,7 @@ class Contender:
                 self._verify(mode)
             if report.status == "timed":
                 self._warm_up()
+                self._process.pause()
         except WorkerUnavailableError as error:
             report.status, report.reason = "unavailable", str(error)
         except WorkerError as error:
@@ -163,16 +171,17 @@ class Contender:
     def turn(self, mode: str, first: int) -> bool:
         """Time one turn; False when it failed, so that it gets no more."""
         report = self.report
-        time.sleep(self._protocol.settle_seconds)
         try:
             answer = self._process.ask("turn", mode=mode, first=first, count=report.steps_per_turn)
+            time.sleep(self._protocol.settle_seconds)
+            report.idle_cpu.append(self._process.ask("idle")["cores"])
         except WorkerError as error:
             report.status, report.reason = "failed", str(error)
             return False
+        self._process.pause()
         (report.sync if mode == "step" else report.throughput[mode]).append(answer["seconds"])
         if mode == "step":
             report.preparation.append(answer["preparation_seconds"])
-            report.idle_cpu.append(answer["idle"])
         return True
 
     def close(self) -> None:

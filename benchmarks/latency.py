@@ -8,7 +8,6 @@ README.md beside this file says how it is measured.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from contestants import select
 from environment import describe, headline, usable_cpus
 from estimates import Rounds, ratios_to_fastest, summarise
 from harness import MIN_STEPS_PER_TURN, Protocol, Report, compare
+from output import measure_and_save
 from tables import print_batch
 
 SCHEMA = 1
@@ -126,15 +126,7 @@ def _estimates(times: dict[str, Rounds], peers: Sequence[str]) -> dict[str, Any]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; 1 when a contestant was wrong or failed, so that nobody overlooks it."""
-    options = parse(arguments)
-    options.command = list(sys.argv[1:] if arguments is None else arguments)
-    result = measure(options)
-    if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
-    if options.plot is not None:
-        from plots import latency_plot  # noqa: PLC0415 (matplotlib is optional)
-
-        latency_plot(result, options.plot)
+    result = measure_and_save(parse, measure, arguments)
     statuses = {report["status"] for batch in result["batches"] for report in batch["contestants"]}
     return 1 if statuses & {"wrong", "failed"} else 0
 

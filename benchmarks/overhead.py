@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ import numpy as np
 
 from environment import cpus_for, describe, headline, pin, usable_cpus
 from mpsmnist import Trainer, devices
+from output import measure_and_save
 from tables import print_table
 from workload import INIT, LEARNING_RATE, SEED, read_dataset
 
@@ -149,11 +149,7 @@ def _refused(trainer: Trainer, images: Any, labels: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    options = parse(arguments)
-    options.command = list(sys.argv[1:] if arguments is None else arguments)
-    result = measure(options)
-    if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    measure_and_save(parse, measure, arguments)
     return 0
 
 

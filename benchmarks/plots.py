@@ -12,6 +12,11 @@ from matplotlib.figure import Figure
 from environment import headline
 
 
+def draw(result: dict[str, Any], path: Path) -> None:
+    """The picture of a result of its kind."""
+    {"latency": latency_plot, "time to accuracy": accuracy_plot}[result["kind"]](result, path)
+
+
 def latency_plot(result: dict[str, Any], path: Path) -> None:
     """Median latency against batch size, a line per contestant, bars from fastest round to slowest."""
     figure = Figure(figsize=(11, 6), layout="constrained")

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from contestants import select
-from environment import describe, headline, thread_environment, usable_cpus
+from environment import contestant_environment, describe, headline, usable_cpus
 from estimates import median_interval
+from output import measure_and_save
 from tables import print_table
 
 WORKER = Path(__file__).with_name("accuracy_worker.py")
@@ -84,7 +85,7 @@ def _run(name: str, recipe: Recipe, seed: int, options: argparse.Namespace) -> d
     print(f"{name}, {recipe.epochs:g} epochs, seed {seed}", file=sys.stderr, flush=True)
     done = subprocess.run(
         [sys.executable, str(WORKER), *(str(word) for word in words), str(options.data_dir or "")],
-        env=thread_environment(options.threads),
+        env=contestant_environment(options.threads),
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -149,15 +150,7 @@ def _recipe(text: str) -> Recipe:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    options = parse(arguments)
-    options.command = list(sys.argv[1:] if arguments is None else arguments)
-    result = measure(options)
-    if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
-    if options.plot is not None:
-        from plots import accuracy_plot  # noqa: PLC0415 (matplotlib is optional)
-
-        accuracy_plot(result, options.plot)
+    measure_and_save(parse, measure, arguments)
     return 0
 
 

@@ -79,7 +79,6 @@ class Worker:
 
     def turn(self, mode: str, first: int, count: int) -> dict[str, Any]:
         """Time `count` updates: each by itself when `mode` is "step", else all together."""
-        idle = self._idle()
         prepare = self._contestant.prepare if mode == "step" else self._modes[mode].prepare
         begin = time.perf_counter()
         wanted = range(first, first + WARM_UP_PER_TURN + count)
@@ -90,7 +89,7 @@ class Worker:
         gc.disable()
         seconds = self._time_steps(warm, timed) if mode == "step" else self._time_all(mode, warm, timed)
         gc.enable()
-        return {"seconds": seconds, "preparation_seconds": preparation, "idle": idle}
+        return {"seconds": seconds, "preparation_seconds": preparation}
 
     def _time_steps(self, warm: list[Any], timed: list[Any]) -> list[float]:
         step, clock = self._contestant.step, time.perf_counter
@@ -110,10 +109,10 @@ class Worker:
         run(timed)
         return [(time.perf_counter() - begin) / len(timed)]
 
-    def _idle(self) -> float:
+    def idle(self) -> dict[str, Any]:
         """The share of one core that this process used since its last answer."""
         wall, cpu = self._idle_since
-        return (time.process_time() - cpu) / max(time.perf_counter() - wall, 1e-9)
+        return {"cores": (time.process_time() - cpu) / max(time.perf_counter() - wall, 1e-9)}
 
     def rest(self) -> None:
         """Remember when the process fell idle."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -18,11 +19,15 @@ import examples
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 import contestants  # noqa: E402
+import environment  # noqa: E402
 import estimates  # noqa: E402
 import harness  # noqa: E402
 import workload  # noqa: E402
 
 SECONDS = {"import_seconds", "build_seconds", "first_step_seconds"}
+PROTOCOL = harness.Protocol(
+    threads=1, rounds=2, steps=3, turn_seconds=0.1, warm_up_steps=1, warm_up_seconds=0.1
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,12 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_idx(folder / f"{part}-images-idx3-ubyte", images)
         write_idx(folder / f"{part}-labels-idx1-ubyte", labels.astype(np.uint8))
     return folder
+
+
+@pytest.fixture
+def work(digits: Path, tmp_path: Path) -> workload.Workload:
+    """Batches of two from it."""
+    return workload.make(workload.read_dataset("mnist", digits), 2, tmp_path / "work")
 
 
 def write_idx(path: Path, array: np.ndarray[Any, Any]) -> None:
@@ -87,7 +98,8 @@ def test_contestants_that_are_right_are_timed(latency: tuple[dict[str, Any], str
         assert list(report["throughput"]) == modes
         assert all(len(rounds) == 2 for rounds in report["throughput"].values())
         assert max(report["worst_loss_errors"].values()) <= workload.TOLERANCE
-        assert len(report["preparation"]) == len(report["idle_cpu"]) == 2
+        assert len(report["preparation"]) == 2
+        assert len(report["idle_cpu"]) == 2 * (1 + len(modes))
         assert f"| {name} " in text
 
 
@@ -110,25 +122,43 @@ def test_a_wrong_gradient_is_refused_by_name(latency: tuple[dict[str, Any], str,
     assert status == 1
 
 
-def test_missing_peers_are_listed_with_their_pip_command(digits: Path, tmp_path: Path) -> None:
+def test_missing_peers_are_listed_with_their_pip_command(work: workload.Workload) -> None:
     absent = contestants.Entry("absent-cpu", "cpu", "absent", "Absent", "no_such_framework", "pip install it")
-    work = workload.make(workload.read_dataset("mnist", digits), 2, tmp_path / "work")
-    protocol = harness.Protocol(
-        threads=1, rounds=1, steps=3, turn_seconds=0.1, warm_up_steps=1, warm_up_seconds=0.1
-    )
-    (report,) = harness.compare([absent], work, protocol)
+    (report,) = harness.compare([absent], work, PROTOCOL)
     assert (report.status, report.reason) == ("missing", "pip install it")
 
 
-def test_a_contestant_that_dies_is_reported_with_its_last_words(digits: Path, tmp_path: Path) -> None:
+def test_a_contestant_that_dies_is_reported_with_its_last_words(work: workload.Workload) -> None:
     broken = contestants.Entry("broken-cpu", "cpu", "numpy", "NoSuchClass", "numpy", "")
-    work = workload.make(workload.read_dataset("mnist", digits), 2, tmp_path / "work")
-    protocol = harness.Protocol(
-        threads=1, rounds=1, steps=3, turn_seconds=0.1, warm_up_steps=1, warm_up_seconds=0.1
-    )
-    (report,) = harness.compare([broken], work, protocol)
+    (report,) = harness.compare([broken], work, PROTOCOL)
     assert report.status == "failed"
     assert "NoSuchClass" in report.reason
+
+
+def test_a_contestant_is_stopped_while_it_waits_for_its_turn(
+    work: workload.Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals: list[tuple[int, str]] = []
+    send = subprocess.Popen.send_signal
+
+    def record(process: subprocess.Popen[str], number: int) -> None:
+        signals.append((process.pid, signal.Signals(number).name))
+        send(process, number)
+
+    monkeypatch.setattr(subprocess.Popen, "send_signal", record)
+    reports = harness.compare(contestants.select(["numpy"], "cpu"), work, PROTOCOL)
+    assert [report.status for report in reports] == ["timed", "timed"]
+    stopped: set[int] = set()
+    awake: list[int] = []
+    for pid, name in signals:
+        if name == "SIGSTOP":
+            stopped.add(pid)
+        else:
+            stopped.discard(pid)
+            awake.append(len({pid for pid, _ in signals} - stopped))
+    both_checked = next(i for i, count in enumerate(awake) if count == 1)
+    closing = 2  # at the end both are woken to leave
+    assert set(awake[both_checked:-closing]) == {1}
 
 
 def test_every_framework_has_its_pip_command() -> None:
@@ -169,3 +199,10 @@ def test_ratio_of_known_times() -> None:
 def test_losses_that_are_not_numbers_are_wrong() -> None:
     assert workload.worst_error([1.0, float("nan")], [1.0, 1.0]) == float("inf")
     assert workload.worst_error([1.0, 1.1], [1.0, 1.0]) == pytest.approx(0.1)
+
+
+def test_contestants_get_their_threads_and_no_code_compiled_for_others(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    environ = environment.contestant_environment(3)
+    assert {environ[name] for name in environment.THREAD_VARIABLES} == {"3"}
+    assert environ["TORCHINDUCTOR_FORCE_DISABLE_CACHES"] == "1"
