@@ -1,0 +1,234 @@
+// Where the time of a step on the CPU goes: milliseconds, arithmetic and memory traffic of each phase, beside the best
+// that this machine can do.
+//
+//   mpsmnist_phases IMAGES [THREADS] [BATCH...]
+//
+// IMAGES is an IDX file of bytes, not compressed: MNIST's train-images-idx3-ubyte. The peaks are measured with code for
+// this very processor (-march=native), the phases with the kernels that Trainer would choose.
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "cpu/cpu_count.h"
+#include "cpu/network.h"
+#include "model.h"
+
+namespace {
+
+using namespace mpsmnist;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kClasses = 10;
+constexpr int kWarmUp = 20;
+constexpr int kRounds = 60;
+constexpr double kGiga = 1e9;
+
+double seconds_of(const std::function<void()>& work) {
+  const auto begin = Clock::now();
+  work();
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// A peak is what the machine can do while nobody else uses it, so the best of some rounds.
+double best_seconds(int rounds, const std::function<void()>& work) {
+  double best = seconds_of(work);
+  for (int round = 1; round < rounds; ++round) best = std::min(best, seconds_of(work));
+  return best;
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+typedef float Vec __attribute__((vector_size(4 * kLanes)));
+
+// Multiply-adds in registers: ten independent sums hide the latency of each.
+constexpr int kSums = 10;
+float multiply_and_add(std::int64_t repeats) {
+  Vec sums[kSums] = {};
+  Vec factor = Vec{} + 1e-9F;
+  for (std::int64_t i = 0; i < repeats; ++i) {
+    for (Vec& sum : sums) sum += factor * sum;
+#if defined(__x86_64__)
+    asm volatile("" : "+x"(factor));
+#else
+    asm volatile("" : "+w"(factor));
+#endif
+  }
+  Vec total = {};
+  for (const Vec sum : sums) total += sum;
+  return total[0];
+}
+
+float read_all(const float* from, std::size_t count) {
+  Vec sums[8] = {};
+  for (std::size_t i = 0; i + 8 * kLanes <= count; i += 8 * kLanes) {
+    for (std::size_t v = 0; v < 8; ++v) sums[v] += *reinterpret_cast<const Vec*>(from + i + v * kLanes);
+  }
+  Vec total = {};
+  for (const Vec sum : sums) total += sum;
+  return total[0];
+}
+
+struct Peaks {
+  double gflops;
+  double cache_gbps;   // 12 MB, the size of fc0's weights, again and again
+  double memory_gbps;  // 256 MB
+};
+
+Peaks measure_peaks(int threads) {
+  cpu::ThreadPool pool(threads);
+  std::vector<float> results(static_cast<std::size_t>(threads) * 64);
+  const auto on_all = [&](const std::function<float(std::int64_t)>& work) {
+    pool.run(threads, [&](std::int64_t task, int) { results[static_cast<std::size_t>(task) * 64] = work(task); });
+  };
+  constexpr std::int64_t kRepeats = 300'000;
+  const double arithmetic = best_seconds(20, [&] { on_all([](std::int64_t) { return multiply_and_add(kRepeats); }); });
+  const auto reading = [&](std::size_t megabytes, int rounds) {
+    cpu::Buffer<float> data(megabytes << 18);
+    const std::size_t part = data.size() / static_cast<std::size_t>(threads);
+    const double seconds = best_seconds(rounds, [&] {
+      on_all([&](std::int64_t task) { return read_all(data.data() + static_cast<std::size_t>(task) * part, part); });
+    });
+    return static_cast<double>(data.size() * sizeof(float)) / seconds / kGiga;
+  };
+  return {.gflops = 2.0 * kSums * kLanes * static_cast<double>(kRepeats) * threads / arithmetic / kGiga,
+          .cache_gbps = reading(12, 60),
+          .memory_gbps = reading(256, 8)};
+}
+
+std::vector<float> read_images(const char* path, std::int64_t n) {
+  constexpr std::size_t kHeader = 16;
+  std::ifstream file(path, std::ios::binary);
+  const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const auto count = static_cast<std::size_t>(n) * kImagePixels;
+  if (bytes.size() < kHeader + count) {
+    std::fprintf(stderr, "%s has no %lld images after its header\n", path, static_cast<long long>(n));
+    std::exit(2);
+  }
+  std::vector<float> pixels(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    pixels[i] = static_cast<float>(static_cast<unsigned char>(bytes[kHeader + i])) / 255.0F;
+  }
+  return pixels;
+}
+
+// Arithmetic that a phase cannot do without, in operations per image, and bytes that it must read and write of weights
+// and activations if no cache keeps any. Zeros of the activations are skipped, and count for neither.
+struct Work {
+  const char* name;
+  double operations;
+  double bytes_per_image;
+  double bytes_per_step;
+};
+
+using Works = std::array<Work, 6>;
+
+Works works(const cpu::Activations& activations, std::int64_t n) {
+  const auto share = [](auto* values, std::int64_t count, auto is_alive) {
+    return static_cast<double>(std::count_if(values, values + count, is_alive)) / static_cast<double>(count);
+  };
+  const auto won = [](std::uint8_t code) { return code != cpu::kDead; };
+  const double alive0 = share(activations.codes0.data(), n * cpu::kPool0Size, won);
+  const double alive1 = share(activations.codes1.data(), n * kFlat, won);
+  std::printf("batch %lld: ReLU lets %.0f%% of pool0 and %.0f%% of pool1 through\n", static_cast<long long>(n),
+              100 * alive0, 100 * alive1);
+  constexpr double kFc0 = 2.0 * kFlat * kHidden;
+  constexpr double kFc1 = 2.0 * kHidden * kClasses;
+  constexpr double kConv0 = 2.0 * kImagePixels * kConv0Channels * cpu::kTaps;
+  constexpr double kWinograd = 2.0 * cpu::kTilesPerImage * cpu::kFrequencies * kConv0Channels * kConv1Channels;
+  const double winners0 = 2.0 * cpu::kTaps * cpu::kPool0Size * alive0;
+  const double winners1 = 2.0 * cpu::kConv1Filter * kFlat * alive1;
+  constexpr double kFloat = sizeof(float);
+  constexpr double kPlanes = kFloat * cpu::kPlane, kPooled = kFloat * kFlat, kUnits = kFloat * kHidden;
+  constexpr double kTransformed = kFloat * cpu::kFrequencies * kConv0Channels * kConv1Channels;
+  constexpr double kFc0Weights = kPooled * kHidden, kFc1Weights = kUnits * kClasses;
+  return {{
+      {"conv0 and conv1 forward", kConv0 + kWinograd, kFloat * kImagePixels + 2 * kPlanes + kPooled, kTransformed},
+      {"fc0 forward", kFc0 * alive1, kPooled + kUnits, kFc0Weights},
+      {"fc1, loss, fc1 data gradient", 2 * kFc1, 3 * kUnits, 2 * kFc1Weights},
+      {"fc0 and fc1 backward, update", 2 * kFc0 * alive1 + kFc1, 2 * kPooled + 2 * kUnits,
+       2 * (kFc0Weights + kFc1Weights)},
+      {"conv1 and conv0 backward", winners1 + kWinograd + winners0, 2 * kPlanes + 3 * kPooled, kTransformed},
+      {"conv updates, transforms", 0, 0, 3 * kTransformed},
+  }};
+}
+
+void measure(cpu::Network& network, const char* path, std::int64_t n, const Peaks& peaks) {
+  const std::vector<float> images = read_images(path, n);
+  std::vector<float> labels(static_cast<std::size_t>(n) * kClasses);
+  std::mt19937 random(1);
+  for (std::int64_t i = 0; i < n; ++i) labels[static_cast<std::size_t>(i * kClasses + random() % kClasses)] = 1;
+  const cpu::Target target = {.gradient = nullptr, .learning_rate = 0.001F};
+  const std::array<std::function<void()>, 6> phases = {
+      [&] { network.convolve(images.data(), n); },
+      [&] { network.connect(n); },
+      [&] { network.loss_and_its_gradient(labels.data(), n); },
+      [&] { network.connect_backward(n, target); },
+      [&] { network.convolve_backward(images.data(), n, target); },
+      [&] { network.finish_convolutions(n, target); },
+  };
+  network.prepare(n);
+  std::array<std::vector<double>, 6> seconds;
+  for (int round = 0; round < kWarmUp + kRounds; ++round) {
+    for (std::size_t p = 0; p < phases.size(); ++p) {
+      const double spent = seconds_of(phases[p]);
+      if (round >= kWarmUp) seconds[p].push_back(spent);
+    }
+  }
+  const Works table = works(network.activations(), n);
+  std::printf("| phase | ms | GFLOP/s | of peak | GB/s | MB |\n|---|---|---|---|---|---|\n");
+  double total = 0, operations = 0;
+  for (std::size_t p = 0; p < phases.size(); ++p) {
+    const double middle = median(seconds[p]);
+    const double done = table[p].operations * static_cast<double>(n);
+    const double bytes = table[p].bytes_per_image * static_cast<double>(n) + table[p].bytes_per_step;
+    std::printf("| %s | %.3f | %.0f | %.0f%% | %.1f | %.1f |\n", table[p].name, 1e3 * middle, done / middle / kGiga,
+                100 * done / middle / kGiga / peaks.gflops, bytes / middle / kGiga, bytes / 1e6);
+    total += middle;
+    operations += done;
+  }
+  std::printf("| all | %.3f | %.0f | %.0f%% | | |\n\n", 1e3 * total, operations / total / kGiga,
+              100 * operations / total / kGiga / peaks.gflops);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: mpsmnist_phases IMAGES [THREADS] [BATCH...]\n");
+    return 2;
+  }
+  EngineOptions options{.parameters = model_parameters(kClasses), .num_classes = kClasses};
+  options.threads = argc > 2 ? std::atoi(argv[2]) : cpu::usable_cores();
+  std::vector<std::int64_t> batches;
+  for (int i = 3; i < argc; ++i) batches.push_back(std::atoll(argv[i]));
+  if (batches.empty()) batches = {16, 64, 256};
+  const Peaks peaks = measure_peaks(options.threads);
+  cpu::Network network(options);
+  std::printf(
+      "%d threads, kernels for %s; at best %.0f GFLOP/s, reading %.0f GB/s from 12 MB, %.0f GB/s from 256 MB\n\n",
+      options.threads, network.instruction_set(), peaks.gflops, peaks.cache_gbps, peaks.memory_gbps);
+  for (const std::int64_t n : batches) {
+    network.write_parameters(initial_parameters(options.parameters, Init::kHe, 0).data());
+    measure(network, argv[1], n, peaks);
+  }
+}

@@ -1,0 +1,228 @@
+#include "cpu/network.h"
+
+#include <new>
+#include <string>
+
+#include "cpu/cpu_count.h"
+#include "cpu/isa.h"
+#include "cpu/softmax.h"
+
+namespace mpsmnist::cpu {
+
+Network::Network(const EngineOptions& options)
+    : kernels_(choose_kernels()),
+      num_classes_(options.num_classes),
+      momentum_(options.momentum),
+      packing_(options.parameters, options.num_classes),
+      pool_(options.threads > 0 ? options.threads : usable_cores()),
+      weights_(packing_.total()),
+      velocity_(options.momentum > 0 ? packing_.total() : 0),
+      conv1_gradient_(packing_.size(kConv1Weight) + packing_.size(kConv1Bias)),
+      conv1_forward_(kFrequencies * kFilterFrequency),
+      conv1_backward_(kFrequencies * kFilterFrequency),
+      scratch_(kThreadScratch * static_cast<std::size_t>(pool_.threads())) {}
+
+float Network::backpropagate(const Batch& batch, const Target& target) {
+  const std::int64_t n = batch.n;
+  prepare(n);
+  convolve(batch.images, n);
+  connect(n);
+  const float loss = loss_and_its_gradient(batch.labels, n);
+  connect_backward(n, target);
+  convolve_backward(batch.images, n, target);
+  finish_convolutions(n, target);
+  return loss;
+}
+
+void Network::prepare(std::int64_t n) {
+  if (n <= activations_.capacity) return;
+  try {
+    activations_ = Activations();
+    activations_ = Activations(n, num_classes_);
+  } catch (const std::bad_alloc&) {
+    throw DeviceError("[cpu] out of memory for a batch of " + std::to_string(n) + " images");
+  }
+}
+
+void Network::convolve(const float* images, std::int64_t n) {
+  const std::int64_t block = images_per_task(n, kMaxBlock);
+  pool_.run(divide_up(n, block), [&](std::int64_t task, int thread) {
+    convolve_block(images, task * block, std::min(block, n - task * block), scratch(thread));
+  });
+}
+
+void Network::connect(std::int64_t n) {
+  const std::int64_t groups = divide_up(n, kFc0Group);
+  pool_.run(groups, [&](std::int64_t group, int) {
+    const std::int64_t first = group * kFc0Group;
+    kernels_.fc0_list_active(activations_.pooled.data() + first * kFlat,
+                             static_cast<int>(std::min<std::int64_t>(kFc0Group, n - first)), group,
+                             activations_.active());
+  });
+  // Each panel of fc0's weights is read once for every 64 images or so, which bounds the traffic of large batches.
+  const std::int64_t blocks = divide_up(n, 64);
+  pool_.run(kPanels * blocks, [&](std::int64_t task, int) {
+    const std::int64_t block = task / kPanels;
+    kernels_.fc0_forward(activations_.active(), weight(kFc0Weight), weight(kFc0Bias), n,
+                         static_cast<int>(task % kPanels), groups * block / blocks, groups * (block + 1) / blocks,
+                         activations_.hidden.data());
+  });
+}
+
+void Network::convolve_block(const float* images, std::int64_t first, std::int64_t count, float* scratch) {
+  for (std::int64_t i = first; i < first + count; ++i) {
+    kernels_.conv0_forward(images + i * kImagePixels, weight(kConv0Weight), weight(kConv0Bias),
+                           activations_.planes.data() + i * kPlane, activations_.codes0.data() + i * kPool0Size);
+  }
+  kernels_.conv1_forward(activations_.planes.data() + first * kPlane, static_cast<int>(count), conv1_forward_.data(),
+                         weight(kConv1Bias), scratch, activations_.pooled.data() + first * kFlat,
+                         activations_.codes1.data() + first * kFlat);
+}
+
+float Network::loss_and_its_gradient(const float* labels, std::int64_t n) {
+  const std::int64_t block = images_per_task(n, 8);
+  pool_.run(divide_up(n, block), [&](std::int64_t task, int) {
+    const std::int64_t first = task * block;
+    const std::int64_t last = std::min(first + block, n);
+    float* logits = activations_.logits.data();
+    float* gradient = activations_.logit_gradient.data();
+    kernels_.fc1_forward(activations_.hidden.data(), weight(kFc1Weight), weight(kFc1Bias), n, num_classes_, first, last,
+                         logits);
+    for (std::int64_t i = first; i < last; ++i) {
+      activations_.losses.data()[i] =
+          softmax_cross_entropy(logits + i * num_classes_, labels + i * num_classes_, num_classes_,
+                                1.0 / static_cast<double>(n), gradient + i * num_classes_);
+    }
+    kernels_.fc1_data_gradient(gradient, weight(kFc1Weight), activations_.hidden.data(), n, num_classes_, first, last,
+                               activations_.hidden_gradient.data());
+  });
+  double sum = 0;
+  for (std::int64_t i = 0; i < n; ++i) sum += activations_.losses.data()[i];
+  return static_cast<float>(sum / static_cast<double>(n));
+}
+
+void Network::connect_backward(std::int64_t n, const Target& target) {
+  const Sink fc0 = sink(kFc0Weight, target);
+  const Sink fc0_bias = sink(kFc0Bias, target);
+  const Sink fc1 = sink(kFc1Weight, target);
+  const Sink fc1_bias = sink(kFc1Bias, target);
+  pool_.run(kFc0RowTasks + kPanels, [&](std::int64_t task, int thread) {
+    if (task < kPanels) {
+      kernels_.fc1_weight_gradient(activations_.logit_gradient.data(), activations_.hidden.data(),
+                                   activations_.hidden_gradient.data(), n, num_classes_, static_cast<int>(task), fc1,
+                                   fc1_bias, fc0_bias);
+    } else {
+      kernels_.fc0_backward(activations_.pooled.data(), weight(kFc0Weight), activations_.hidden_gradient.data(), n,
+                            static_cast<int>(task - kPanels) * kFc0Rows, scratch(thread),
+                            activations_.pooled_gradient.data(), fc0);
+    }
+  });
+}
+
+void Network::convolve_backward(const float* images, std::int64_t n, const Target& target) {
+  // Long tasks first: conv1's weight gradient over all images for some channels, then the data gradient of some images.
+  // Every task reads the planes of all images once, so few threads had better have few tasks.
+  const int channels = pool_.threads() > 8 ? 4 : pool_.threads() > 2 ? 8 : 16;
+  const int weight_tasks = kConv1Channels / channels;
+  const std::int64_t group = Activations::images_per_group(n);
+  const std::int64_t block = group > 1 ? group : images_per_task(n, kMaxBlock);
+  float* gradient = conv1_gradient(target);
+  float* bias_gradient = target.gradient != nullptr ? target.gradient + packing_.offset(kConv1Bias)
+                                                    : conv1_gradient_.data() + packing_.size(kConv1Weight);
+  pool_.run(weight_tasks + divide_up(n, block), [&](std::int64_t task, int thread) {
+    if (task < weight_tasks) {
+      const int first = static_cast<int>(task) * channels;
+      kernels_.conv1_weight_gradient(activations_.planes.data(), activations_.pooled_gradient.data(),
+                                     activations_.codes1.data(), n, first, first + channels, gradient, bias_gradient);
+      return;
+    }
+    const std::int64_t first = (task - weight_tasks) * block;
+    const std::int64_t last = std::min(first + block, n);
+    float* plane_gradient = scratch(thread) + kScratchFloats;
+    for (std::int64_t i = first; i < last; i += kMaxBlock) {
+      const std::int64_t count = std::min<std::int64_t>(kMaxBlock, last - i);
+      kernels_.conv1_data_gradient(activations_.pooled_gradient.data() + i * kFlat,
+                                   activations_.codes1.data() + i * kFlat, static_cast<int>(count),
+                                   conv1_backward_.data(), scratch(thread), plane_gradient);
+      for (std::int64_t k = i; k < i + count; ++k) {
+        float* partial = activations_.conv0_partials.data() + k / group * kConv0Partial;
+        if (k % group == 0) std::fill_n(partial, kConv0Partial, 0.0F);
+        kernels_.conv0_weight_gradient(images + k * kImagePixels, plane_gradient + (k - i) * kPool0Size,
+                                       activations_.codes0.data() + k * kPool0Size, partial);
+      }
+    }
+  });
+}
+
+void Network::finish_convolutions(std::int64_t n, const Target& target) {
+  pool_.run(kConv1Parts + 1, [&](std::int64_t task, int) {
+    if (task < kConv1Parts) {
+      if (target.gradient == nullptr) update_conv1(static_cast<int>(task), target);
+      return;
+    }
+    kernels_.conv0_reduce(activations_.conv0_partials.data(), divide_up(n, Activations::images_per_group(n)),
+                          sink(kConv0Weight, target), sink(kConv0Bias, target));
+    if (target.gradient == nullptr) {
+      kernels_.update(conv1_gradient_.data() + packing_.size(kConv1Weight), kConv1Channels, sink(kConv1Bias, target));
+    }
+  });
+}
+
+void Network::update_conv1(int part, const Target& target) {
+  const Sink all = sink(kConv1Weight, target);
+  for (int out = part / 2 * 16; out < part / 2 * 16 + 16; ++out) {
+    const std::size_t at = static_cast<std::size_t>(out * kConv1Filter + part % 2 * kTaps * kHalf);
+    Sink filter = all;
+    filter.weight += at;
+    if (filter.velocity != nullptr) filter.velocity += at;
+    kernels_.update(conv1_gradient_.data() + at, kTaps * kHalf, filter);
+  }
+  transform_conv1(part);
+}
+
+void Network::transform_conv1(int part) {
+  kernels_.conv1_transform_weights(weight(kConv1Weight), part / 2, part % 2, conv1_forward_.data(),
+                                   conv1_backward_.data());
+}
+
+void Network::transform_conv1_weights() {
+  pool_.run(kConv1Parts, [&](std::int64_t part, int) { transform_conv1(static_cast<int>(part)); });
+}
+
+float* Network::conv1_gradient(const Target& target) {
+  return target.gradient != nullptr ? target.gradient + packing_.offset(kConv1Weight) : conv1_gradient_.data();
+}
+
+Sink Network::sink(ParameterIndex index, const Target& target) {
+  const std::size_t at = packing_.offset(index);
+  if (target.gradient != nullptr) return {.gradient = target.gradient + at};
+  return {.gradient = nullptr,
+          .weight = weights_.data() + at,
+          .velocity = momentum_ > 0 ? velocity_.data() + at : nullptr,
+          .learning_rate = target.learning_rate,
+          .momentum = momentum_};
+}
+
+void Network::logits(const float* images, std::int64_t n, float* out) {
+  prepare(n);
+  convolve(images, n);
+  connect(n);
+  const std::int64_t block = images_per_task(n, 8);
+  pool_.run(divide_up(n, block), [&](std::int64_t task, int) {
+    kernels_.fc1_forward(activations_.hidden.data(), weight(kFc1Weight), weight(kFc1Bias), n, num_classes_,
+                         task * block, std::min((task + 1) * block, n), out);
+  });
+}
+
+void Network::apply(const float* gradient, float learning_rate) {
+  const Sink all = sink(kConv0Weight, {.gradient = nullptr, .learning_rate = learning_rate});
+  kernels_.update(gradient, packing_.total(), all);
+  transform_conv1_weights();
+}
+
+void Network::write_parameters(const float* flat) {
+  packing_.pack(flat, weights_.data());
+  transform_conv1_weights();
+}
+
+}  // namespace mpsmnist::cpu

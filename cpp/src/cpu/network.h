@@ -1,0 +1,94 @@
+// The network's weights and the order of a step: phases one after the other, each a set of independent tasks for the
+// pool. The kernels do the arithmetic.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cpu/activations.h"
+#include "cpu/buffer.h"
+#include "cpu/kernels.h"
+#include "cpu/packing.h"
+#include "cpu/thread_pool.h"
+#include "engine.h"
+
+namespace mpsmnist::cpu {
+
+/// Where a backward pass puts the gradients: into `gradient` (packed), or straight into the weights.
+struct Target {
+  float* gradient = nullptr;
+  float learning_rate = 0;
+};
+
+/// A batch as the network reads it.
+struct Batch {
+  const float* images = nullptr;  ///< (n, 28, 28, 1)
+  const float* labels = nullptr;  ///< (n, C), rows of probabilities
+  std::int64_t n = 0;
+};
+
+class Network {
+ public:
+  /// Weights start as zeros. Throws std::bad_alloc, std::system_error, or DeviceError (see choose_kernels).
+  explicit Network(const EngineOptions& options);
+
+  /// One pass forward and back; returns the loss. All that can fail (DeviceError, out of memory) happens before
+  /// anything changes.
+  float backpropagate(const Batch& batch, const Target& target);
+  /// Logits (n, C) of n images.
+  void logits(const float* images, std::int64_t n, float* out);
+  /// v <- momentum*v + g; w <- w - learning_rate*v, for a packed g.
+  void apply(const float* gradient, float learning_rate);
+
+  // The phases of backpropagate(), in their order. prepare() makes room for a batch of n images.
+  void prepare(std::int64_t n);
+  void convolve(const float* images, std::int64_t n);
+  void connect(std::int64_t n);
+  float loss_and_its_gradient(const float* labels, std::int64_t n);
+  void connect_backward(std::int64_t n, const Target& target);
+  void convolve_backward(const float* images, std::int64_t n, const Target& target);
+  void finish_convolutions(std::int64_t n, const Target& target);
+
+  void read_parameters(float* flat) const { packing_.unpack(weights_.data(), flat); }
+  void write_parameters(const float* flat);
+  void read_momentum(float* flat) const { packing_.unpack(velocity_.data(), flat); }
+  void write_momentum(const float* flat) { packing_.pack(flat, velocity_.data()); }
+
+  /// What the last pass left.
+  const Activations& activations() const noexcept { return activations_; }
+  const Packing& packing() const noexcept { return packing_; }
+  int threads() const noexcept { return pool_.threads(); }
+  const char* instruction_set() const noexcept { return kernels_.isa; }
+
+ private:
+  void convolve_block(const float* images, std::int64_t first, std::int64_t count, float* scratch);
+  void update_conv1(int part, const Target& target);
+  void transform_conv1(int part);
+  void transform_conv1_weights();
+  float* conv1_gradient(const Target& target);
+  Sink sink(ParameterIndex index, const Target& target);
+  float* weight(ParameterIndex index) { return weights_.data() + packing_.offset(index); }
+  float* scratch(int thread) { return scratch_.data() + static_cast<std::size_t>(thread) * kThreadScratch; }
+  std::int64_t images_per_task(std::int64_t n, std::int64_t most) const {
+    return std::clamp<std::int64_t>(n / pool_.threads(), 1, most);
+  }
+
+  static constexpr int kConv1Parts = 8;  // four groups of 16 output channels, two halves of input channels
+  // What the kernels need, then the gradient of pool0's output of one block of images.
+  static constexpr std::size_t kThreadScratch = kScratchFloats + kMaxBlock * kPool0Size;
+
+  const Kernels& kernels_;
+  const int num_classes_;
+  const float momentum_;
+  const Packing packing_;
+  ThreadPool pool_;
+  Buffer<float> weights_;
+  Buffer<float> velocity_;        // empty when momentum is 0
+  Buffer<float> conv1_gradient_;  // weights, then biases
+  Buffer<float> conv1_forward_;   // conv1's weights as Winograd wants them, forward and backward
+  Buffer<float> conv1_backward_;
+  Buffer<float> scratch_;
+  Activations activations_;
+};
+
+}  // namespace mpsmnist::cpu
