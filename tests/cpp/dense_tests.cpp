@@ -84,7 +84,7 @@ void check_fc0_backward(const Kernels& kernels, const Fc0Case& with, const std::
   for (std::size_t i = 0; i < weight.size(); ++i) packed[fc0_packed(i / kHidden, i % kHidden)] = weight[i];
   for (const int row : {0, kFlat - kFc0Rows}) {
     kernels.fc0_backward(pooled.data(), packed.data(), hidden_gradient.data(), static_cast<std::int64_t>(with.n), row,
-                         scratch.data(), pooled_gradient.data(), {.gradient = weight_gradient.data()});
+                         row, scratch.data(), pooled_gradient.data(), {.gradient = weight_gradient.data()});
     // The same slice of the layer for the scalar version.
     std::vector<float> x_rows;
     for (std::size_t image = 0; image < with.n; ++image) {
@@ -124,10 +124,10 @@ void check_fused_update(const Kernels& kernels, float momentum) {
                      velocity(start.size(), 0.25F);
   std::vector<float> stored(start.size()), scratch(kScratchFloats), pooled_gradient(x.size());
   float* const fused_v = momentum > 0 ? fused_velocity.data() : nullptr;
-  kernels.fc0_backward(x.data(), start.data(), gradient.data(), kImages, 32, scratch.data(), pooled_gradient.data(),
+  kernels.fc0_backward(x.data(), start.data(), gradient.data(), kImages, 32, 32, scratch.data(), pooled_gradient.data(),
                        {.gradient = stored.data()});
   kernels.fc0_backward(
-      x.data(), fused.data(), gradient.data(), kImages, 32, scratch.data(), pooled_gradient.data(),
+      x.data(), fused.data(), gradient.data(), kImages, 32, 32, scratch.data(), pooled_gradient.data(),
       {.gradient = nullptr, .weight = fused.data(), .velocity = fused_v, .learning_rate = 0.3F, .momentum = momentum});
   for (int panel = 0; panel < kPanels; ++panel) {
     const std::size_t at = (static_cast<std::size_t>(panel) * kFlat + 32) * kPanel;

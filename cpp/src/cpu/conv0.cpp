@@ -1,7 +1,9 @@
 // conv0 with its bias, ReLU and pool: (28,28) -> 5x5 SAME -> (28,28,32) -> (14,14,32), and its weight gradient.
 //
 // One input channel: too few for Winograd to pay, so both directions are direct. Pooling is fused into them: forward
-// keeps the four outputs of a window in registers, and backward touches only the winner of each window.
+// keeps the four outputs of a window in registers, and backward touches only the winner of each window. Half of the
+// windows of a digit see nothing but blank paper: forward gives them the bias, and they add nothing to the weights'
+// gradient.
 #include "kernel_functions.h"
 #include "update.h"
 
@@ -9,6 +11,7 @@ namespace mpsmnist::cpu::MPSMNIST_ISA {
 namespace {
 
 constexpr int kPaddedSide = kImageSide + 2 * kPlaneBorder;
+constexpr int kPatchSide = kKernelSide + 1;  // the input of a pool window
 
 // Channels and windows computed at once: 4 outputs each, so 8 or 16 sums hide the latency of the multiply-adds.
 constexpr int kChannelVectors = kLanes == 4 && kRegisters == 32 ? 4 : 2;
@@ -27,6 +30,42 @@ struct PaddedImage {
     }
   }
 };
+
+// Which pool windows see only zeros: a bit for each column of a row of the pool, for their 6x6 inputs.
+struct BlankWindows {
+  uint16_t rows[kPool0Side];
+
+  explicit BlankWindows(const PaddedImage& image) {
+    uint32_t filled[kPaddedSide];  // a bit for each pixel
+    static_assert(kPaddedSide == 32);
+    for (int y = 0; y < kPaddedSide; ++y) {
+      filled[y] = 0;
+      for (int x = 0; x < kPaddedSide; ++x) {
+        filled[y] |= static_cast<uint32_t>(image.pixels[y * kPaddedSide + x] != 0) << x;
+      }
+    }
+    for (int y = 0; y < kPool0Side; ++y) {
+      uint32_t any = 0;
+      for (int ky = 0; ky < kPatchSide; ++ky) any |= filled[2 * y + ky];
+      rows[y] = 0;
+      for (int x = 0; x < kPool0Side; ++x) {
+        const bool blank = (any >> 2 * x & ((1U << kPatchSide) - 1)) == 0;
+        rows[y] = static_cast<uint16_t>(rows[y] | blank << x);
+      }
+    }
+  }
+
+  bool at(int y, int x) const { return rows[y] >> x & 1; }
+};
+
+// What a window gives that sees only zeros: the bias four times, of which the first wins.
+MPSMNIST_INLINE void pool_blank_window(const float* bias, float* out, uint8_t* codes) {
+  for (int c = 0; c < kConv0Channels; c += kLanes) {
+    const Vec value = load(bias + c);
+    store_bytes(codes + c, value <= Vec{} ? IntVec{} + kDead : IntVec{});
+    store(out + c / kHalf * kHalfPlane + c % kHalf, relu(value));
+  }
+}
 
 // kWindows neighbouring pool windows of one group of channels; `patch` is the 6x6 input of the first.
 MPSMNIST_INLINE void convolve_windows(const float* patch, const float* weight, const float* bias, float* out,
@@ -88,28 +127,61 @@ struct Winners {
   float gradients[kPool0Cells + 1];
 };
 
-void list_winners(const float* pooled_gradient, const uint8_t* codes, Winners& winners) {
-  constexpr int kCodeOffset[] = {0, 1, kPaddedSide, kPaddedSide + 1, 0};
+// The windows that see anything: where they are in the pool, and where their inputs start in the padded image.
+struct FilledWindows {
   int count = 0;
-  for (int y = 0; y < kPool0Side; ++y) {
-    for (int x = 0; x < kPool0Side; ++x) {
-      const int cell = (y * kPool0Side + x) * kConv0Channels;
-      winners.offsets[count] = 2 * y * kPaddedSide + 2 * x + kCodeOffset[codes[cell]];
-      winners.gradients[count] = pooled_gradient[cell];
-      count += codes[cell] != kDead;
+  int cells[kPool0Cells];
+  int corners[kPool0Cells];
+
+  explicit FilledWindows(const BlankWindows& blank) {
+    for (int y = 0; y < kPool0Side; ++y) {
+      for (int x = 0; x < kPool0Side; ++x) {
+        if (blank.at(y, x)) continue;
+        cells[count] = (y * kPool0Side + x) * kConv0Channels;
+        corners[count++] = 2 * y * kPaddedSide + 2 * x;
+      }
     }
   }
+};
+
+void list_winners(const float* pooled_gradient, const uint8_t* codes, const FilledWindows& filled, Winners& winners) {
+  constexpr int kCodeOffset[] = {0, 1, kPaddedSide, kPaddedSide + 1, 0};
+  int count = 0;
+  for (int i = 0; i < filled.count; ++i) {
+    const int cell = filled.cells[i];
+    winners.offsets[count] = filled.corners[i] + kCodeOffset[codes[cell]];
+    winners.gradients[count] = pooled_gradient[cell];
+    count += codes[cell] != kDead;
+  }
   winners.count = count;
+}
+
+// Adds the gradients of all winners to those of the biases.
+void add_bias_gradient(const float* pooled_gradient, const uint8_t* codes, float* bias_gradient) {
+  for (int c = 0; c < kConv0Channels; c += kLanes) {
+    Vec sum = load(bias_gradient + c);
+    for (int cell = c; cell < kPool0Size; cell += kConv0Channels) {
+      sum += load_bytes(codes + cell) == kDead ? Vec{} : load(pooled_gradient + cell);
+    }
+    store(bias_gradient + c, sum);
+  }
 }
 
 }  // namespace
 
 void conv0_forward(const float* image, const float* weight, const float* bias, float* planes, uint8_t* codes) {
   const PaddedImage padded(image);
+  const BlankWindows blank(padded);
   for (int y = 0; y < kPool0Side; ++y) {
     for (int x = 0; x < kPool0Side; x += kWindows) {
       const float* patch = padded.pixels + 2 * y * kPaddedSide + 2 * x;
       float* out = planes + ((y + kPlaneBorder) * kPlaneSide + x + kPlaneBorder) * kHalf;
+      if (blank.at(y, x) && blank.at(y, x + kWindows - 1)) {
+        for (int w = 0; w < kWindows; ++w) {
+          pool_blank_window(bias, out + w * kHalf, codes + (y * kPool0Side + x + w) * kConv0Channels);
+        }
+        continue;
+      }
       for (int c = 0; c < kConv0Channels; c += kChannels) {
         convolve_windows(patch, weight + c, bias + c, out + c / kHalf * kHalfPlane + c % kHalf,
                          codes + (y * kPool0Side + x) * kConv0Channels + c);
@@ -120,19 +192,18 @@ void conv0_forward(const float* image, const float* weight, const float* bias, f
 
 void conv0_weight_gradient(const float* image, const float* pooled_gradient, const uint8_t* codes, float* partial) {
   const PaddedImage padded(image);
+  const FilledWindows filled{BlankWindows(padded)};
   Winners winners;
   for (int c = 0; c < kConv0Channels; ++c) {
-    list_winners(pooled_gradient + c, codes + c, winners);
+    list_winners(pooled_gradient + c, codes + c, filled, winners);
     // Two sums for each row of the filter: even and odd winners. The list is padded with a winner of no weight.
     winners.offsets[winners.count] = 0;
     winners.gradients[winners.count] = 0;
     RowVec even[kKernelSide][kRowVectors] = {};
     RowVec odd[kKernelSide][kRowVectors] = {};
-    float bias_gradient = 0;
     for (int i = 0; i < winners.count; i += 2) {
       add_patch(padded.pixels + winners.offsets[i], winners.gradients[i], even);
       add_patch(padded.pixels + winners.offsets[i + 1], winners.gradients[i + 1], odd);
-      bias_gradient += winners.gradients[i] + winners.gradients[i + 1];
     }
     float* row = partial + c * kKernelSide * kConv0PartialRow;
     for (int ky = 0; ky < kKernelSide; ++ky) {
@@ -143,8 +214,8 @@ void conv0_weight_gradient(const float* image, const float* pooled_gradient, con
         memcpy(row, &sum, sizeof sum);
       }
     }
-    partial[kConv0PartialBias + c] += bias_gradient;
   }
+  add_bias_gradient(pooled_gradient, codes, partial + kConv0PartialBias);
 }
 
 void conv0_reduce(const float* partials, int64_t count, const Sink& weight, const Sink& bias) {

@@ -12,25 +12,45 @@ constexpr int kRow = kKernelSide * kHalf;
 constexpr int kRowVectors = kRow / kLanes;
 constexpr int kPlaneRow = kPlaneSide * kHalf;
 
+// Winners are added so many at a time, and lists padded to a multiple with winners of no weight.
+constexpr int kTogether = 2;
+constexpr int kMaxWinners = (kPool1Cells + kTogether - 1) / kTogether * kTogether;
+
 // The winners of one output channel in one image: offsets of their windows in half a plane, and gradients.
 struct Winners {
   int count;
-  int offsets[kPool1Cells];
-  float gradients[kPool1Cells];
+  int offsets[kMaxWinners];
+  float gradients[kMaxWinners];
 };
 
-void list_winners(const float* pooled_gradient, const uint8_t* codes, Winners& winners) {
+// Lists the winners of `channels` neighbouring channels, and adds their gradients to the biases'.
+void list_winners(const float* pooled_gradient, const uint8_t* codes, int channels, Winners* winners,
+                  float* bias_gradient) {
   constexpr int kCodeOffset[] = {0, kHalf, kPlaneRow, kPlaneRow + kHalf, 0};
-  int count = 0;
+  for (int c = 0; c < channels; ++c) winners[c].count = 0;
   for (int y = 0; y < kPool1Side; ++y) {
     for (int x = 0; x < kPool1Side; ++x) {
       const int cell = (y * kPool1Side + x) * kConv1Channels;
-      winners.offsets[count] = 2 * y * kPlaneRow + 2 * x * kHalf + kCodeOffset[codes[cell]];
-      winners.gradients[count] = pooled_gradient[cell];
-      count += codes[cell] != kDead;
+      const int corner = 2 * y * kPlaneRow + 2 * x * kHalf;
+      for (int c = 0; c < channels; ++c) {
+        Winners& list = winners[c];
+        const int code = codes[cell + c];
+        list.offsets[list.count] = corner + kCodeOffset[code];
+        list.gradients[list.count] = pooled_gradient[cell + c];
+        list.count += code != kDead;
+      }
     }
   }
-  winners.count = count;
+  for (int c = 0; c < channels; ++c) {
+    Winners& list = winners[c];
+    float sum = 0;
+    for (int i = 0; i < list.count; ++i) sum += list.gradients[i];
+    bias_gradient[c] += sum;
+    while (list.count % kTogether != 0) {
+      list.offsets[list.count] = 0;
+      list.gradients[list.count++] = 0;
+    }
+  }
 }
 
 // Adds to Rows rows of one filter.
@@ -40,11 +60,13 @@ MPSMNIST_INLINE void add_rows(const float* plane, const Winners& winners, float*
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < kRowVectors; ++v) sums[r][v] = load(filter + r * kRow + v * kLanes);
   }
-  for (int i = 0; i < winners.count; ++i) {
-    const float* window = plane + winners.offsets[i];
-    const Vec gradient = splat(winners.gradients[i]);
-    for (int r = 0; r < Rows; ++r) {
-      for (int v = 0; v < kRowVectors; ++v) sums[r][v] += gradient * load(window + r * kPlaneRow + v * kLanes);
+  for (int first = 0; first < winners.count; first += kTogether) {
+    for (int i = first; i < first + kTogether; ++i) {
+      const float* window = in_register(plane + winners.offsets[i]);
+      const Vec gradient = splat(winners.gradients[i]);
+      for (int r = 0; r < Rows; ++r) {
+        for (int v = 0; v < kRowVectors; ++v) sums[r][v] += gradient * load(window + r * kPlaneRow + v * kLanes);
+      }
     }
   }
   for (int r = 0; r < Rows; ++r) {
@@ -72,12 +94,8 @@ void conv1_weight_gradient(const float* planes, const float* pooled_gradient, co
     memset(gradient + begin * kConv1Filter, 0, sizeof(float) * static_cast<size_t>(group * kConv1Filter));
     memset(bias_gradient + begin, 0, sizeof(float) * static_cast<size_t>(group));
     for (int64_t image = 0; image < n; ++image) {
-      for (int c = 0; c < group; ++c) {
-        list_winners(pooled_gradient + image * kFlat + begin + c, codes + image * kFlat + begin + c, winners[c]);
-        float sum = 0;
-        for (int i = 0; i < winners[c].count; ++i) sum += winners[c].gradients[i];
-        bias_gradient[begin + c] += sum;
-      }
+      const int64_t at = image * kFlat + begin;
+      list_winners(pooled_gradient + at, codes + at, group, winners, bias_gradient + begin);
       for (int half = 0; half < 2; ++half) {
         const float* plane = planes + image * kPlane + half * kHalfPlane;
         for (int c = 0; c < group; ++c) {

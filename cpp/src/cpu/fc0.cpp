@@ -33,9 +33,11 @@ MPSMNIST_INLINE void add_active_rows(const float* tile, const uint8_t* channels,
     Vec block[Images][kVectors] = {};
     for (int i = 0; i < count; ++i) {
       const float* row = tile + channels[i] * kPanel + column;
-      for (int image = 0; image < Images; ++image) {
-        const Vec value = splat(values[i * kFc0Group + image]);
-        for (int v = 0; v < kVectors; ++v) block[image][v] += value * load(row + v * kLanes);
+      Vec value[Images];
+      for (int image = 0; image < Images; ++image) value[image] = splat(values[i * kFc0Group + image]);
+      for (int v = 0; v < kVectors; ++v) {
+        const Vec weights = in_register(load(row + v * kLanes));
+        for (int image = 0; image < Images; ++image) block[image][v] += value[image] * weights;
       }
     }
     for (int image = 0; image < Images; ++image) {
@@ -84,11 +86,25 @@ struct RowVisit {
   int panels;
 };
 
+template <int Images>
+MPSMNIST_INLINE void visit_vector(const float* weight, const float* const* from, int v, const Vec* input,
+                                  const float* before, float* after, Vec* dot) {
+  const Vec row = in_register(load(weight));
+  Vec sum = load(before);
+  for (int i = 0; i < Images; ++i) {
+    const Vec value = in_register(load(from[i] + v));
+    dot[i] += row * value;
+    sum += input[i] * value;
+  }
+  store(after, sum);
+}
+
 // For each of the listed images: dots[image] += weight . hidden_gradient[image], and after = before + the sum of
 // input[image] * hidden_gradient[image].
 template <int Images>
 MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, const float* inputs, float* dots) {
-  Vec dot[kTogether] = {};
+  Vec even[kTogether] = {};
+  Vec odd[kTogether] = {};
   Vec input[Images];
   const float* from[Images];
   for (int i = 0; i < Images; ++i) {
@@ -99,15 +115,9 @@ MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, cons
   const float* before = visit.before;
   float* after = visit.after;
   for (int panel = 0; panel < visit.panels; ++panel) {
-    for (int v = 0; v < kPanel; v += kLanes) {
-      const Vec row = in_register(load(weight + v));
-      Vec sum = load(before + v);
-      for (int i = 0; i < Images; ++i) {
-        const Vec value = in_register(load(from[i] + v));
-        dot[i] += row * value;
-        sum += input[i] * value;
-      }
-      store(after + v, sum);
+    for (int v = 0; v < kPanel; v += 2 * kLanes) {
+      visit_vector<Images>(weight + v, from, v, input, before + v, after + v, even);
+      visit_vector<Images>(weight + v + kLanes, from, v + kLanes, input, before + v + kLanes, after + v + kLanes, odd);
     }
     weight += kWeightStride;
     before += visit.before_stride;
@@ -116,7 +126,7 @@ MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, cons
   }
   Vec4 sums;
   memcpy(&sums, dots, sizeof sums);
-  sums += sum_lanes(dot[0], dot[1], dot[2], dot[3]);
+  sums += sum_lanes(even[0] + odd[0], even[1] + odd[1], even[2] + odd[2], even[3] + odd[3]);
   memcpy(dots, &sums, sizeof sums);
 }
 
@@ -215,7 +225,7 @@ void fc0_forward(const ActiveInputs& active, const float* weight, const float* b
 }
 
 void fc0_backward(const float* pooled, const float* weight, const float* hidden_gradient, int64_t n, int row,
-                  float* scratch, float* pooled_gradient, const Sink& sink) {
+                  int next_row, float* scratch, float* pooled_gradient, const Sink& sink) {
   ActiveImages active[kFc0Rows];
   float dots[kFc0Rows][kChunk + kTogether];
   // The sums of the weight gradient [panels][rows][64], from chunk to chunk. Half a page off the weights' alignment: a
@@ -231,8 +241,10 @@ void fc0_backward(const float* pooled, const float* weight, const float* hidden_
       for (int r = 0; r < kFc0Rows; ++r) {
         const int64_t at = panel * kWeightStride + (row + r) * kPanel;
         float* gradient = gradients + panel * kGradientStride + r * kPanel;
-        // The same row of the next panels is a long way off.
-        if (panel + panels < kPanels) prefetch_row(weight + at + panels * kWeightStride, panels);
+        // The same row of the next panels is a long way off, and so are the rows of the next call.
+        const bool is_last = panel + panels == kPanels;
+        const float* next = is_last ? weight + (next_row + r) * kPanel : weight + at + panels * kWeightStride;
+        prefetch_row(next, panels);
         if (first == 0 && active[r].count == 0) clear(gradient, panels);
         visit_row(active[r],
                   {.weight = weight + at,

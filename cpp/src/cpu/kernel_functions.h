@@ -22,7 +22,7 @@ void fc0_list_active(const float* pooled, int images, int64_t group, const Activ
 void fc0_forward(const ActiveInputs& active, const float* weight, const float* bias, int64_t n, int panel,
                  int64_t first, int64_t last, float* hidden);
 void fc0_backward(const float* pooled, const float* weight, const float* hidden_gradient, int64_t n, int row,
-                  float* scratch, float* pooled_gradient, const Sink& sink);
+                  int next_row, float* scratch, float* pooled_gradient, const Sink& sink);
 
 void fc1_forward(const float* hidden, const float* weight, const float* bias, int64_t n, int num_classes, int64_t first,
                  int64_t last, float* logits);

@@ -112,8 +112,9 @@ struct Kernels {
   void (*fc0_forward)(const ActiveInputs& active, const float* weight, const float* bias, std::int64_t n, int panel,
                       std::int64_t first, std::int64_t last, float* hidden);
   /// Rows row..row+kFc0Rows-1: the gradient of pooled (where it is not zero), and the weight gradient into the sink.
+  /// `next_row` is where this thread is likely to go on; it only fetches from there.
   void (*fc0_backward)(const float* pooled, const float* weight, const float* hidden_gradient, std::int64_t n, int row,
-                       float* scratch, float* pooled_gradient, const Sink& sink);
+                       int next_row, float* scratch, float* pooled_gradient, const Sink& sink);
 
   /// Logits [.., C] of the images first..last-1.
   void (*fc1_forward)(const float* hidden, const float* weight, const float* bias, std::int64_t n, int num_classes,

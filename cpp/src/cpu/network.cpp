@@ -112,8 +112,10 @@ void Network::connect_backward(std::int64_t n, const Target& target) {
                                    activations_.hidden_gradient.data(), n, num_classes_, static_cast<int>(task), fc1,
                                    fc1_bias, fc0_bias);
     } else {
+      const auto row_task = static_cast<int>(task - kPanels);
+      const int next_task = std::min(row_task + pool_.threads(), kFc0RowTasks - 1);
       kernels_.fc0_backward(activations_.pooled.data(), weight(kFc0Weight), activations_.hidden_gradient.data(), n,
-                            static_cast<int>(task - kPanels) * kFc0Rows, scratch(thread),
+                            row_task * kFc0Rows, next_task * kFc0Rows, scratch(thread),
                             activations_.pooled_gradient.data(), fc0);
     }
   });
