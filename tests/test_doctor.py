@@ -95,6 +95,50 @@ def test_a_wrong_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failures(list(doctor.examine())) == ["one step", "training, momentum 0", "training, momentum 0.9"]
 
 
+@pytest.mark.parametrize("parameter", ["conv0.weight", "fc1.bias"])
+def test_a_nan_in_any_update_is_found(monkeypatch: pytest.MonkeyPatch, parameter: str) -> None:
+    """NaN is neither more nor less than a number, so that a plain maximum loses it."""
+
+    def poisoned(right: Callable[[], Any]) -> Any:
+        return (state := right()) | {parameter: np.full_like(state[parameter], np.nan)}
+
+    fake(monkeypatch, state_dict=poisoned)
+    found = failures(list(doctor.examine()))
+    assert found == ["initial weights", "one step", "training, momentum 0", "training, momentum 0.9"]
+
+
+def test_a_nan_loss_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(monkeypatch, step=lambda right, *batch: right(*batch) * float("nan"))
+    assert failures(list(doctor.examine())) == ["one step", "training, momentum 0", "training, momentum 0.9"]
+
+
+@pytest.mark.parametrize(("listed", "verdict"), [(["mps", "cpu"], "FAIL"), (["cpu"], "info")])
+def test_a_listed_gpu_that_does_not_start_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, listed: list[str], verdict: str
+) -> None:
+    class Gpu(FakeGpu):
+        def __init__(self, device: str = "auto", **options: Any) -> None:
+            if device == "mps":
+                raise mpsmnist.DeviceError("[mps device] Metal returned no command queue")
+            super().__init__(device, **options)
+
+    monkeypatch.setattr(doctor, "Trainer", Gpu)
+    monkeypatch.setattr(doctor, "devices", lambda: listed)
+    (finding,) = [finding for finding in doctor.examine() if finding.device == "mps"]
+    assert (finding.name, finding.verdict) == ("device", verdict)
+    assert "no command queue" in finding.detail
+
+
+def test_a_device_error_in_a_timing_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def small(right: Callable[..., float], *batch: Any) -> float:
+        if len(batch[0]) == doctor.LATENCY_BATCHES[0]:
+            raise mpsmnist.DeviceError("[mps compile] no executable at batch size 2")
+        return right(*batch)
+
+    fake(monkeypatch, step=small)
+    assert failures(list(doctor.examine())) == ["latency"]
+
+
 def test_wrong_predictions_and_weights_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, predict=lambda right, images: right(images)[::-1])
     assert failures(list(doctor.examine())) == ["prediction"]
