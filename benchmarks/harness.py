@@ -23,7 +23,7 @@ WORKER = Path(__file__).with_name("worker.py")
 ANSWER_SECONDS = 900  # torch.compile and tinygrad may compile for minutes
 # Thread pools spin for a while after their last work (libgomp, LLVM's OpenMP: up to 0.2 s): let them sleep.
 SETTLE_SECONDS = 0.3
-MIN_STEPS_PER_TURN = 3
+UNTIMED_STEPS = 2  # at the start of a turn: others have used the caches meanwhile
 
 Say = Callable[[str], None]
 
@@ -32,7 +32,8 @@ Say = Callable[[str], None]
 class Protocol:
     """How much is measured.
 
-    A turn has `steps` steps, or as many as fit in `turn_seconds`, but at least MIN_STEPS_PER_TURN.
+    A turn has UNTIMED_STEPS, then `steps` steps or as many as fit in `turn_seconds`. Where not even the
+    untimed ones fit, it is one timed step: what the others left in the caches is no part of so long a step.
     """
 
     threads: int
@@ -60,6 +61,7 @@ class Report:
     worst_loss_errors: dict[str, float] = field(default_factory=dict)  # by mode, relative
     thread_pools: list[dict[str, Any]] | None = None
     steps_per_turn: int = 0
+    untimed_steps_per_turn: int = 0
     sync: list[list[float]] = field(default_factory=list)  # every step of every round
     throughput: dict[str, list[list[float]]] = field(default_factory=dict)  # by mode: [per step], per round
     preparation: list[float] = field(default_factory=list)  # per batch, one per round
@@ -172,7 +174,13 @@ class Contender:
         """Time one turn; False when it failed, so that it gets no more."""
         report = self.report
         try:
-            answer = self._process.ask("turn", mode=mode, first=first, count=report.steps_per_turn)
+            answer = self._process.ask(
+                "turn",
+                mode=mode,
+                first=first,
+                untimed=report.untimed_steps_per_turn,
+                count=report.steps_per_turn,
+            )
             time.sleep(self._protocol.settle_seconds)
             report.idle_cpu.append(self._process.ask("idle")["cores"])
         except WorkerError as error:
@@ -213,7 +221,8 @@ class Contender:
         answer = self._process.ask("warm_up", steps=protocol.warm_up_steps, limit=protocol.warm_up_seconds)
         report.warm_up_seconds, report.thread_pools = answer["seconds"], answer["thread_pools"]
         fitting = int(protocol.turn_seconds / min(report.warm_up_seconds))
-        report.steps_per_turn = max(MIN_STEPS_PER_TURN, min(protocol.steps, fitting))
+        report.steps_per_turn = max(1, min(protocol.steps, fitting))
+        report.untimed_steps_per_turn = UNTIMED_STEPS if fitting >= UNTIMED_STEPS else 0
 
 
 def compare(

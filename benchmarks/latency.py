@@ -18,7 +18,7 @@ import workload
 from contestants import select
 from environment import describe, headline, usable_cpus
 from estimates import Rounds, ratios_to_fastest, summarise
-from harness import MIN_STEPS_PER_TURN, Protocol, Report, compare
+from harness import UNTIMED_STEPS, Protocol, Report, compare
 from output import measure_and_save
 from tables import print_batch
 
@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "rounds": protocol.rounds,
             "steps": protocol.steps,
             "turn_seconds": protocol.turn_seconds,
-            "min_steps_per_turn": MIN_STEPS_PER_TURN,
+            "untimed_steps_per_turn": UNTIMED_STEPS,
             "settle_seconds": protocol.settle_seconds,
             "checked_steps": workload.CHECKED_STEPS,
             "tolerance": workload.TOLERANCE,

@@ -18,8 +18,6 @@ from typing import IO, Any
 
 from environment import pin
 
-WARM_UP_PER_TURN = 2
-
 
 class Worker:
     """The contestant and the commands it takes: each returns a JSON object."""
@@ -77,14 +75,14 @@ class Worker:
             seconds.append(time.perf_counter() - begin)
         return {"seconds": seconds, "thread_pools": thread_pools()}
 
-    def turn(self, mode: str, first: int, count: int) -> dict[str, Any]:
-        """Time `count` updates: each by itself when `mode` is "step", else all together."""
+    def turn(self, mode: str, first: int, untimed: int, count: int) -> dict[str, Any]:
+        """Time `count` updates after `untimed` ones: each by itself if `mode` is "step", else together."""
         prepare = self._contestant.prepare if mode == "step" else self._modes[mode].prepare
         begin = time.perf_counter()
-        wanted = range(first, first + WARM_UP_PER_TURN + count)
+        wanted = range(first, first + untimed + count)
         batches = [prepare(self._rows[i % len(self._rows)]) for i in wanted]
         preparation = (time.perf_counter() - begin) / len(batches)
-        warm, timed = batches[:WARM_UP_PER_TURN], batches[WARM_UP_PER_TURN:]
+        warm, timed = batches[:untimed], batches[untimed:]
         gc.collect()
         gc.disable()
         seconds = self._time_steps(warm, timed) if mode == "step" else self._time_all(mode, warm, timed)
@@ -104,7 +102,8 @@ class Worker:
 
     def _time_all(self, mode: str, warm: list[Any], timed: list[Any]) -> list[float]:
         run = self._modes[mode].run
-        run(warm)
+        if warm:
+            run(warm)
         begin = time.perf_counter()
         run(timed)
         return [(time.perf_counter() - begin) / len(timed)]

@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,14 @@ def test_a_contestant_that_dies_is_reported_with_its_last_words(work: workload.W
     (report,) = harness.compare([broken], work, PROTOCOL)
     assert report.status == "failed"
     assert "NoSuchClass" in report.reason
+
+
+def test_a_slow_contestant_has_one_step_a_turn(work: workload.Workload) -> None:
+    protocol = replace(PROTOCOL, turn_seconds=1e-9)
+    for report in harness.compare(contestants.select(["numpy"], "cpu"), work, protocol):
+        assert report.status == "timed", report.reason
+        assert [len(times) for times in report.sync] == [1, 1]
+        assert all([len(times) for times in rounds] == [1, 1] for rounds in report.throughput.values())
 
 
 def test_a_contestant_is_stopped_while_it_waits_for_its_turn(
