@@ -1,6 +1,9 @@
 """The doctor: what it says of good devices, and that it finds a bad one."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -167,3 +170,16 @@ def test_a_device_error_is_a_failure_and_the_rest_goes_on(monkeypatch: pytest.Mo
 )
 def test_tie_conventions(shares: tuple[float, ...], words: str) -> None:
     assert doctor._tie_convention(list(shares)).startswith(words)
+
+
+def test_an_abort_names_the_check() -> None:
+    code = (
+        "import os\n"
+        "from mpsmnist import doctor\n"
+        "def _check_that_aborts(): os.abort()\n"
+        "doctor._examine_cpu = _check_that_aborts\n"
+        "doctor.main([])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGABRT
+    assert "in _check_that_aborts" in done.stderr

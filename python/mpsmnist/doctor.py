@@ -5,6 +5,7 @@ gradients, predictions, and 20 steps of training. The text it prints is made to 
 """
 
 import argparse
+import faulthandler
 import json
 import math
 import os
@@ -56,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
     options = parser.parse_args(arguments)
+    faulthandler.enable()  # a graph compiler that aborts the process takes the report with it: name the check
     return run_program(PROGRAM, lambda: _report_json() if options.json else _report_text())
 
 

@@ -51,6 +51,7 @@ std::string describe(NSError* error) {
 }
 
 /// MPSGraph may have committed the root that it was given and gone on in another one: both must be free of errors.
+/// A root between the two, had it done so twice, is not seen here.
 RunFailure failure_of(id<MTLCommandBuffer> first_root, id<MTLCommandBuffer> last_root) {
   if (first_root != nil && first_root.status == MTLCommandBufferStatusError) {
     return describe(first_root.error);
