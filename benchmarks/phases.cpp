@@ -131,8 +131,9 @@ std::vector<float> read_images(const char* path, std::int64_t n) {
   return pixels;
 }
 
-// Arithmetic that a phase cannot do without, in operations per image, and bytes that it must read and write of weights
-// and activations if no cache keeps any. Zeros of the activations are skipped, and count for neither.
+// Arithmetic of a phase, in operations per image, and bytes that it must read and write of weights and activations if
+// no cache keeps any. Products with a zero activation are skipped, and do not count; conv0's windows of blank paper are
+// skipped too, but count.
 struct Work {
   const char* name;
   double operations;
