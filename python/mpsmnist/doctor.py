@@ -57,7 +57,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog=PROGRAM, description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--json", action="store_true", help="print the findings as one JSON object")
     options = parser.parse_args(arguments)
-    faulthandler.enable()  # a graph compiler that aborts the process takes the report with it: name the check
     return run_program(PROGRAM, lambda: _report_json() if options.json else _report_text())
 
 
@@ -294,4 +293,5 @@ def _processor_name() -> str:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # a graph compiler that aborts the process takes the report with it: name the check
     sys.exit(main())
