@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
-#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
@@ -116,18 +115,17 @@ Peaks measure_peaks(int threads) {
 }
 
 std::vector<float> read_images(const char* path, std::int64_t n) {
-  constexpr std::size_t kHeader = 16;
+  constexpr std::streamoff kHeader = 16;
+  std::vector<unsigned char> bytes(static_cast<std::size_t>(n) * kImagePixels);
   std::ifstream file(path, std::ios::binary);
-  const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  const auto count = static_cast<std::size_t>(n) * kImagePixels;
-  if (bytes.size() < kHeader + count) {
+  file.seekg(kHeader);
+  if (!file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()))) {
     std::fprintf(stderr, "%s has no %lld images after its header\n", path, static_cast<long long>(n));
     std::exit(2);
   }
-  std::vector<float> pixels(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    pixels[i] = static_cast<float>(static_cast<unsigned char>(bytes[kHeader + i])) / 255.0F;
-  }
+  std::vector<float> pixels(bytes.size());
+  std::transform(bytes.begin(), bytes.end(), pixels.begin(),
+                 [](unsigned char byte) { return static_cast<float>(byte) / 255.0F; });
   return pixels;
 }
 
