@@ -13,11 +13,19 @@ SIDE = 28
 RADIUS = 7
 KERNEL_CENTRE = 2
 
-# With these two seeds every ReLU and pooling decision on the first 33 images is clearer than SAFE_MARGIN, for
-# both inits (test_reference.py checks it). A float32 engine errs by 4e-6 of a layer's rms at most.
+# Without the unclear images of their seed, the first CLEAR examples leave no ReLU and pooling decision closer
+# than SAFE_MARGIN, for both inits (test_reference.py checks it). The CPU engine's conv1 errs by 5e-6 of the
+# rms of its outputs, and by a few times as much in a few of a million.
 TRAINER_SEED = 5
 EXAMPLES_SEED = 25
-SAFE_MARGIN = 1e-5
+SAFE_MARGIN = 5e-5
+CLEAR = 33
+# fmt: off
+UNCLEAR = [
+    1, 5, 7, 10, 11, 12, 16, 21, 23, 25, 29, 31, 32, 34, 35, 36, 37, 38, 40, 41, 42, 43, 44, 45, 47,
+    49, 51, 52, 53, 58, 59, 61, 62, 64, 65, 67,
+]
+# fmt: on
 
 
 def discs(
@@ -27,7 +35,10 @@ def discs(
 
     The first examples of a seed are the same for every n.
     """
-    draws = reference.splitmix64(seed, n * (1 + SIDE * SIDE)).reshape(n, 1 + SIDE * SIDE)
+    left_out = UNCLEAR if seed == EXAMPLES_SEED else []
+    drawn = max(n, CLEAR) + len(left_out)
+    draws = reference.splitmix64(seed, drawn * (1 + SIDE * SIDE)).reshape(drawn, 1 + SIDE * SIDE)
+    draws = np.delete(draws, left_out, axis=0)[:n]
     labels = (draws[:, 0] % np.uint64(num_classes)).astype(np.int64)
     noise = (64 + draws[:, 1:] % np.uint64(192)).astype(np.uint8).reshape(n, SIDE, SIDE)
     rows, columns = np.mgrid[:SIDE, :SIDE]
@@ -56,7 +67,7 @@ def tied(layer: str) -> tuple[reference.Tensors, NDArray[np.uint8], NDArray[np.i
     two values, exact in any arithmetic; conv1 sees nothing but its bias. The other layer has no ties.
     """
     n = 3
-    draws = reference.splitmix64(72, n * SIDE * SIDE).reshape(n, SIDE, SIDE)
+    draws = reference.splitmix64(69, n * SIDE * SIDE).reshape(n, SIDE, SIDE)
     images = np.where(draws % np.uint64(10) < 3, 255, 0).astype(np.uint8)
     parameters = reference.initial_parameters(seed=TRAINER_SEED)
     weight = parameters[f"{layer}.weight"]

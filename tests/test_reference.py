@@ -141,7 +141,7 @@ def test_gradients_agree_with_finite_differences(init: str, soft: bool) -> None:
     With step h the truncation error is of order h**2 and rounding of order 1e-16 * loss / h: about 1e-9 of
     the gradient for h = 1e-6. No ReLU or pooling decision is so close that the step changes it.
     """
-    images, labels = examples.discs(2)
+    images, labels = (part[-2:] for part in examples.discs(25))
     targets = examples.soft_labels(2) if soft else labels
     initial = reference.initial_parameters(seed=examples.TRAINER_SEED, init=init)
     parameters = reference.as_float64(initial)
@@ -183,7 +183,7 @@ def test_momentum_accumulates_velocity() -> None:
 
 @pytest.mark.parametrize("init", ["uniform", "he"])
 def test_examples_leave_no_decision_unclear(init: str) -> None:
-    images, _ = examples.discs(33)
+    images, _ = examples.discs(examples.CLEAR)
     parameters = reference.as_float64(reference.initial_parameters(seed=examples.TRAINER_SEED, init=init))
     assert reference.decision_margin(parameters, images) > examples.SAFE_MARGIN
 

@@ -1,14 +1,14 @@
-// conv1 with its bias, ReLU and pool, forward and data gradient, by Winograd F(4x4,5x5): (14,14,32) -> 5x5 SAME
+// conv1 with its bias, ReLU and pool, forward and data gradient, by Winograd F(5x5,5x5): (14,14,32) -> 5x5 SAME
 // -> (14,14,64) -> (7,7,64). The weight gradient is in conv1_weight_gradient.cpp.
 //
-// Forward: each 8x8 input tile is transformed to 64 frequencies, channel by channel; for each frequency a small matrix
-// product mixes the channels, (tiles x 32) * (32 x 64); each 8x8 result is transformed to a 4x4 output tile, which
-// bias, ReLU and pool take from registers. Backward is the transposed algorithm, with the gradient of the 4x4 tile
-// expanded from the pooled gradient and the codes in registers: (tiles x 64) * (64 x 32), then overlapping 8x8 tiles
-// are added up.
+// Forward: each 9x9 input tile is transformed to 81 frequencies, channel by channel; for each frequency a small matrix
+// product mixes the channels, (tiles x 32) * (32 x 64); each 9x9 result is transformed to a 5x5 output tile. The nine
+// tiles of a few channels stay in L1 until bias, ReLU and pool have taken them. Backward is the transposed algorithm:
+// the gradient of the tiles is expanded from the pooled gradient and the codes, (tiles x 64) * (64 x 32), then
+// overlapping 9x9 tiles are added up.
 //
-// The frequency planes of the scratch are 64 bytes longer than a power of two: the transforms write one vector to each
-// of 64 planes, which would otherwise all fall into the same few cache sets.
+// The frequency planes of the scratch are 64 bytes longer than a large power of two divides: the transforms write one
+// vector to each of 81 planes, which would otherwise fall into few cache sets.
 #include "kernel_functions.h"
 #include "winograd.h"
 
@@ -16,7 +16,8 @@ namespace mpsmnist::cpu::MPSMNIST_ISA {
 namespace {
 
 constexpr int kTileSquare = kTileIn * kTileIn;
-constexpr int kTilesPerRow = 4;
+constexpr int kTilesPerRow = 3;
+constexpr int kTiledSide = kTilesPerRow * kTileOut;  // 15: a row and a column more than the 14 there are
 constexpr int kIn = kConv0Channels;
 constexpr int kOut = kConv1Channels;
 constexpr int kPlanePadding = 16;
@@ -40,31 +41,26 @@ MPSMNIST_INLINE void multiply_block(const float* a, const float* b, float* sums)
   }
 }
 
-// sums[rows][N] = a[rows][K] * b[K][N], all contiguous, for a multiple of 16 rows. At least 10 registers of sums hide
-// the latency of the multiply-adds; 16 registers hold 6 x 2 of them with their operands, 32 hold 16 with ease.
+// sums[rows][N] = a[rows][K] * b[K][N], all contiguous, for the rows of one or two images. At least 8 registers of sums
+// hide the latency of the multiply-adds; 16 registers hold 6 x 2 of them with their operands, 32 hold 6 x 4 or 9 x 2.
 template <int K, int N>
 MPSMNIST_INLINE void multiply(const float* a, const float* b, int rows, float* sums) {
   constexpr int kColumnVectors = kRegisters == 32 && N / kLanes >= 4 ? 4 : 2;
   for (int column = 0; column < N; column += kColumnVectors * kLanes) {
-    for (int row = 0; row < rows; row += kTilesPerImage) {
-      const float* left = a + row * K;
-      const float* right = b + column;
-      float* to = sums + row * N + column;
-      if constexpr (kRegisters == 16) {
-        multiply_block<K, N, 6, kColumnVectors>(left, right, to);
-        multiply_block<K, N, 5, kColumnVectors>(left + 6 * K, right, to + 6 * N);
-        multiply_block<K, N, 5, kColumnVectors>(left + 11 * K, right, to + 11 * N);
-      } else {
-        constexpr int kRows = 16 / kColumnVectors;
-        for (int r = 0; r < kTilesPerImage; r += kRows) {
-          multiply_block<K, N, kRows, kColumnVectors>(left + r * K, right, to + r * N);
-        }
-      }
+    const float* right = b + column;
+    float* to = sums + column;
+    if (kRegisters == 32 && kColumnVectors == 2) {
+      for (int row = 0; row < rows; row += 9) multiply_block<K, N, 9, 2>(a + row * K, right, to + row * N);
+    } else if (rows == 2 * kTilesPerImage) {
+      for (int row = 0; row < rows; row += 6) multiply_block<K, N, 6, kColumnVectors>(a + row * K, right, to + row * N);
+    } else {
+      multiply_block<K, N, 5, kColumnVectors>(a, right, to);
+      multiply_block<K, N, 4, kColumnVectors>(a + 5 * K, right, to + 5 * N);
     }
   }
 }
 
-// One 8x8 tile of kLanes channels -> its 64 frequencies.
+// One 9x9 tile of kLanes channels -> its 81 frequencies.
 MPSMNIST_INLINE void transform_input_tile(const float* from, float* to, int stride) {
   Vec columns[kTileSquare];
   for (int x = 0; x < kTileIn; ++x) {
@@ -79,15 +75,29 @@ MPSMNIST_INLINE void transform_input_tile(const float* from, float* to, int stri
   }
 }
 
-// The 4x4 outputs of one tile of kLanes channels, before the bias.
-MPSMNIST_INLINE void transform_output_tile(const float* from, int stride, Vec out[kTileOut][kTileOut]) {
+// The outputs of the nine tiles of kLanes channels of an image, or their gradients.
+using Outputs = Vec[kTiledSide][kTiledSide];
+
+// The 5x5 outputs of one tile, before the bias.
+MPSMNIST_INLINE void transform_output_tile(const float* from, int stride, Vec* corner) {
   Vec columns[kTileOut * kTileIn];
   for (int x = 0; x < kTileIn; ++x) {
     Vec tile[kTileIn];
     for (int y = 0; y < kTileIn; ++y) tile[y] = load(from + (y * kTileIn + x) * stride);
     output_transform(tile, 1, columns + x, kTileIn);
   }
-  for (int y = 0; y < kTileOut; ++y) output_transform(columns + y * kTileIn, 1, out[y], 1);
+  for (int y = 0; y < kTileOut; ++y) output_transform(columns + y * kTileIn, 1, corner + y * kTiledSide, 1);
+}
+
+// The 81 frequencies of the gradient of one tile.
+MPSMNIST_INLINE void transform_output_gradient_tile(const Vec* corner, float* to, int stride) {
+  Vec columns[kTileIn * kTileOut];
+  for (int x = 0; x < kTileOut; ++x) output_transform_transposed(corner + x, kTiledSide, columns + x, kTileOut);
+  for (int y = 0; y < kTileIn; ++y) {
+    Vec row[kTileIn];
+    output_transform_transposed(columns + y * kTileOut, 1, row, 1);
+    for (int x = 0; x < kTileIn; ++x) store(to + (y * kTileIn + x) * stride, row[x]);
+  }
 }
 
 // For each cell of the output, which of the four positions of its window (one bit each) see nothing but zeros. Their
@@ -125,19 +135,15 @@ struct BlankPositions {
 };
 
 // Bias, ReLU and pool of one 2x2 window, to one cell of the output.
-MPSMNIST_INLINE void pool_window(Vec out[kTileOut][kTileOut], int y, int x, int blank, Vec bias, float* pooled,
-                                 uint8_t* codes) {
-  if (blank != 0) {
-    for (int i = 0; i < 4; ++i) {
-      if (blank >> i & 1) out[y + i / 2][x + i % 2] = Vec{};
-    }
-  }
-  Vec best = out[y][x];
+MPSMNIST_INLINE void pool_window(const Outputs& outputs, int cell, int blank, Vec bias, float* pooled, uint8_t* codes) {
+  const int y = cell / kPool1Side * 2;
+  const int x = cell % kPool1Side * 2;
+  Vec best = {};
   IntVec code = {};
-  for (int i = 1; i < 4; ++i) {
-    const Vec value = out[y + i / 2][x + i % 2];
+  for (int i = 0; i < 4; ++i) {
+    const Vec value = blank >> i & 1 ? Vec{} : outputs[y + i / 2][x + i % 2];
     const IntVec wins = value > best;
-    best = wins ? value : best;
+    best = i == 0 || wins ? value : best;
     code = wins ? IntVec{} + i : code;
   }
   best += bias;
@@ -145,11 +151,12 @@ MPSMNIST_INLINE void pool_window(Vec out[kTileOut][kTileOut], int y, int x, int 
   store(pooled, relu(best));
 }
 
-// The gradient of a 2x2 window at (y, x) of a tile: the pooled gradient at the winner, zero elsewhere.
-MPSMNIST_INLINE void expand_window(const float* pooled_gradient, const uint8_t* codes, int y, int x,
-                                   Vec out[kTileOut][kTileOut]) {
+// The gradient of a 2x2 window: the pooled gradient at the winner, zero elsewhere.
+MPSMNIST_INLINE void expand_window(const float* pooled_gradient, const uint8_t* codes, int cell, Outputs& out) {
   const Vec gradient = load(pooled_gradient);
   const IntVec code = load_bytes(codes);
+  const int y = cell / kPool1Side * 2;
+  const int x = cell % kPool1Side * 2;
   for (int i = 0; i < 4; ++i) out[y + i / 2][x + i % 2] = code == i ? gradient : Vec{};
 }
 
@@ -166,27 +173,22 @@ void transform_inputs(const float* planes, int images, float* frequencies) {
   }
 }
 
-// Windows of one tile that lie inside the 7x7 output: the last tile of a row or column has one of two.
-constexpr int windows_inside(int tile) { return tile == kTilesPerRow - 1 ? 1 : 2; }
+constexpr int tile_corner(int tile) { return (tile / kTilesPerRow * kTiledSide + tile % kTilesPerRow) * kTileOut; }
 
 void transform_and_pool_outputs(const float* frequencies, const float* planes, int images, const float* bias,
                                 float* pooled, uint8_t* codes) {
   const int stride = frequency_stride(images * kTilesPerImage, kOut);
   for (int image = 0; image < images; ++image) {
     const BlankPositions blank(planes + image * kPlane, bias);
-    for (int t = 0; t < kTilesPerImage; ++t) {
-      const int ty = t / kTilesPerRow;
-      const int tx = t % kTilesPerRow;
-      for (int c = 0; c < kOut; c += kLanes) {
-        Vec out[kTileOut][kTileOut];
-        transform_output_tile(frequencies + (image * kTilesPerImage + t) * kOut + c, stride, out);
-        for (int y = 0; y < windows_inside(ty); ++y) {
-          for (int x = 0; x < windows_inside(tx); ++x) {
-            const int cell = (2 * ty + y) * kPool1Side + 2 * tx + x;
-            const int at = image * kFlat + cell * kOut + c;
-            pool_window(out, 2 * y, 2 * x, blank.bits[cell], load(bias + c), pooled + at, codes + at);
-          }
-        }
+    for (int c = 0; c < kOut; c += kLanes) {
+      Outputs outputs;
+      for (int t = 0; t < kTilesPerImage; ++t) {
+        transform_output_tile(frequencies + (image * kTilesPerImage + t) * kOut + c, stride,
+                              outputs[0] + tile_corner(t));
+      }
+      for (int cell = 0; cell < kPool1Cells; ++cell) {
+        const int at = image * kFlat + cell * kOut + c;
+        pool_window(outputs, cell, blank.bits[cell], load(bias + c), pooled + at, codes + at);
       }
     }
   }
@@ -195,31 +197,21 @@ void transform_and_pool_outputs(const float* frequencies, const float* planes, i
 void transform_output_gradients(const float* pooled_gradient, const uint8_t* codes, int images, float* frequencies) {
   const int stride = frequency_stride(images * kTilesPerImage, kOut);
   for (int image = 0; image < images; ++image) {
-    for (int t = 0; t < kTilesPerImage; ++t) {
-      const int ty = t / kTilesPerRow;
-      const int tx = t % kTilesPerRow;
-      for (int c = 0; c < kOut; c += kLanes) {
-        Vec tile[kTileOut][kTileOut] = {};
-        for (int y = 0; y < windows_inside(ty); ++y) {
-          for (int x = 0; x < windows_inside(tx); ++x) {
-            const int at = image * kFlat + ((2 * ty + y) * kPool1Side + 2 * tx + x) * kOut + c;
-            expand_window(pooled_gradient + at, codes + at, 2 * y, 2 * x, tile);
-          }
-        }
-        Vec columns[kTileIn * kTileOut];
-        for (int x = 0; x < kTileOut; ++x) output_transform_transposed(&tile[0][x], kTileOut, columns + x, kTileOut);
-        float* to = frequencies + (image * kTilesPerImage + t) * kOut + c;
-        for (int y = 0; y < kTileIn; ++y) {
-          Vec row[kTileIn];
-          output_transform_transposed(columns + y * kTileOut, 1, row, 1);
-          for (int x = 0; x < kTileIn; ++x) store(to + (y * kTileIn + x) * stride, row[x]);
-        }
+    for (int c = 0; c < kOut; c += kLanes) {
+      Outputs gradients = {};
+      for (int cell = 0; cell < kPool1Cells; ++cell) {
+        const int at = image * kFlat + cell * kOut + c;
+        expand_window(pooled_gradient + at, codes + at, cell, gradients);
+      }
+      for (int t = 0; t < kTilesPerImage; ++t) {
+        transform_output_gradient_tile(gradients[0] + tile_corner(t),
+                                       frequencies + (image * kTilesPerImage + t) * kOut + c, stride);
       }
     }
   }
 }
 
-// Adds the 8x8 tiles of kLanes channels of one image up, where they lie inside 14x14.
+// Adds the 9x9 tiles of kLanes channels of one image up, where they lie inside 14x14.
 MPSMNIST_INLINE void add_input_gradient_tiles(const float* frequencies, int stride, float* gradient) {
   Vec sums[kPlaneSide][kPlaneSide] = {};
   for (int t = 0; t < kTilesPerImage; ++t) {
@@ -244,7 +236,7 @@ MPSMNIST_INLINE void add_input_gradient_tiles(const float* frequencies, int stri
   }
 }
 
-// The 5x5 filters of kLanes pairs of channels -> 64 frequencies.
+// The 5x5 filters of kLanes pairs of channels -> 81 frequencies.
 MPSMNIST_INLINE void transform_filter(const float* taps, int tap_stride, float* to, int stride) {
   Vec columns[kTileIn * kKernelSide];
   for (int x = 0; x < kKernelSide; ++x) {

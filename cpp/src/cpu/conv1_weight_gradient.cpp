@@ -12,15 +12,11 @@ constexpr int kRow = kKernelSide * kHalf;
 constexpr int kRowVectors = kRow / kLanes;
 constexpr int kPlaneRow = kPlaneSide * kHalf;
 
-// Winners are added so many at a time, and lists padded to a multiple with winners of no weight.
-constexpr int kTogether = 2;
-constexpr int kMaxWinners = (kPool1Cells + kTogether - 1) / kTogether * kTogether;
-
 // The winners of one output channel in one image: offsets of their windows in half a plane, and gradients.
 struct Winners {
   int count;
-  int offsets[kMaxWinners];
-  float gradients[kMaxWinners];
+  int offsets[kPool1Cells];
+  float gradients[kPool1Cells];
 };
 
 // Lists the winners of `channels` neighbouring channels, and adds their gradients to the biases'.
@@ -46,10 +42,6 @@ void list_winners(const float* pooled_gradient, const uint8_t* codes, int channe
     float sum = 0;
     for (int i = 0; i < list.count; ++i) sum += list.gradients[i];
     bias_gradient[c] += sum;
-    while (list.count % kTogether != 0) {
-      list.offsets[list.count] = 0;
-      list.gradients[list.count++] = 0;
-    }
   }
 }
 
@@ -60,13 +52,11 @@ MPSMNIST_INLINE void add_rows(const float* plane, const Winners& winners, float*
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < kRowVectors; ++v) sums[r][v] = load(filter + r * kRow + v * kLanes);
   }
-  for (int first = 0; first < winners.count; first += kTogether) {
-    for (int i = first; i < first + kTogether; ++i) {
-      const float* window = in_register(plane + winners.offsets[i]);
-      const Vec gradient = splat(winners.gradients[i]);
-      for (int r = 0; r < Rows; ++r) {
-        for (int v = 0; v < kRowVectors; ++v) sums[r][v] += gradient * load(window + r * kPlaneRow + v * kLanes);
-      }
+  for (int i = 0; i < winners.count; ++i) {
+    const float* window = in_register(plane + winners.offsets[i]);
+    const Vec gradient = splat(winners.gradients[i]);
+    for (int r = 0; r < Rows; ++r) {
+      for (int v = 0; v < kRowVectors; ++v) sums[r][v] += gradient * load(window + r * kPlaneRow + v * kLanes);
     }
   }
   for (int r = 0; r < Rows; ++r) {
@@ -74,12 +64,27 @@ MPSMNIST_INLINE void add_rows(const float* plane, const Winners& winners, float*
   }
 }
 
-MPSMNIST_INLINE void add_filter(const float* plane, const Winners& winners, float* filter) {
-  if constexpr (kLanes == 16) {
-    add_rows<2>(plane, winners, filter);
-    add_rows<3>(plane + 2 * kPlaneRow, winners, filter + 2 * kRow);
-  } else {
-    for (int ky = 0; ky < kKernelSide; ++ky) add_rows<1>(plane + ky * kPlaneRow, winners, filter + ky * kRow);
+constexpr int kLine = 16;  // floats in a cache line
+
+// Adds to Rows rows of the filters of `channels` neighbouring channels, and fetches the share of `next` that belongs to
+// these rows: half of a plane in the course of a filter. One row for all channels before the next row: together they
+// read only the part of the plane where that row of a window can lie, and find it in L1.
+template <int Rows>
+MPSMNIST_INLINE void add_rows_of_channels(int row, const float* plane, const float* next, const Winners* winners,
+                                          int channels, float* filters) {
+  const int lines = (kHalfPlane / kLine / kKernelSide * Rows + channels) / channels;
+  next += row * (kHalfPlane / kKernelSide);
+  for (int c = 0; c < channels; ++c) {
+    for (int i = 0; i < lines; ++i) __builtin_prefetch(next + (c * lines + i) * kLine, 0, 2);
+    add_rows<Rows>(plane + row * kPlaneRow, winners[c], filters + c * kConv1Filter + row * kRow);
+  }
+}
+
+// Fetches the gradients and codes of 16 channels of an image.
+void prefetch_gradients(const float* pooled_gradient, const uint8_t* codes) {
+  for (int cell = 0; cell < kPool1Cells; ++cell) {
+    __builtin_prefetch(pooled_gradient + cell * kConv1Channels, 0, 2);
+    __builtin_prefetch(codes + cell * kConv1Channels, 0, 2);
   }
 }
 
@@ -95,11 +100,20 @@ void conv1_weight_gradient(const float* planes, const float* pooled_gradient, co
     memset(bias_gradient + begin, 0, sizeof(float) * static_cast<size_t>(group));
     for (int64_t image = 0; image < n; ++image) {
       const int64_t at = image * kFlat + begin;
+      const bool is_last = image + 1 == n;
+      if (!is_last) prefetch_gradients(pooled_gradient + at + kFlat, codes + at + kFlat);
       list_winners(pooled_gradient + at, codes + at, group, winners, bias_gradient + begin);
       for (int half = 0; half < 2; ++half) {
         const float* plane = planes + image * kPlane + half * kHalfPlane;
-        for (int c = 0; c < group; ++c) {
-          add_filter(plane, winners[c], gradient + (begin + c) * kConv1Filter + half * kTaps * kHalf);
+        const float* next = is_last && half == 1 ? plane : plane + kHalfPlane;
+        float* filters = gradient + begin * kConv1Filter + half * kTaps * kHalf;
+        if constexpr (kLanes == 16) {
+          add_rows_of_channels<2>(0, plane, next, winners, group, filters);
+          add_rows_of_channels<3>(2, plane, next, winners, group, filters);
+        } else {
+          for (int row = 0; row < kKernelSide; ++row) {
+            add_rows_of_channels<1>(row, plane, next, winners, group, filters);
+          }
         }
       }
     }

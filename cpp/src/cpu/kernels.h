@@ -5,10 +5,8 @@
 // there are.
 //
 // Layouts, chosen so that the innermost loops read and write whole contiguous vectors:
-//   planes   [n][2][20][20][16]  pool0's output: channels in two halves, each with a border of 2 (and 2 more below and
-//   to the
-//                                right, so that 4x4 Winograd tiles of 8x8 inputs fit). Half a plane (26 KB) stays in
-//                                L1.
+//   planes   [n][2][19][19][16]  pool0's output: channels in two halves, each with a border of 2 (and 1 more below and
+//                                to the right, where the last Winograd tiles reach). Half a plane (23 KB) stays in L1.
 //   codes    [..][channels]      which of a 2x2 window won, in row-major order 0..3; kDead if ReLU let nothing through
 //   pooled   [n][3136]           pool1's output in NHWC order: the input of fc0
 //   hidden   [16][n][64]         fc0's output in panels of 64 columns, also its gradient
@@ -28,7 +26,7 @@ namespace mpsmnist::cpu {
 
 inline constexpr int kTaps = kKernelSide * kKernelSide;
 inline constexpr int kHalf = 16;  // input channels of conv1 in half a plane
-inline constexpr int kPlaneSide = 20;
+inline constexpr int kPlaneSide = 19;
 inline constexpr int kPlaneBorder = 2;
 inline constexpr int kHalfPlane = kPlaneSide * kPlaneSide * kHalf;
 inline constexpr int kPlane = 2 * kHalfPlane;
@@ -40,9 +38,9 @@ inline constexpr int kPanel = 64;
 inline constexpr int kPanels = kHidden / kPanel;
 inline constexpr std::uint8_t kDead = 4;
 
-// Winograd F(4x4, 5x5): 16 tiles of 4x4 outputs cover 14x14, and each takes an 8x8 input to 64 "frequencies".
-inline constexpr int kTilesPerImage = 16;
-inline constexpr int kFrequencies = 64;
+// Winograd F(5x5, 5x5): 9 tiles of 5x5 outputs cover 14x14, and each takes a 9x9 input to 81 "frequencies".
+inline constexpr int kTilesPerImage = 9;
+inline constexpr int kFrequencies = 81;
 /// Floats between two frequencies of the transformed weights. A power of two would put what one transform writes, a
 /// vector for each frequency, into a single cache set: hence a cache line more.
 inline constexpr int kFilterFrequency = kConv0Channels * kConv1Channels + 16;
@@ -93,7 +91,7 @@ struct Kernels {
   /// Sums the partial gradients in order into the sinks of conv0's weight and bias.
   void (*conv0_reduce)(const float* partials, std::int64_t count, const Sink& weight, const Sink& bias);
 
-  /// Transforms 16 output channels (group 0..3) of one half (0..1): forward [64][32][64], backward [64][64][32],
+  /// Transforms 16 output channels (group 0..3) of one half (0..1): forward [81][32][64], backward [81][64][32],
   /// frequencies kFilterFrequency apart.
   void (*conv1_transform_weights)(const float* weight, int group, int half, float* forward, float* backward);
   /// images <= kMaxBlock planes -> pooled [images][3136], codes [images][3136].

@@ -69,9 +69,18 @@ MPSMNIST_INLINE Vec relu(Vec v) { return v < Vec{} ? Vec{} : v; }
 
 /// Bytes 0..255 as integers, and back.
 MPSMNIST_INLINE IntVec load_bytes(const uint8_t* from) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  // gcc takes each byte through a general register; four of them in every lane, shifted apart, stay in vectors.
+  int32_t fours[2];
+  memcpy(fours, from, sizeof fours);
+  const IntVec low = IntVec{} + fours[0], high = IntVec{} + fours[1];
+  const IntVec both = __builtin_shufflevector(low, high, 0, 1, 2, 3, 12, 13, 14, 15);
+  return both >> IntVec{0, 8, 16, 24, 0, 8, 16, 24} & 255;
+#else
   ByteVec bytes;
   memcpy(&bytes, from, sizeof bytes);
   return __builtin_convertvector(bytes, IntVec);
+#endif
 }
 
 MPSMNIST_INLINE void store_bytes(uint8_t* to, IntVec v) {
