@@ -17,12 +17,13 @@ from typing import Any
 
 from contestants import Entry
 from environment import contestant_environment, cpus_for
-from workload import CHECKED_STEPS, LEARNING_RATE, TOLERANCE, Workload, worst_error
+from workload import CHECKED_STEPS, LEARNING_RATE, Workload
 
 WORKER = Path(__file__).with_name("worker.py")
 ANSWER_SECONDS = 900  # torch.compile and tinygrad may compile for minutes
 # Thread pools spin for a while after their last work (libgomp, LLVM's OpenMP: up to 0.2 s): let them sleep.
 SETTLE_SECONDS = 0.3
+SHOWN_ANSWERS = 10  # the losses of the checked steps, the probabilities of the first image
 UNTIMED_STEPS = 2  # at the start of a turn: others have used the caches meanwhile
 
 Say = Callable[[str], None]
@@ -34,6 +35,7 @@ class Protocol:
 
     A turn has UNTIMED_STEPS, then `steps` steps or as many as fit in `turn_seconds`. Where not even the
     untimed ones fit, it is one timed step: what the others left in the caches is no part of so long a step.
+    Where predictions or evaluations are timed, a step is a call of them.
     """
 
     threads: int
@@ -47,7 +49,10 @@ class Protocol:
 
 @dataclass
 class Report:
-    """What was found out about one contestant at one batch size. Times are seconds."""
+    """What was found out about one contestant at one batch size. Times are seconds.
+
+    Where predictions or evaluations are timed, a step is a call of them.
+    """
 
     name: str
     device: str
@@ -58,7 +63,7 @@ class Report:
     build_seconds: float | None = None
     first_step_seconds: float | None = None
     warm_up_seconds: list[float] = field(default_factory=list)
-    worst_loss_errors: dict[str, float] = field(default_factory=dict)  # by mode, relative
+    worst_errors: dict[str, float] = field(default_factory=dict)  # by mode
     thread_pools: list[dict[str, Any]] | None = None
     steps_per_turn: int = 0
     untimed_steps_per_turn: int = 0
@@ -86,7 +91,8 @@ class WorkerProcess:
     def __init__(self, entry: Entry, workload: Workload, threads: int) -> None:
         self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed by close)
         cpus = ",".join(str(cpu) for cpu in cpus_for(threads))
-        words = (entry.imports, entry.module, entry.attribute, workload.folder, threads, LEARNING_RATE, cpus)
+        found = (entry.imports, entry.module, entry.attribute)
+        words = (workload.operation, *found, workload.folder, threads, LEARNING_RATE, cpus)
         self._process = subprocess.Popen(
             [sys.executable, str(WORKER), *(str(word) for word in words)],
             env=contestant_environment(threads),
@@ -154,12 +160,17 @@ class Contender:
         self._protocol = protocol
         self._process = WorkerProcess(entry, workload, protocol.threads)
 
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The operation itself, one call at a time, then the ways to have more of them under way."""
+        return (self._workload.operation, *self.report.throughput)
+
     def check(self) -> bool:
-        """Build it, compare its first losses with the oracle's in every mode; True when it may be timed."""
+        """Build it, compare its first answers with the oracle's in every mode; True when it may be timed."""
         report = self.report
         try:
             self._start()
-            for mode in ("step", *report.throughput):
+            for mode in self.modes:
                 self._verify(mode)
             if report.status == "timed":
                 self._warm_up()
@@ -187,8 +198,8 @@ class Contender:
             report.status, report.reason = "failed", str(error)
             return False
         self._process.pause()
-        (report.sync if mode == "step" else report.throughput[mode]).append(answer["seconds"])
-        if mode == "step":
+        report.throughput.get(mode, report.sync).append(answer["seconds"])
+        if mode == self._workload.operation:
             report.preparation.append(answer["preparation_seconds"])
         return True
 
@@ -205,15 +216,15 @@ class Contender:
     def _verify(self, mode: str) -> None:
         report = self.report
         answer = self._process.ask("verify", mode=mode, steps=CHECKED_STEPS)
-        if mode == "step":
+        if mode == self._workload.operation:
             report.first_step_seconds = answer["seconds"][0]
-        error = worst_error(answer["losses"], self._workload.losses)
-        report.worst_loss_errors[mode] = error
-        if error > TOLERANCE and report.status != "wrong":
+        error, tolerance = self._workload.worst_error(answer["answers"]), self._workload.tolerance
+        report.worst_errors[mode] = error
+        if error > tolerance and report.status != "wrong":
             report.status = "wrong"
             report.reason = (
-                f"its first {CHECKED_STEPS} losses by {mode} are {_losses(answer['losses'])}, the oracle's "
-                f"{_losses(self._workload.losses)}: off by {error:.1e}, tolerance {TOLERANCE:.0e}"
+                f"its first answers to {mode} are {_figures(answer['answers'])}, the oracle's "
+                f"{_figures(self._workload.answers)}: off by {error:.1e}, tolerance {tolerance:.0e}"
             )
 
     def _warm_up(self) -> None:
@@ -256,7 +267,7 @@ def _race(racing: Sequence[Contender], protocol: Protocol, say: Say) -> None:
     for number in range(protocol.rounds):
         say(f"round {number + 1} of {protocol.rounds}")
         for contender in running if number % 2 == 0 else running[::-1]:
-            for mode in ("step", *contender.report.throughput):
+            for mode in contender.modes:
                 if not contender.turn(mode, first=CHECKED_STEPS + number * protocol.steps):
                     running = [other for other in running if other is not contender]
                     break
@@ -266,5 +277,5 @@ def _missing(entry: Entry) -> Report:
     return Report(entry.name, entry.device, entry.is_peer, status="missing", reason=entry.install)
 
 
-def _losses(losses: Sequence[float]) -> str:
-    return " ".join(f"{loss:.6f}" for loss in losses)
+def _figures(answers: Sequence[float]) -> str:
+    return " ".join(f"{answer:.6f}" for answer in answers[:SHOWN_ANSWERS])

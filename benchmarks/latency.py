@@ -1,6 +1,8 @@
-"""Milliseconds per training step of the same network in several frameworks.
+"""Milliseconds per training step, prediction or evaluation of the same network in several frameworks.
 
     python benchmarks/latency.py --batch-sizes 16 64 256 --json latency.json --plot latency.png
+    python benchmarks/latency.py --operation predict --json predict.json --plot predict.png
+    python benchmarks/latency.py --operation evaluate --json evaluate.json --plot evaluate.png
 
 README.md beside this file says how it is measured.
 """
@@ -15,25 +17,34 @@ from pathlib import Path
 from typing import Any
 
 import workload
-from contestants import select
+from arguments import positive, thread_count
+from contestants import OPERATIONS, select
 from environment import describe, headline, usable_cpus
 from estimates import Rounds, ratios_to_fastest, summarise
-from harness import UNTIMED_STEPS, Protocol, Report, compare
+from harness import SHOWN_ANSWERS, UNTIMED_STEPS, Protocol, Report, compare
 from output import measure_and_save
 from tables import print_batch
 
-SCHEMA = 1
+SCHEMA = 2
+BATCH_SIZES = {"step": [16, 64, 256], "predict": [16, 64, 256], "evaluate": [1000, 10000]}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Per-batch latency of mpsmnist and other frameworks.")
     add = parser.add_argument
-    add("--batch-sizes", type=_positive, nargs="+", default=[16, 64, 256], metavar="N")
-    add("--threads", type=_positive, default=len(usable_cpus()), help="of everybody (default: all CPUs)")
-    add("--rounds", type=_positive, default=7, help="turns of every contestant in every mode (default: 7)")
-    add("--steps", type=_positive, default=60, help="at most so many steps a turn (default: 60)")
+    add("--operation", choices=OPERATIONS, default="step", help="what is timed (default: step)")
+    add(
+        "--batch-sizes",
+        type=positive,
+        nargs="+",
+        metavar="N",
+        help="images of a step or call (default: 16 64 256; to evaluate: 1000 10000)",
+    )
+    add("--threads", type=thread_count, default=len(usable_cpus()), help="of everybody (default: all CPUs)")
+    add("--rounds", type=positive, default=7, help="turns of every contestant in every mode (default: 7)")
+    add("--steps", type=positive, default=60, help="at most so many steps or calls a turn (default: 60)")
     add("--turn-seconds", type=float, default=2.0, help="a turn is about this long at most (default: 2)")
-    add("--warm-up-steps", type=_positive, default=20, help="at most, before the first round (default: 20)")
+    add("--warm-up-steps", type=positive, default=20, help="at most, before the first round (default: 20)")
     add("--peers", type=_names, metavar="A,B", help="beginnings of names, such as torch,jax (default: all)")
     add("--device", choices=("all", "cpu", "mps", "cuda"), default="all")
     add("--dataset", default="auto", help="mnist, synthetic, ... (default: mnist where it can be had)")
@@ -42,11 +53,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--plot", type=Path, metavar="PATH", help="a picture: latency against batch size")
     options = parser.parse_args(arguments)
     try:
-        options.entries = select(options.peers, options.device)
+        options.entries = select(options.peers, options.device, options.operation)
     except ValueError as error:
         parser.error(str(error))
-    if options.threads > len(usable_cpus()):
-        parser.error(f"--threads is {options.threads}, but only {len(usable_cpus())} CPUs may be used here")
+    options.batch_sizes = options.batch_sizes or BATCH_SIZES[options.operation]
     return options
 
 
@@ -66,10 +76,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     batches = []
     with tempfile.TemporaryDirectory() as scratch:
         for batch_size in options.batch_sizes:
-            work = workload.make(dataset, batch_size, Path(scratch) / str(batch_size))
+            _progress(f"batch {batch_size}: asking the oracle")
+            work = workload.make(dataset, options.operation, batch_size, Path(scratch) / str(batch_size))
             reports = compare(options.entries, work, protocol, say=_progress)
             batches.append(_batch_result(work, reports))
-            print_batch(batches[-1])
+            print_batch(batches[-1], options.operation)
     return {
         "schema": SCHEMA,
         "kind": "latency",
@@ -83,13 +94,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             "untimed_steps_per_turn": UNTIMED_STEPS,
             "settle_seconds": protocol.settle_seconds,
             "checked_steps": workload.CHECKED_STEPS,
-            "tolerance": workload.TOLERANCE,
         },
         "workload": {
+            "operation": options.operation,
             "dataset": dataset.name,
             "init": workload.INIT,
             "seed": workload.SEED,
             "learning_rate": workload.LEARNING_RATE,
+            "trained_steps": 0 if options.operation == "step" else workload.TRAINED_STEPS,
         },
         "batches": batches,
     }
@@ -105,7 +117,8 @@ def _batch_result(work: workload.Workload, reports: Sequence[Report]) -> dict[st
     in_throughput = [name for name in throughput if name.partition(" ")[0] in peers]
     return {
         "batch_size": work.batch_size,
-        "oracle_losses": work.losses,
+        "tolerance": work.tolerance,
+        "oracle_answers": work.answers[:SHOWN_ANSWERS],
         "contestants": [report.as_json() for report in reports],
         "sync": _estimates(sync, peers),
         "throughput": _estimates(throughput, in_throughput),
@@ -129,13 +142,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result = measure_and_save(parse, measure, arguments)
     statuses = {report["status"] for batch in result["batches"] for report in batch["contestants"]}
     return 1 if statuses & {"wrong", "failed"} else 0
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"is {value}, expected a whole number above 0")
-    return value
 
 
 def _names(text: str) -> list[str]:

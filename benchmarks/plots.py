@@ -14,17 +14,26 @@ from environment import headline
 
 def draw(result: dict[str, Any], path: Path) -> None:
     """The picture of a result of its kind."""
-    {"latency": latency_plot, "time to accuracy": accuracy_plot}[result["kind"]](result, path)
+    pictures = {
+        "latency": latency_plot,
+        "time to accuracy": accuracy_plot,
+        "batch sizes": batch_sizes_plot,
+    }
+    pictures[result["kind"]](result, path)
 
 
 def latency_plot(result: dict[str, Any], path: Path) -> None:
     """Median latency against batch size, a line per contestant, bars from fastest round to slowest."""
-    figure = Figure(figsize=(11, 6), layout="constrained")
-    sync, throughput = figure.subplots(1, 2, sharey=True)
-    _draw_lines(sync, result["batches"], "sync")
-    _draw_lines(throughput, result["batches"], "throughput")
-    sync.set(title="one step at a time", ylabel="milliseconds per step")
-    throughput.set(title="throughput")
+    operation, batches = result["workload"]["operation"], result["batches"]
+    titles = {"sync": f"one {operation} at a time"}
+    if any(batch["throughput"] for batch in batches):
+        titles["throughput"] = "throughput"
+    figure = Figure(figsize=(1 + 5 * len(titles), 6), layout="constrained")
+    every = figure.subplots(1, len(titles), sharey=True, squeeze=False).flat
+    for axes, (kind, title) in zip(every, titles.items(), strict=True):
+        _draw_lines(axes, batches, kind)
+        axes.set_title(title)
+    figure.axes[0].set_ylabel(f"milliseconds per {operation}")
     _save(figure, result, path)
 
 
@@ -71,6 +80,28 @@ def accuracy_plot(result: dict[str, Any], path: Path) -> None:
         axes.set(title=f"{recipe['epochs']:g} epochs", xlabel="training seconds", ylabel="test accuracy, %")
         axes.set_ylim(min(recipe["targets"]) - 1, 100)
         axes.legend(loc="lower right")
+    _save(figure, result, path)
+
+
+def batch_sizes_plot(result: dict[str, Any], path: Path) -> None:
+    """Microseconds per image against batch size, bars from fastest round to slowest; below, the jumps."""
+    rows = result["sizes"]
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    times, jumps = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    sizes, medians = [row["batch_size"] for row in rows], [row["median"] for row in rows]
+    below = [row["median"] - row["low"] for row in rows]
+    above = [row["high"] - row["median"] for row in rows]
+    times.errorbar(sizes, medians, yerr=(below, above), marker=".", linewidth=1, elinewidth=0.5)
+    times.set_ylim(bottom=0)
+    times.set(title="Trainer.step", ylabel="microseconds per image")
+    times.grid(alpha=0.3)
+    jumps.plot(sizes[1:], [row["times_the_size_before"] for row in rows[1:]], marker=".", linewidth=1)
+    jumps.axhline(1, color="grey", linewidth=0.7)
+    jumps.set(xlabel="batch size", ylabel="times those of the size before")
+    jumps.set_xscale("log", base=2)
+    powers = [2**power for power in range(max(sizes).bit_length())]
+    jumps.set_xticks(powers, [str(power) for power in powers])
+    jumps.grid(alpha=0.3)
     _save(figure, result, path)
 
 

@@ -9,16 +9,17 @@ import numpy as np
 MILLISECONDS = 1e3
 
 
-def print_batch(batch: dict[str, Any]) -> None:
+def print_batch(batch: dict[str, Any], operation: str) -> None:
     """What ran, how fast; then what did not run, and why."""
     reports = batch["contestants"]
     timed = [report for report in reports if report["status"] == "timed"]
     if timed:
-        print(f"\n## Batch {batch['batch_size']}\n\nOne step at a time, waiting for each loss:\n")
-        _print_estimates(batch["sync"], percentiles=True)
-        print("\nThroughput, losses read at the end:\n")
-        _print_estimates(batch["throughput"], percentiles=False)
-        print("\nBefore and beside the steps:\n")
+        print(f"\n## Batch {batch['batch_size']}, {operation}\n\nOne at a time, waiting for each answer:\n")
+        _print_estimates(batch["sync"], operation, percentiles=True)
+        if batch["throughput"]:
+            print("\nThroughput, losses read at the end:\n")
+            _print_estimates(batch["throughput"], operation, percentiles=False)
+        print("\nBefore and beside that:\n")
         _print_rest(timed)
     for report in reports:
         if report["status"] != "timed":
@@ -26,10 +27,10 @@ def print_batch(batch: dict[str, Any]) -> None:
     print(flush=True)
 
 
-def _print_estimates(estimates: dict[str, Any], *, percentiles: bool) -> None:
+def _print_estimates(estimates: dict[str, Any], operation: str, *, percentiles: bool) -> None:
     tails = ["p90", "p99"] if percentiles else []
     print_table(
-        ["contestant", "ms/step", *tails, "rounds' medians", "times the fastest peer's speed (95%)"],
+        ["contestant", f"ms/{operation}", *tails, "rounds' medians", "times the fastest peer's speed (95%)"],
         [
             [
                 name,
@@ -49,11 +50,11 @@ def _print_rest(timed: list[dict[str, Any]]) -> None:
             "contestant",
             "import s",
             "build s",
-            "first step s",
-            "warm-up s (steps)",
+            "first call s",
+            "warm-up s (calls)",
             "data ms/batch",
             "idle CPU",
-            "loss error",
+            "error",
         ],
         [
             [
@@ -64,7 +65,7 @@ def _print_rest(timed: list[dict[str, Any]]) -> None:
                 f"{sum(report['warm_up_seconds']):.2f} ({len(report['warm_up_seconds'])})",
                 milliseconds(float(np.median(report["preparation"]))),
                 f"{max(report['idle_cpu']):.1%}",
-                f"{max(report['worst_loss_errors'].values()):.0e}",
+                f"{max(report['worst_errors'].values()):.0e}",
             ]
             for report in timed
         ],

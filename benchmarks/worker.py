@@ -1,6 +1,8 @@
 """One contestant in a process of its own: obeys JSON lines on stdin, answers on stdout, and sleeps between.
 
-    python worker.py IMPORTS MODULE ATTRIBUTE FOLDER THREADS LEARNING_RATE CPU,CPU,...
+    python worker.py OPERATION IMPORTS MODULE ATTRIBUTE FOLDER THREADS LEARNING_RATE CPU,CPU,...
+
+OPERATION is the method that is called and timed: step, predict or evaluate.
 
 Between two commands the process is blocked in a read. Whatever a framework prints goes to stderr.
 """
@@ -23,7 +25,15 @@ class Worker:
     """The contestant and the commands it takes: each returns a JSON object."""
 
     def __init__(
-        self, imports: str, module: str, attribute: str, *, folder: Path, threads: int, rate: float
+        self,
+        operation: str,
+        imports: str,
+        module: str,
+        attribute: str,
+        *,
+        folder: Path,
+        threads: int,
+        rate: float,
     ) -> None:
         begin = time.perf_counter()
         importlib.import_module(imports)
@@ -39,7 +49,10 @@ class Worker:
         begin = time.perf_counter()
         self._contestant = contestant(job)
         self._build_seconds = time.perf_counter() - begin
-        self._modes = self._contestant.throughput_modes()
+        self._operation = operation
+        self._call = getattr(self._contestant, operation)
+        self._modes = self._contestant.throughput_modes() if operation == "step" else {}
+        self._flat = np.ravel
         self.rest()
 
     def start(self) -> dict[str, Any]:
@@ -51,52 +64,55 @@ class Worker:
         }
 
     def verify(self, mode: str, steps: int) -> dict[str, Any]:
-        """The losses of the first steps from the initial weights, and how long each took."""
+        """The answers to the first calls with the weights given, and how long each took."""
         self._contestant.load(self._weights)
         rows = self._rows[:steps]
-        if mode != "step":
+        if mode != self._operation:
             prepare, run = self._modes[mode]
-            return {"losses": [float(loss) for loss in run([prepare(row) for row in rows])]}
-        losses, seconds = [], []
+            return {"answers": [float(loss) for loss in run([prepare(row) for row in rows])]}
+        answers, seconds = [], []
         for row in rows:
             batch = self._contestant.prepare(row)
             begin = time.perf_counter()
-            losses.append(float(self._contestant.step(batch)))
+            answer = self._call(batch)
             seconds.append(time.perf_counter() - begin)
-        return {"losses": losses, "seconds": seconds}
+            answers.extend(self._flat(answer).tolist())
+        return {"answers": answers, "seconds": seconds}
 
     def warm_up(self, steps: int, limit: float) -> dict[str, Any]:
-        """Up to `steps` steps within about `limit` seconds: their times, and the thread pools then alive."""
+        """Up to `steps` calls within about `limit` seconds: their times, and the thread pools then alive."""
         seconds: list[float] = []
         while len(seconds) < steps and sum(seconds) < limit:
-            batch = self._contestant.prepare(self._rows[len(seconds)])
+            batch = self._contestant.prepare(self._rows[len(seconds) % len(self._rows)])
             begin = time.perf_counter()
-            self._contestant.step(batch)
+            self._call(batch)
             seconds.append(time.perf_counter() - begin)
         return {"seconds": seconds, "thread_pools": thread_pools()}
 
     def turn(self, mode: str, first: int, untimed: int, count: int) -> dict[str, Any]:
-        """Time `count` updates after `untimed` ones: each by itself if `mode` is "step", else together."""
-        prepare = self._contestant.prepare if mode == "step" else self._modes[mode].prepare
+        """Time `count` calls after `untimed` ones: each by itself, or together in a throughput mode."""
+        together = mode in self._modes
+        prepare = self._modes[mode].prepare if together else self._contestant.prepare
         begin = time.perf_counter()
-        wanted = range(first, first + untimed + count)
-        batches = [prepare(self._rows[i % len(self._rows)]) for i in wanted]
-        preparation = (time.perf_counter() - begin) / len(batches)
+        wanted = [i % len(self._rows) for i in range(first, first + untimed + count)]
+        prepared = {i: prepare(self._rows[i]) for i in dict.fromkeys(wanted)}
+        preparation = (time.perf_counter() - begin) / len(prepared)
+        batches = [prepared[i] for i in wanted]
         warm, timed = batches[:untimed], batches[untimed:]
         gc.collect()
         gc.disable()
-        seconds = self._time_steps(warm, timed) if mode == "step" else self._time_all(mode, warm, timed)
+        seconds = self._time_all(mode, warm, timed) if together else self._time_each(warm, timed)
         gc.enable()
         return {"seconds": seconds, "preparation_seconds": preparation}
 
-    def _time_steps(self, warm: list[Any], timed: list[Any]) -> list[float]:
-        step, clock = self._contestant.step, time.perf_counter
+    def _time_each(self, warm: list[Any], timed: list[Any]) -> list[float]:
+        call, clock = self._call, time.perf_counter
         for batch in warm:
-            step(batch)
+            call(batch)
         seconds = []
         for batch in timed:
             begin = clock()
-            step(batch)
+            call(batch)
             seconds.append(clock() - begin)
         return seconds
 
@@ -136,12 +152,18 @@ def take_stdout() -> IO[str]:
 
 
 def main(arguments: list[str]) -> None:
-    imports, module, attribute, folder, threads, rate, cpus = arguments
+    operation, imports, module, attribute, folder, threads, rate, cpus = arguments
     answers = take_stdout()
     pin([int(cpu) for cpu in cpus.split(",")])
     try:
         worker = Worker(
-            imports, module, attribute, folder=Path(folder), threads=int(threads), rate=float(rate)
+            operation,
+            imports,
+            module,
+            attribute,
+            folder=Path(folder),
+            threads=int(threads),
+            rate=float(rate),
         )
     except Exception as error:
         kind = "unavailable" if type(error).__name__ == "UnavailableError" else "error"

@@ -11,6 +11,9 @@ MLX = "pip install mlx    # on Linux: pip install 'mlx[cpu]'"
 JAX = "pip install jax"
 OURS = "mpsmnist"
 
+TRAINING = ("step",)
+OPERATIONS = (*TRAINING, "predict", "evaluate")  # methods of contestants
+
 
 class Entry(NamedTuple):
     """Where a contestant is found, and what it needs."""
@@ -21,6 +24,7 @@ class Entry(NamedTuple):
     attribute: str
     imports: str  # the module whose import is timed
     install: str
+    operations: tuple[str, ...] = TRAINING  # what is timed here; more than steps wants a Predictor
 
     @property
     def is_peer(self) -> bool:
@@ -34,15 +38,15 @@ class Entry(NamedTuple):
 
 
 CONTESTANTS = (
-    Entry("mpsmnist-cpu", "cpu", "mpsmnist", "MpsmnistCpu", "mpsmnist", "pip install ."),
-    Entry("mpsmnist-mps", "mps", "mpsmnist", "MpsmnistMps", "mpsmnist", "pip install ."),
-    Entry("torch-eager-cpu", "cpu", "torch", "Eager", "torch", TORCH),
-    Entry("torch-channels-last-cpu", "cpu", "torch", "ChannelsLast", "torch", TORCH),
-    Entry("torch-compile-cpu", "cpu", "torch", "Compiled", "torch", TORCH),
-    Entry("torch-eager-mps", "mps", "torch", "EagerMps", "torch", TORCH),
-    Entry("torch-eager-cuda", "cuda", "torch", "EagerCuda", "torch", TORCH),
-    Entry("torch-channels-last-cuda", "cuda", "torch", "ChannelsLastCuda", "torch", TORCH),
-    Entry("torch-compile-cuda", "cuda", "torch", "CompiledCuda", "torch", TORCH),
+    Entry("mpsmnist-cpu", "cpu", "mpsmnist", "MpsmnistCpu", "mpsmnist", "pip install .", OPERATIONS),
+    Entry("mpsmnist-mps", "mps", "mpsmnist", "MpsmnistMps", "mpsmnist", "pip install .", OPERATIONS),
+    Entry("torch-eager-cpu", "cpu", "torch", "Eager", "torch", TORCH, OPERATIONS),
+    Entry("torch-channels-last-cpu", "cpu", "torch", "ChannelsLast", "torch", TORCH, OPERATIONS),
+    Entry("torch-compile-cpu", "cpu", "torch", "Compiled", "torch", TORCH, OPERATIONS),
+    Entry("torch-eager-mps", "mps", "torch", "EagerMps", "torch", TORCH, OPERATIONS),
+    Entry("torch-eager-cuda", "cuda", "torch", "EagerCuda", "torch", TORCH, OPERATIONS),
+    Entry("torch-channels-last-cuda", "cuda", "torch", "ChannelsLastCuda", "torch", TORCH, OPERATIONS),
+    Entry("torch-compile-cuda", "cuda", "torch", "CompiledCuda", "torch", TORCH, OPERATIONS),
     Entry("torch-graph-cuda", "cuda", "torch", "CudaGraph", "torch", TORCH),
     Entry("jax-cpu", "cpu", "jax", "Jitted", "jax", JAX),
     Entry("jax-cuda", "cuda", "jax", "JittedGpu", "jax", "pip install 'jax[cuda13]'"),
@@ -51,25 +55,30 @@ CONTESTANTS = (
     Entry("tinygrad-cpu", "cpu", "tinygrad", "Jitted", "tinygrad", TINYGRAD),
     Entry("tinygrad-mps", "mps", "tinygrad", "JittedMetal", "tinygrad", TINYGRAD),
     Entry("tinygrad-cuda", "cuda", "tinygrad", "JittedCuda", "tinygrad", TINYGRAD),
-    Entry("numpy-cpu", "cpu", "numpy", "NumpyFloor", "numpy", "pip install numpy"),
+    Entry("numpy-cpu", "cpu", "numpy", "NumpyFloor", "numpy", "pip install numpy", OPERATIONS),
 )
 
 # Runs only when asked for by name.
-PLANTED = Entry("planted-wrong-cpu", "cpu", "planted", "WrongGradient", "numpy", "pip install numpy")
+PLANTED = Entry("planted-wrong-cpu", "cpu", "planted", "Wrong", "numpy", "pip install numpy", OPERATIONS)
 
 
-def select(peers: list[str] | None, device: str) -> list[Entry]:
+def select(peers: list[str] | None, device: str, operation: str = "step") -> list[Entry]:
     """Ours, and the peers whose names are, or begin with, one of `peers`; None means all of them.
+
+    Only those that are timed doing `operation`.
 
     Raises ValueError for a name that matches nothing.
     """
-    on_device = [entry for entry in (*CONTESTANTS, PLANTED) if device in ("all", entry.device)]
+    able = [entry for entry in (*CONTESTANTS, PLANTED) if operation in entry.operations]
+    on_device = [entry for entry in able if device in ("all", entry.device)]
     if peers is None:
         return [entry for entry in on_device if entry is not PLANTED]
     for peer in peers:
-        if not any(_matches(entry, peer) for entry in (*CONTESTANTS, PLANTED)):
-            known = ", ".join(entry.name for entry in (*CONTESTANTS, PLANTED) if entry.is_peer)
-            raise ValueError(f"--peers has {peer!r}, expected names or beginnings of names among {known}")
+        if not any(_matches(entry, peer) for entry in able):
+            known = ", ".join(entry.name for entry in able if entry.is_peer)
+            raise ValueError(
+                f"--peers has {peer!r}, expected names or beginnings of names among {known} (to {operation})"
+            )
     return [entry for entry in on_device if not entry.is_peer or any(_matches(entry, peer) for peer in peers)]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Array, Contestant, Job, Mode, Weights, gather
+from .base import INFERENCE_CHUNK, Array, Job, Mode, Predictor, Weights, gather
 
 KERNEL = 5
 PAD = KERNEL // 2
@@ -38,22 +38,32 @@ def scatter_patches(columns: Array, shape: tuple[int, ...]) -> Array:
     return padded[:, PAD : PAD + h, PAD : PAD + w]
 
 
+def window_entries(x: Array) -> list[Array]:
+    """The four entries, in row-major order, of the 2x2 windows of x (n, h, w, c): each (n, h/2, w/2, c)."""
+    return [x[:, row::2, column::2] for row in range(2) for column in range(2)]
+
+
+def relu_maxima(entries: Sequence[Array]) -> Array:
+    """ReLU, then the largest entry of each window."""
+    top: Array = np.maximum(np.maximum(*entries[:2]), np.maximum(*entries[2:]))
+    return np.maximum(top, 0, out=top)
+
+
 def pool(x: Array) -> tuple[Array, Array]:
     """ReLU, then the 2x2 maxima of x (n, h, w, c) and, per window entry, whether it won.
 
     The first maximum in row-major order wins; nobody does where the maximum is not above 0.
     """
     n, h, w, c = x.shape
-    windows = x.reshape(n, h // 2, 2, w // 2, 2, c)
-    entries = [windows[:, :, row, :, column] for row in range(2) for column in range(2)]
-    top = np.maximum(np.maximum(*entries[:2]), np.maximum(*entries[2:]))
+    entries = window_entries(x)
+    top = relu_maxima(entries)
     free = top > 0
-    won = np.empty(windows.shape, bool)
+    won = np.empty((n, h // 2, 2, w // 2, 2, c), bool)
     for (row, column), entry in zip(np.ndindex(2, 2), entries, strict=True):
         wins = free & (entry == top)
         won[:, :, row, :, column] = wins
         free &= ~wins
-    return np.maximum(top, 0), won
+    return top, won
 
 
 def unpool(dy: Array, won: Array) -> Array:
@@ -62,7 +72,14 @@ def unpool(dy: Array, won: Array) -> Array:
     return spread.reshape(-1, dy.shape[-1])
 
 
-class NumpyFloor(Contestant):
+def log_softmax(logits: Array) -> Array:
+    """In place: the logarithms of the softmax probabilities of each row."""
+    logits -= logits.max(axis=1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return logits
+
+
+class NumpyFloor(Predictor):
     """NHWC, every product a matrix product."""
 
     def __init__(self, job: Job) -> None:
@@ -82,12 +99,38 @@ class NumpyFloor(Contestant):
             self._weights[name] -= np.multiply(gradient, rate, out=gradient)
         return loss
 
+    def predict(self, batch: Any) -> Array:
+        images, _ = batch
+        return np.exp(log_softmax(self._logits_in_chunks(images)))
+
+    def evaluate(self, batch: Any) -> tuple[float, float]:
+        images, labels = batch
+        logarithms = log_softmax(self._logits_in_chunks(images))
+        loss = -float(logarithms[np.arange(len(labels)), labels].mean())
+        return loss, float((logarithms.argmax(axis=1) == labels).mean())
+
     def throughput_modes(self) -> dict[str, Mode]:
         """NumPy is never ahead of Python."""
         return {"loop": Mode(self.prepare, self._loop)}
 
     def _loop(self, batches: Sequence[Any]) -> list[float]:
         return [self.step(batch) for batch in batches]
+
+    def logits(self, images: Array) -> Array:
+        """The forward pass alone: (n, 10)."""
+        p = self._weights
+        n = len(images)
+        z = patches(images) @ p["conv0.weight"].reshape(-1, 32) + p["conv0.bias"]
+        x = relu_maxima(window_entries(z.reshape(n, 28, 28, -1)))
+        z = patches(x) @ p["conv1.weight"].reshape(-1, 64) + p["conv1.bias"]
+        x = relu_maxima(window_entries(z.reshape(n, 14, 14, -1))).reshape(n, -1)
+        x = np.maximum(x @ p["fc0.weight"] + p["fc0.bias"], 0)
+        logits: Array = x @ p["fc1.weight"] + p["fc1.bias"]
+        return logits
+
+    def _logits_in_chunks(self, images: Array) -> Array:
+        firsts = range(0, len(images), INFERENCE_CHUNK)
+        return np.concatenate([self.logits(images[first : first + INFERENCE_CHUNK]) for first in firsts])
 
     def loss_and_gradients(self, images: Array, labels: Array) -> tuple[float, dict[str, Array]]:
         """The mean loss and its gradient for every parameter, shaped like it."""
@@ -103,11 +146,10 @@ class NumpyFloor(Contestant):
         x3 = np.maximum(x2 @ p["fc0.weight"] + p["fc0.bias"], 0)
         logits = x3 @ p["fc1.weight"] + p["fc1.bias"]
 
-        logits -= logits.max(axis=1, keepdims=True)
-        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        logarithms = log_softmax(logits)
         rows = np.arange(n)
-        loss = -float(logits[rows, labels].mean())
-        dlogits = np.exp(logits)
+        loss = -float(logarithms[rows, labels].mean())
+        dlogits = np.exp(logarithms)
         dlogits[rows, labels] -= 1
         dlogits /= n
 

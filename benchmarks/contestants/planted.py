@@ -4,14 +4,22 @@
 
 from __future__ import annotations
 
-from .base import Array
+import numpy as np
+
+from .base import PIXEL_SCALE, Array
 from .numpy import NumpyFloor
 
 
-class WrongGradient(NumpyFloor):
-    """The NumPy floor with a mistake people make: conv1's weight gradient is turned half around."""
+class Wrong(NumpyFloor):
+    """The NumPy floor with mistakes people make.
+
+    Training: conv1's weight gradient is turned half around. Prediction: pixels stay 0 to 255.
+    """
 
     def loss_and_gradients(self, images: Array, labels: Array) -> tuple[float, dict[str, Array]]:
         loss, gradients = super().loss_and_gradients(images, labels)
         gradients["conv1.weight"] = gradients["conv1.weight"][::-1, ::-1].copy()
         return loss, gradients
+
+    def logits(self, images: Array) -> Array:
+        return super().logits(images / np.float32(PIXEL_SCALE))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from .base import Array, Contestant, Job, Mode, UnavailableError, Weights, gather
+from .base import INFERENCE_CHUNK, Array, Job, Mode, Predictor, UnavailableError, Weights, gather
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 WARM_UP_BEFORE_CAPTURE = 3
@@ -26,7 +26,7 @@ def require(device: str) -> None:
     torch.backends.cudnn.allow_tf32 = False  # otherwise convolutions round their inputs to 10 bits
 
 
-class Eager(Contestant):
+class Eager(Predictor):
     """NCHW. The update is one in-place call over all parameters, which SGD(foreach=True) makes too."""
 
     device: ClassVar[str] = "cpu"
@@ -39,7 +39,7 @@ class Eager(Contestant):
         self._parameters = [
             self._placed(value).requires_grad_() for value in self._converted(job.weights).values()
         ]
-        self._loss_and_gradients = self._compiled()
+        self._forward = self._compiled()
 
     def load(self, weights: Weights) -> None:
         with torch.no_grad():
@@ -54,6 +54,20 @@ class Eager(Contestant):
     def step(self, batch: Any) -> float:
         return float(self._update(*batch).item())
 
+    def predict(self, batch: Any) -> Array:
+        images, _ = batch
+        with torch.inference_mode():
+            probabilities: Array = self._logits_in_chunks(images).softmax(1).cpu().numpy()
+        return probabilities
+
+    def evaluate(self, batch: Any) -> tuple[float, float]:
+        images, labels = batch
+        with torch.inference_mode():
+            logits = self._logits_in_chunks(images)
+            loss = functional.cross_entropy(logits, labels).item()
+            correct = (logits.argmax(1) == labels).sum().item()
+        return float(loss), correct / len(labels)
+
     def throughput_modes(self) -> dict[str, Mode]:
         return {"queued": Mode(self.prepare, self._queued)}
 
@@ -67,14 +81,17 @@ class Eager(Contestant):
             torch._foreach_add_(self._parameters, gradients, alpha=-self._job.learning_rate)
         return loss
 
-    def _compiled(self) -> Callable[..., tuple[torch.Tensor, tuple[torch.Tensor, ...]]]:
-        return self._eager_loss_and_gradients
-
-    def _eager_loss_and_gradients(
+    def _loss_and_gradients(
         self, images: torch.Tensor, labels: torch.Tensor
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        loss = functional.cross_entropy(self._logits(images), labels)
+        loss = functional.cross_entropy(self._forward(images), labels)
         return loss.detach(), torch.autograd.grad(loss, self._parameters)
+
+    def _logits_in_chunks(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self._forward(chunk) for chunk in torch.split(images, INFERENCE_CHUNK)])
+
+    def _compiled(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        return self._logits
 
     def _logits(self, images: torch.Tensor) -> torch.Tensor:
         conv0, bias0, conv1, bias1, fc0, bias2, fc1, bias3 = self._parameters
@@ -106,18 +123,10 @@ class ChannelsLast(Eager):
 
 
 class Compiled(Eager):
-    """torch.compile of the forward and backward pass; the update stays one call."""
+    """torch.compile of the forward and backward pass; loss and update stay calls of their own."""
 
-    def _compiled(self) -> Callable[..., tuple[torch.Tensor, tuple[torch.Tensor, ...]]]:
-        logits = torch.compile(self._logits, fullgraph=True, dynamic=False)
-
-        def loss_and_gradients(
-            images: torch.Tensor, labels: torch.Tensor
-        ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-            loss = functional.cross_entropy(logits(images), labels)
-            return loss.detach(), torch.autograd.grad(loss, self._parameters)
-
-        return loss_and_gradients
+    def _compiled(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        return torch.compile(self._logits, fullgraph=True, dynamic=False)
 
 
 class EagerMps(Eager):

@@ -12,8 +12,6 @@ from mpsmnist.recipe import TrainConfig
 from .base import PIXEL_SCALE, Array, Job
 from .torch import ChannelsLast
 
-EVALUATION_BATCH = 500
-
 
 class TorchTraining(ChannelsLast):
     """The weights start where a Trainer of the same seed starts."""
@@ -27,12 +25,12 @@ class TorchTraining(ChannelsLast):
         self._momentum = config.momentum
         self._velocity = [torch.zeros_like(parameter) for parameter in self._parameters]
         self._images, self._labels = _tensors(dataset.train_images, dataset.train_labels)
-        self._test_images, self._test_labels = _tensors(dataset.test_images, dataset.test_labels)
+        self._test = _tensors(dataset.test_images, dataset.test_labels)
 
     def train(self, batches: Array, rates: Array) -> None:
         """One update per row of `batches`."""
         for rows, rate in zip(torch.from_numpy(batches), rates.tolist(), strict=True):
-            _, gradients = self._eager_loss_and_gradients(self._images[rows], self._labels[rows])
+            _, gradients = self._loss_and_gradients(self._images[rows], self._labels[rows])
             with torch.no_grad():
                 torch._foreach_mul_(self._velocity, self._momentum)
                 torch._foreach_add_(self._velocity, gradients)
@@ -40,10 +38,7 @@ class TorchTraining(ChannelsLast):
 
     def accuracy(self) -> float:
         """The share of the test set that is right."""
-        with torch.inference_mode():
-            batches = torch.split(self._test_images, EVALUATION_BATCH)
-            predicted = [self._logits(images).argmax(1) for images in batches]
-        return float((torch.cat(predicted) == self._test_labels).double().mean())
+        return self.evaluate(self._test)[1]
 
 
 def _tensors(images: Array, labels: Array) -> tuple[torch.Tensor, torch.Tensor]:
