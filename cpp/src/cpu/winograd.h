@@ -12,7 +12,7 @@
 // (25 * 25 = 625 directly).
 //
 // Why this tile: three of five cover the 14 rows of conv1 with one to spare, 9^2 * 3^2 = 729 products for each pair of
-// channels. F(4,5) needs four tiles, 1024 products; F(7,5) only 484, but its 11 points cost three decimals.
+// channels. F(4,5) needs four tiles, 1024 products; F(7,5) only 484, but its 11 points err by 1e-4.
 //
 // Why these points: they are what the accuracy depends on. The usual 0, +-1, +-2, +-1/2 with an eighth, 1/4 or 4, err
 // by 1.8e-5 of the result's norm (random inputs, 32 channels); without 0, all in pairs and spread evenly, 4.4e-6, which
