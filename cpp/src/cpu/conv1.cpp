@@ -7,8 +7,8 @@
 // the gradient of the tiles is expanded from the pooled gradient and the codes, (tiles x 64) * (64 x 32), then
 // overlapping 9x9 tiles are added up.
 //
-// The frequency planes of the scratch are 64 bytes longer than a large power of two divides: the transforms write one
-// vector to each of 81 planes, which would otherwise fall into few cache sets.
+// The frequency planes of the scratch are a cache line longer than what they hold, of which a large power of two is a
+// divisor: the transforms write one vector to each of 81 planes, which would otherwise fall into few cache sets.
 #include "kernel_functions.h"
 #include "winograd.h"
 
@@ -20,11 +20,10 @@ constexpr int kTilesPerRow = 3;
 constexpr int kTiledSide = kTilesPerRow * kTileOut;  // 15: a row and a column more than the 14 there are
 constexpr int kIn = kConv0Channels;
 constexpr int kOut = kConv1Channels;
-constexpr int kPlanePadding = 16;
 constexpr int kMaxTiles = kMaxBlock * kTilesPerImage;
-static_assert(kFrequencies * (kMaxTiles * (kIn + kOut) + 2 * kPlanePadding) <= kScratchFloats);
+static_assert(kFrequencies * (kMaxTiles * (kIn + kOut) + 2 * kLine) <= kScratchFloats);
 
-constexpr int frequency_stride(int tiles, int channels) { return tiles * channels + kPlanePadding; }
+constexpr int frequency_stride(int tiles, int channels) { return tiles * channels + kLine; }
 
 // sums[Rows][..] = a[Rows][K] * b[K][N], some columns of N, the sums held in registers.
 template <int K, int N, int Rows, int ColumnVectors>
@@ -49,8 +48,10 @@ MPSMNIST_INLINE void multiply(const float* a, const float* b, int rows, float* s
   for (int column = 0; column < N; column += kColumnVectors * kLanes) {
     const float* right = b + column;
     float* to = sums + column;
-    if (kRegisters == 32 && kColumnVectors == 2) {
-      for (int row = 0; row < rows; row += 9) multiply_block<K, N, 9, 2>(a + row * K, right, to + row * N);
+    if constexpr (kRegisters == 32 && kColumnVectors == 2) {
+      for (int row = 0; row < rows; row += kTilesPerImage) {
+        multiply_block<K, N, kTilesPerImage, kColumnVectors>(a + row * K, right, to + row * N);
+      }
     } else if (rows == 2 * kTilesPerImage) {
       for (int row = 0; row < rows; row += 6) multiply_block<K, N, 6, kColumnVectors>(a + row * K, right, to + row * N);
     } else {

@@ -64,8 +64,6 @@ MPSMNIST_INLINE void add_rows(const float* plane, const Winners& winners, float*
   }
 }
 
-constexpr int kLine = 16;  // floats in a cache line
-
 // Adds to Rows rows of the filters of `channels` neighbouring channels, and fetches the share of `next` that belongs to
 // these rows: half of a plane in the course of a filter. One row for all channels before the next row: together they
 // read only the part of the plane where that row of a window can lie, and find it in L1.

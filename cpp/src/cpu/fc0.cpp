@@ -17,7 +17,6 @@ namespace {
 
 constexpr int kCellChannels = kConv1Channels;
 constexpr int kTile = kCellChannels * kPanel;  // 64 rows of a panel, 16 KB: what forward keeps in L1
-constexpr int kLine = 16;                      // floats in a cache line
 constexpr int kPanelVectors = kPanel / kLanes;
 
 // Columns of a panel summed at once for a group of images: 8 sums in 16 registers, 16 in 32, at most a panel.

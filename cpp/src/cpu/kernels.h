@@ -24,6 +24,8 @@
 
 namespace mpsmnist::cpu {
 
+inline constexpr int kLine = 16;  // floats in a cache line
+
 inline constexpr int kTaps = kKernelSide * kKernelSide;
 inline constexpr int kHalf = 16;  // input channels of conv1 in half a plane
 inline constexpr int kPlaneSide = 19;
@@ -43,7 +45,7 @@ inline constexpr int kTilesPerImage = 9;
 inline constexpr int kFrequencies = 81;
 /// Floats between two frequencies of the transformed weights. A power of two would put what one transform writes, a
 /// vector for each frequency, into a single cache set: hence a cache line more.
-inline constexpr int kFilterFrequency = kConv0Channels * kConv1Channels + 16;
+inline constexpr int kFilterFrequency = kConv0Channels * kConv1Channels + kLine;
 /// Images that one call of conv1_forward and conv1_data_gradient may take.
 inline constexpr int kMaxBlock = 2;
 /// Floats of scratch that a kernel may need.

@@ -4,11 +4,6 @@
 #include <utility>
 
 namespace mpsmnist::cpu {
-namespace {
-
-constexpr std::size_t kLine = 16;  // floats in a cache line
-
-}  // namespace
 
 Packing::Packing(std::vector<Parameter> parameters, int num_classes)
     : parameters_(std::move(parameters)), num_classes_(num_classes) {
