@@ -23,14 +23,27 @@ constexpr int kPanelVectors = kPanel / kLanes;
 template <int Images>
 constexpr int kForwardVectors = kRegisters / 2 / Images < kPanelVectors ? kRegisters / 2 / Images : kPanelVectors;
 
+// Cache lines to fetch while there is other work to do, one by one: a burst of misses would hold up that work.
+struct Fetch {
+  const float* next;
+  const float* end;
+
+  MPSMNIST_INLINE void one_line() {
+    if (next >= end) return;
+    __builtin_prefetch(next, 0, 3);
+    next += kLine;
+  }
+};
+
 // sums [Images][64] += the listed rows of `tile`, each times the values of the images.
 template <int Images>
 MPSMNIST_INLINE void add_active_rows(const float* tile, const uint8_t* channels, int count, const float* values,
-                                     float* sums) {
+                                     float* sums, Fetch& fetch) {
   constexpr int kVectors = kForwardVectors<Images>;
   for (int column = 0; column < kPanel; column += kVectors * kLanes) {
     Vec block[Images][kVectors] = {};
     for (int i = 0; i < count; ++i) {
+      fetch.one_line();
       const float* row = tile + channels[i] * kPanel + column;
       Vec value[Images];
       for (int image = 0; image < Images; ++image) value[image] = splat(values[i * kFc0Group + image]);
@@ -200,23 +213,21 @@ void fc0_forward(const ActiveInputs& active, const float* weight, const float* b
   for (int64_t image = first * kFc0Group; image < last_image; ++image) {
     memcpy(sums + image * kPanel, bias + panel * kPanel, kPanel * sizeof(float));
   }
-  const int64_t prefetch = (kTile / kLine + last - first - 1) / (last - first);
   for (int cell = 0; cell < kPool1Cells; ++cell, tile += kTile) {
+    // Each group fetches its share of the next tile, so that it has arrived when it is wanted.
+    Fetch fetch{.next = tile + kTile, .end = tile + kTile};
     for (int64_t group = first; group < last; ++group) {
-      // Each group fetches its share of the next tile, so that it has arrived when it is wanted.
-      const float* next = tile + kTile + (group - first) * prefetch * kLine;
-      if (cell + 1 < kPool1Cells) {
-        for (int64_t line = 0; line < prefetch; ++line) __builtin_prefetch(next + line * kLine, 0, 2);
-      }
+      if (cell + 1 < kPool1Cells) fetch.end = tile + kTile + kTile * (group + 1 - first) / (last - first);
       const int64_t at = group * kPool1Cells + cell;
       const uint8_t* channels = active.channels + at * kCellChannels;
       const float* values = active.values + at * kCellChannels * kFc0Group;
       float* to = sums + group * kFc0Group * kPanel;
       if (n - group * kFc0Group == 1) {
-        add_active_rows<1>(tile, channels, active.counts[at], values, to);
+        add_active_rows<1>(tile, channels, active.counts[at], values, to, fetch);
       } else {
-        add_active_rows<kFc0Group>(tile, channels, active.counts[at], values, to);
+        add_active_rows<kFc0Group>(tile, channels, active.counts[at], values, to, fetch);
       }
+      while (fetch.next < fetch.end) fetch.one_line();
     }
   }
   for (int64_t i = first * kFc0Group * kPanel; i < last_image * kPanel; i += kLanes)
