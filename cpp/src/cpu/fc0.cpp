@@ -63,8 +63,9 @@ MPSMNIST_INLINE void add_active_rows(const float* tile, const uint8_t* channels,
 constexpr int kChunk = 32;
 // Of these, images that are visited together: so many dot products and inputs are held in registers.
 constexpr int kTogether = 4;
-// Panels visited in a row: 16 KB of hidden gradients, half of a small L1.
-constexpr int panels_at_once(int images) { return images <= kChunk / 2 ? 4 : 2; }
+// Panels visited in a row: 16 KB of hidden gradients, half of a small L1, and 32 KB where there is AVX-512, mostly on
+// processors with 48 KB of L1.
+constexpr int panels_at_once(int images) { return images <= kChunk / 2 || kLanes == 16 ? 4 : 2; }
 
 // The images of a chunk whose input `row` is not zero.
 struct ActiveImages {
@@ -94,46 +95,63 @@ struct RowVisit {
   int64_t hidden_gradient_stride;
   const float* before;  // the row of the weight gradient, summed so far
   int64_t before_stride;
-  float* after;  // kGradientStride apart
   int panels;
 };
 
-template <int Images>
-MPSMNIST_INLINE void visit_vector(const float* weight, const float* const* from, int v, const Vec* input,
-                                  const float* before, float* after, Vec* dot) {
-  const Vec row = in_register(load(weight));
-  Vec sum = load(before);
+// What a visit does with the sums of its row, a vector `v` floats into a panel: it keeps them for the images to come...
+struct Keep {
+  float* gradient;  // kGradientStride apart
+
+  MPSMNIST_INLINE void operator()(int panel, int v, Vec sum, Vec) const {
+    store(gradient + panel * kGradientStride + v, sum);
+  }
+};
+// ...or, after the last of them, hands them to the sink, with the weights, which it has in a register.
+template <typename Rule>
+struct Finish {
+  Rule rule;
+  int64_t at;  // where in W the row begins
+
+  MPSMNIST_INLINE void operator()(int panel, int v, Vec sum, Vec weight) const {
+    rule(static_cast<size_t>(at + panel * kWeightStride + v), sum, weight);
+  }
+};
+
+template <int Images, typename End>
+MPSMNIST_INLINE void visit_vector(const float* weight, const float* const* from, int panel, int v, const Vec* input,
+                                  const float* before, const End& end, Vec* dot) {
+  const Vec row = in_register(load(weight + v));
+  Vec sum = load(before + v);
   for (int i = 0; i < Images; ++i) {
     const Vec value = in_register(load(from[i] + v));
     dot[i] += row * value;
     sum += input[i] * value;
   }
-  store(after, sum);
+  end(panel, v, sum, row);
 }
 
-// For each of the listed images: dots[image] += weight . hidden_gradient[image], and after = before + the sum of
+// For each of the listed images: dots[image] += weight . hidden_gradient[image]; and `end` with before + the sum of
 // input[image] * hidden_gradient[image].
-template <int Images>
-MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, const float* inputs, float* dots) {
+template <int Images, typename End>
+MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, const float* inputs, const End& end,
+                                  float* dots) {
   Vec even[kTogether] = {};
   Vec odd[kTogether] = {};
-  Vec input[Images];
-  const float* from[Images];
+  Vec input[kTogether];
+  const float* from[kTogether];
   for (int i = 0; i < Images; ++i) {
     input[i] = splat(inputs[i]);
     from[i] = visit.hidden_gradient + images[i] * kPanel;
   }
   const float* weight = visit.weight;
   const float* before = visit.before;
-  float* after = visit.after;
   for (int panel = 0; panel < visit.panels; ++panel) {
     for (int v = 0; v < kPanel; v += 2 * kLanes) {
-      visit_vector<Images>(weight + v, from, v, input, before + v, after + v, even);
-      visit_vector<Images>(weight + v + kLanes, from, v + kLanes, input, before + v + kLanes, after + v + kLanes, odd);
+      visit_vector<Images>(weight, from, panel, v, input, before, end, even);
+      visit_vector<Images>(weight, from, panel, v + kLanes, input, before, end, odd);
     }
     weight += kWeightStride;
     before += visit.before_stride;
-    after += kGradientStride;
     for (int i = 0; i < Images; ++i) from[i] += visit.hidden_gradient_stride;
   }
   Vec4 sums;
@@ -142,35 +160,27 @@ MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, cons
   memcpy(dots, &sums, sizeof sums);
 }
 
-MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, float* dots) {
+// Visits the images `kTogether` at a time, and ends with `last` in the visit of the last ones, which may be none.
+template <typename End>
+MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, float* kept, const End& last, float* dots) {
+  static_assert(kTogether == 4, "one case for each number of last images");
   int i = 0;
-  for (; i + kTogether <= active.count; i += kTogether) {
-    visit_images<kTogether>(visit, active.images + i, active.inputs + i, dots + i);
-    visit.before = visit.after;
+  for (; i + kTogether < active.count; i += kTogether) {
+    visit_images<kTogether>(visit, active.images + i, active.inputs + i, Keep{kept}, dots + i);
+    visit.before = kept;
     visit.before_stride = kGradientStride;
   }
   switch (active.count - i) {
+    case 4:
+      return visit_images<4>(visit, active.images + i, active.inputs + i, last, dots + i);
     case 3:
-      visit_images<3>(visit, active.images + i, active.inputs + i, dots + i);
-      break;
+      return visit_images<3>(visit, active.images + i, active.inputs + i, last, dots + i);
     case 2:
-      visit_images<2>(visit, active.images + i, active.inputs + i, dots + i);
-      break;
+      return visit_images<2>(visit, active.images + i, active.inputs + i, last, dots + i);
     case 1:
-      visit_images<1>(visit, active.images + i, active.inputs + i, dots + i);
-  }
-}
-
-void clear(float* gradient, int panels) {
-  for (int p = 0; p < panels; ++p) memset(gradient + p * kGradientStride, 0, kPanel * sizeof(float));
-}
-
-// Hands the gradient of one row in some panels, `at` floats into W, to its sink.
-MPSMNIST_INLINE void emit_row(const Sink& sink, int64_t at, const float* gradient, int panels) {
-  for (int p = 0; p < panels; ++p) {
-    for (int i = 0; i < kPanel; i += kLanes) {
-      emit(sink, static_cast<size_t>(at + p * kWeightStride + i), load(gradient + p * kGradientStride + i));
-    }
+      return visit_images<1>(visit, active.images + i, active.inputs + i, last, dots + i);
+    default:
+      return visit_images<0>(visit, active.images + i, active.inputs + i, last, dots + i);
   }
 }
 
@@ -241,7 +251,6 @@ void fc0_backward(const float* pooled, const float* weight, const float* hidden_
   // The sums of the weight gradient [panels][rows][64], from chunk to chunk. Half a page off the weights' alignment: a
   // load from the address of a recent store, but for bits above the page, would wait for that store.
   float* gradients = scratch + 512;
-  const Sink to = sink;  // a copy, which no store of a float can change
   for (int64_t first = 0; first < n; first += kChunk) {
     const int images = static_cast<int>(n - first < kChunk ? n - first : kChunk);
     for (int r = 0; r < kFc0Rows; ++r) list_active_images(pooled + first * kFlat + row + r, images, active[r]);
@@ -255,17 +264,17 @@ void fc0_backward(const float* pooled, const float* weight, const float* hidden_
         const bool is_last = panel + panels == kPanels;
         const float* next = is_last ? weight + (next_row + r) * kPanel : weight + at + panels * kWeightStride;
         prefetch_row(next, panels);
-        if (first == 0 && active[r].count == 0) clear(gradient, panels);
-        visit_row(active[r],
-                  {.weight = weight + at,
-                   .hidden_gradient = hidden_gradient + (panel * n + first) * kPanel,
-                   .hidden_gradient_stride = n * kPanel,
-                   .before = first == 0 ? kZeros : gradient,
-                   .before_stride = first == 0 ? 0 : kGradientStride,
-                   .after = gradient,
-                   .panels = panels},
-                  dots[r]);
-        if (first + kChunk >= n) emit_row(to, at, gradient, panels);
+        const RowVisit visit{.weight = weight + at,
+                             .hidden_gradient = hidden_gradient + (panel * n + first) * kPanel,
+                             .hidden_gradient_stride = n * kPanel,
+                             .before = first == 0 ? kZeros : gradient,
+                             .before_stride = first == 0 ? 0 : kGradientStride,
+                             .panels = panels};
+        if (first + kChunk < n) {
+          visit_row(active[r], visit, gradient, Keep{gradient}, dots[r]);
+        } else {
+          with_rule(sink, [&](const auto& rule) { visit_row(active[r], visit, gradient, Finish{rule, at}, dots[r]); });
+        }
       }
     }
     for (int r = 0; r < kFc0Rows; ++r) {
