@@ -115,19 +115,20 @@ void check_fc0_backward(const Kernels& kernels, const Fc0Case& with, const std::
 }
 
 // Updating in place must give the very bits of storing the gradient and updating afterwards.
-void check_fused_update(const Kernels& kernels, float momentum) {
-  constexpr std::size_t kImages = 5;
-  const auto x = random_floats(kImages * kFlat, 0, 1, 0.5F);
-  const auto gradient = random_floats(kImages * kHidden, -1, 1);
+void check_fused_update(const Kernels& kernels, std::size_t images, float momentum) {
+  const auto x = random_floats(images * kFlat, 0, 1, 0.5F);
+  const auto gradient = random_floats(images * kHidden, -1, 1);
+  const auto n = static_cast<std::int64_t>(images);
   const auto start = random_floats(static_cast<std::size_t>(kFlat) * kHidden, -1, 1);
   std::vector<float> fused = start, separate = start, fused_velocity(start.size(), 0.25F),
                      velocity(start.size(), 0.25F);
-  std::vector<float> stored(start.size()), scratch(kScratchFloats), pooled_gradient(x.size());
+  std::vector<float> stored(start.size()), scratch(kScratchFloats), pooled_gradient(x.size()),
+      fused_pooled_gradient(x.size());
   float* const fused_v = momentum > 0 ? fused_velocity.data() : nullptr;
-  kernels.fc0_backward(x.data(), start.data(), gradient.data(), kImages, 32, 32, scratch.data(), pooled_gradient.data(),
+  kernels.fc0_backward(x.data(), start.data(), gradient.data(), n, 32, 32, scratch.data(), pooled_gradient.data(),
                        {.gradient = stored.data()});
   kernels.fc0_backward(
-      x.data(), fused.data(), gradient.data(), kImages, 32, 32, scratch.data(), pooled_gradient.data(),
+      x.data(), fused.data(), gradient.data(), n, 32, 32, scratch.data(), fused_pooled_gradient.data(),
       {.gradient = nullptr, .weight = fused.data(), .velocity = fused_v, .learning_rate = 0.3F, .momentum = momentum});
   for (int panel = 0; panel < kPanels; ++panel) {
     const std::size_t at = (static_cast<std::size_t>(panel) * kFlat + 32) * kPanel;
@@ -138,8 +139,8 @@ void check_fused_update(const Kernels& kernels, float momentum) {
                     .learning_rate = 0.3F,
                     .momentum = momentum});
   }
-  CHECK(fused == separate && fused_velocity == velocity,
-        std::string(kernels.isa) + ": the fused update has other bits");
+  CHECK(fused == separate && fused_velocity == velocity && fused_pooled_gradient == pooled_gradient,
+        std::string(kernels.isa) + ": the fused update has other bits, n = " + std::to_string(n));
 }
 
 void check_fc1(const Kernels& kernels, std::size_t n, int num_classes) {
@@ -207,8 +208,10 @@ void test_fc0(const Kernels& kernels) {
   for (const std::size_t n : {1U, 2U, 7U, 31U, 32U, 33U, 64U, 97U}) {
     check_fc0_backward(kernels, {n, n == 2 ? 1.0F : n == 7 ? 0.0F : 0.5F, n == 31 ? 1e15F : 1.0F}, weight);
   }
-  check_fused_update(kernels, 0);
-  check_fused_update(kernels, 0.9F);
+  for (const std::size_t images : {5U, 37U}) {
+    check_fused_update(kernels, images, 0);
+    check_fused_update(kernels, images, 0.9F);
+  }
 }
 
 void test_fc1(const Kernels& kernels) {
