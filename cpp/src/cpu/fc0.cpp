@@ -63,9 +63,8 @@ MPSMNIST_INLINE void add_active_rows(const float* tile, const uint8_t* channels,
 constexpr int kChunk = 32;
 // Of these, images that are visited together: so many dot products and inputs are held in registers.
 constexpr int kTogether = 4;
-// Panels visited in a row: 16 KB of hidden gradients, half of a small L1, and 32 KB where there is AVX-512, mostly on
-// processors with 48 KB of L1.
-constexpr int panels_at_once(int images) { return images <= kChunk / 2 || kLanes == 16 ? 4 : 2; }
+// Panels visited in a row: 16 KB of hidden gradients, half of a small L1.
+constexpr int panels_at_once(int images) { return images <= kChunk / 2 ? 4 : 2; }
 
 // The images of a chunk whose input `row` is not zero.
 struct ActiveImages {
