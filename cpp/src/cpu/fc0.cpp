@@ -161,12 +161,13 @@ MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, cons
 
 // Visits the images `kTogether` at a time, and ends with `last` in the visit of the last ones, which may be none.
 template <typename End>
-MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, float* kept, const End& last, float* dots) {
+MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, const Keep& keep, const End& last,
+                               float* dots) {
   static_assert(kTogether == 4, "one case for each number of last images");
   int i = 0;
   for (; i + kTogether < active.count; i += kTogether) {
-    visit_images<kTogether>(visit, active.images + i, active.inputs + i, Keep{kept}, dots + i);
-    visit.before = kept;
+    visit_images<kTogether>(visit, active.images + i, active.inputs + i, keep, dots + i);
+    visit.before = keep.gradient;
     visit.before_stride = kGradientStride;
   }
   switch (active.count - i) {
@@ -269,10 +270,11 @@ void fc0_backward(const float* pooled, const float* weight, const float* hidden_
                              .before = first == 0 ? kZeros : gradient,
                              .before_stride = first == 0 ? 0 : kGradientStride,
                              .panels = panels};
+        const Keep keep{gradient};
         if (first + kChunk < n) {
-          visit_row(active[r], visit, gradient, Keep{gradient}, dots[r]);
+          visit_row(active[r], visit, keep, keep, dots[r]);
         } else {
-          with_rule(sink, [&](const auto& rule) { visit_row(active[r], visit, gradient, Finish{rule, at}, dots[r]); });
+          with_rule(sink, [&](const auto& rule) { visit_row(active[r], visit, keep, Finish{rule, at}, dots[r]); });
         }
       }
     }

@@ -11,7 +11,7 @@ namespace mpsmnist::cpu::MPSMNIST_ISA {
 struct Store {
   float* gradient;
 
-  MPSMNIST_INLINE Vec weight_at(size_t) const { return Vec{}; }  // not asked for
+  MPSMNIST_INLINE Vec weight_at(size_t) const { return Vec{}; }  // it has none, and ignores what it is given
   MPSMNIST_INLINE void operator()(size_t at, Vec value, Vec) const { store(gradient + at, value); }
 };
 struct Descend {
