@@ -15,7 +15,7 @@ KERNEL_CENTRE = 2
 
 # Without the unclear images of their seed, the first CLEAR examples leave no ReLU and pooling decision closer
 # than SAFE_MARGIN, for both inits (test_reference.py checks it). The CPU engine's conv1 errs by 5e-6 of the
-# rms of its outputs, and by a few times as much in a few of a million.
+# rms of its outputs, and by a few times as much in a few of a million, which reaches the decisions of fc0.
 TRAINER_SEED = 5
 EXAMPLES_SEED = 25
 SAFE_MARGIN = 5e-5

@@ -53,6 +53,7 @@ class Misaligned {
 
   float* data() { return storage_.data() + 1; }
   float& operator[](std::size_t i) { return storage_[i + 1]; }
+  float operator[](std::size_t i) const { return storage_[i + 1]; }
   std::vector<float> values() const { return {storage_.begin() + 1, storage_.end() - 1}; }
   bool intact() const { return storage_.back() == kGuard; }
 

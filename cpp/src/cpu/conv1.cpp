@@ -3,12 +3,13 @@
 //
 // Forward: each 9x9 input tile is transformed to 81 frequencies, channel by channel; for each frequency a small matrix
 // product mixes the channels, (tiles x 32) * (32 x 64); each 9x9 result is transformed to a 5x5 output tile. The nine
-// tiles of a few channels stay in L1 until bias, ReLU and pool have taken them. Backward is the transposed algorithm:
-// the gradient of the tiles is expanded from the pooled gradient and the codes, (tiles x 64) * (64 x 32), then
-// overlapping 9x9 tiles are added up.
+// tiles of a few channels stay in L1 until bias, ReLU and pool (conv1_pool.h) have taken them. Backward is the
+// transposed algorithm: the gradient of the tiles is expanded from the pooled gradient and the codes, (tiles x 64) *
+// (64 x 32), then overlapping 9x9 tiles are added up.
 //
 // The frequency planes of the scratch are a cache line longer than what they hold, of which a large power of two is a
 // divisor: the transforms write one vector to each of 81 planes, which would otherwise fall into few cache sets.
+#include "conv1_pool.h"
 #include "kernel_functions.h"
 #include "winograd.h"
 
@@ -16,8 +17,6 @@ namespace mpsmnist::cpu::MPSMNIST_ISA {
 namespace {
 
 constexpr int kTileSquare = kTileIn * kTileIn;
-constexpr int kTilesPerRow = 3;
-constexpr int kTiledSide = kTilesPerRow * kTileOut;  // 15: a row and a column more than the 14 there are
 constexpr int kIn = kConv0Channels;
 constexpr int kOut = kConv1Channels;
 constexpr int kMaxTiles = kMaxBlock * kTilesPerImage;
@@ -76,9 +75,6 @@ MPSMNIST_INLINE void transform_input_tile(const float* from, float* to, int stri
   }
 }
 
-// The outputs of the nine tiles of kLanes channels of an image, or their gradients.
-using Outputs = Vec[kTiledSide][kTiledSide];
-
 // The 5x5 outputs of one tile, before the bias.
 MPSMNIST_INLINE void transform_output_tile(const float* from, int stride, Vec* corner) {
   Vec columns[kTileOut * kTileIn];
@@ -101,66 +97,6 @@ MPSMNIST_INLINE void transform_output_gradient_tile(const Vec* corner, float* to
   }
 }
 
-// For each cell of the output, which of the four positions of its window (one bit each) see nothing but zeros. Their
-// sum is exactly zero, but Winograd leaves rounding noise of either sign. That is harmless next to a bias; where the
-// bias is zero, ReLU would let half of it through, with the whole gradient. Blank images and zero biases are how
-// training may start.
-struct BlankPositions {
-  uint8_t bits[kPool1Cells] = {};
-
-  BlankPositions(const float* planes, const float* bias) {
-    bool has_zero_bias = false;
-    for (int c = 0; c < kOut; ++c) has_zero_bias |= bias[c] == 0;
-    if (has_zero_bias) find(planes);
-  }
-
-  void find(const float* planes) {
-    bool filled[kPlaneSide][kPlaneSide];
-    for (int y = 0; y < kPlaneSide; ++y) {
-      for (int x = 0; x < kPlaneSide; ++x) {
-        const float* pixel = planes + (y * kPlaneSide + x) * kHalf;
-        bool any = false;
-        for (int c = 0; c < kHalf; ++c) any |= (pixel[c] != 0) | (pixel[kHalfPlane + c] != 0);
-        filled[y][x] = any;
-      }
-    }
-    for (int y = 0; y < 2 * kPool1Side; ++y) {
-      for (int x = 0; x < 2 * kPool1Side; ++x) {
-        bool any = false;
-        for (int tap = 0; tap < kTaps; ++tap) any |= filled[y + tap / kKernelSide][x + tap % kKernelSide];
-        const int position = y % 2 * 2 + x % 2;
-        if (!any) bits[y / 2 * kPool1Side + x / 2] |= static_cast<uint8_t>(1 << position);
-      }
-    }
-  }
-};
-
-// Bias, ReLU and pool of one 2x2 window, to one cell of the output.
-MPSMNIST_INLINE void pool_window(const Outputs& outputs, int cell, int blank, Vec bias, float* pooled, uint8_t* codes) {
-  const int y = cell / kPool1Side * 2;
-  const int x = cell % kPool1Side * 2;
-  Vec best = {};
-  IntVec code = {};
-  for (int i = 0; i < 4; ++i) {
-    const Vec value = blank >> i & 1 ? Vec{} : outputs[y + i / 2][x + i % 2];
-    const IntVec wins = value > best;
-    best = i == 0 || wins ? value : best;
-    code = wins ? IntVec{} + i : code;
-  }
-  best += bias;
-  store_bytes(codes, best <= Vec{} ? IntVec{} + kDead : code);
-  store(pooled, relu(best));
-}
-
-// The gradient of a 2x2 window: the pooled gradient at the winner, zero elsewhere.
-MPSMNIST_INLINE void expand_window(const float* pooled_gradient, const uint8_t* codes, int cell, Outputs& out) {
-  const Vec gradient = load(pooled_gradient);
-  const IntVec code = load_bytes(codes);
-  const int y = cell / kPool1Side * 2;
-  const int x = cell % kPool1Side * 2;
-  for (int i = 0; i < 4; ++i) out[y + i / 2][x + i % 2] = code == i ? gradient : Vec{};
-}
-
 void transform_inputs(const float* planes, int images, float* frequencies) {
   const int stride = frequency_stride(images * kTilesPerImage, kIn);
   for (int image = 0; image < images; ++image) {
@@ -176,20 +112,22 @@ void transform_inputs(const float* planes, int images, float* frequencies) {
 
 constexpr int tile_corner(int tile) { return (tile / kTilesPerRow * kTiledSide + tile % kTilesPerRow) * kTileOut; }
 
-void transform_and_pool_outputs(const float* frequencies, const float* planes, int images, const float* bias,
-                                float* pooled, uint8_t* codes) {
+void transform_and_pool_outputs(const float* frequencies, const float* planes, int images, const float* weight,
+                                const float* bias, float* pooled, uint8_t* codes) {
   const int stride = frequency_stride(images * kTilesPerImage, kOut);
   for (int image = 0; image < images; ++image) {
-    const BlankPositions blank(planes + image * kPlane, bias);
+    const float* plane = planes + image * kPlane;
+    const Repeats repeats(plane);
     for (int c = 0; c < kOut; c += kLanes) {
       Outputs outputs;
       for (int t = 0; t < kTilesPerImage; ++t) {
         transform_output_tile(frequencies + (image * kTilesPerImage + t) * kOut + c, stride,
                               outputs[0] + tile_corner(t));
       }
+      const Pool1 pool(plane, weight + c * kConv1Filter, load(bias + c), kClose * largest(outputs));
       for (int cell = 0; cell < kPool1Cells; ++cell) {
         const int at = image * kFlat + cell * kOut + c;
-        pool_window(outputs, cell, blank.bits[cell], load(bias + c), pooled + at, codes + at);
+        pool.window(outputs, cell, repeats.limit[cell], pooled + at, codes + at);
       }
     }
   }
@@ -276,8 +214,8 @@ void conv1_transform_weights(const float* weight, int group, int half, float* fo
   }
 }
 
-void conv1_forward(const float* planes, int images, const float* transformed, const float* bias, float* scratch,
-                   float* pooled, uint8_t* codes) {
+void conv1_forward(const float* planes, int images, const float* transformed, const float* weight, const float* bias,
+                   float* scratch, float* pooled, uint8_t* codes) {
   const int tiles = images * kTilesPerImage;
   float* inputs = scratch;
   float* outputs = scratch + kFrequencies * frequency_stride(tiles, kIn);
@@ -286,7 +224,7 @@ void conv1_forward(const float* planes, int images, const float* transformed, co
     multiply<kIn, kOut>(inputs + f * frequency_stride(tiles, kIn), transformed + f * kFilterFrequency, tiles,
                         outputs + f * frequency_stride(tiles, kOut));
   }
-  transform_and_pool_outputs(outputs, planes, images, bias, pooled, codes);
+  transform_and_pool_outputs(outputs, planes, images, weight, bias, pooled, codes);
 }
 
 void conv1_data_gradient(const float* pooled_gradient, const uint8_t* codes, int images, const float* transformed,

@@ -96,9 +96,10 @@ struct Kernels {
   /// Transforms 16 output channels (group 0..3) of one half (0..1): forward [81][32][64], backward [81][64][32],
   /// frequencies kFilterFrequency apart.
   void (*conv1_transform_weights)(const float* weight, int group, int half, float* forward, float* backward);
-  /// images <= kMaxBlock planes -> pooled [images][3136], codes [images][3136].
-  void (*conv1_forward)(const float* planes, int images, const float* transformed, const float* bias, float* scratch,
-                        float* pooled, std::uint8_t* codes);
+  /// images <= kMaxBlock planes -> pooled [images][3136], codes [images][3136]. The filters are given twice:
+  /// transformed, and as they are for decisions that are too close for the transformed ones.
+  void (*conv1_forward)(const float* planes, int images, const float* transformed, const float* weight,
+                        const float* bias, float* scratch, float* pooled, std::uint8_t* codes);
   /// Gradient of pooled (dead cells hold anything) -> gradient of pool0's output [images][196][32].
   void (*conv1_data_gradient)(const float* pooled_gradient, const std::uint8_t* codes, int images,
                               const float* transformed, float* scratch, float* gradient);

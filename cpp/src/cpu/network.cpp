@@ -75,7 +75,7 @@ void Network::convolve_block(const float* images, std::int64_t first, std::int64
                            activations_.planes.data() + i * kPlane, activations_.codes0.data() + i * kPool0Size);
   }
   kernels_.conv1_forward(activations_.planes.data() + first * kPlane, static_cast<int>(count), conv1_forward_.data(),
-                         weight(kConv1Bias), scratch, activations_.pooled.data() + first * kFlat,
+                         weight(kConv1Weight), weight(kConv1Bias), scratch, activations_.pooled.data() + first * kFlat,
                          activations_.codes1.data() + first * kFlat);
 }
 

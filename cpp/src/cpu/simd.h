@@ -67,6 +67,16 @@ MPSMNIST_INLINE Vec splat(float x) { return x - Vec{}; }
 /// Not max(v, 0): a NaN must stay one.
 MPSMNIST_INLINE Vec relu(Vec v) { return v < Vec{} ? Vec{} : v; }
 
+/// Whether any lane is not zero.
+MPSMNIST_INLINE bool any(IntVec v) {
+  typedef int64_t Longs __attribute__((vector_size(4 * kLanes)));
+  Longs longs;
+  memcpy(&longs, &v, sizeof longs);
+  int64_t all = 0;
+  for (int i = 0; i < kLanes / 2; ++i) all |= longs[i];
+  return all != 0;
+}
+
 /// Bytes 0..255 as integers, and back.
 MPSMNIST_INLINE IntVec load_bytes(const uint8_t* from) {
 #if defined(__AVX2__) && !defined(__AVX512F__)

@@ -1,0 +1,170 @@
+// Bias, ReLU and pool of conv1, forward and backward. Close decisions are taken again with plain sums.
+//
+// Winograd's outputs err by a few 1e-6 (see winograd.h). That harms no number, but it decides: which of two nearly
+// equal outputs wins a pool window, and on which side of zero an output lies that ReLU passes or not. The other
+// decision sends a whole gradient elsewhere, and training amplifies that: without taking them again, seven of ten runs
+// of five steps had losses more than 1e-5 away from those of float64; with it one, as many as with PyTorch's
+// convolutions.
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+#include "winograd.h"
+
+namespace mpsmnist::cpu::MPSMNIST_ISA {
+
+inline constexpr int kTilesPerRow = 3;
+inline constexpr int kTiledSide = kTilesPerRow * kTileOut;  // 15: a row and a column more than the 14 there are
+
+/// The outputs of the nine tiles of kLanes channels of an image before the bias, or their gradients.
+using Outputs = Vec[kTiledSide][kTiledSide];
+
+/// Decisions are close up to this share of the largest output of their image and channel. The error of 70,000 such
+/// outputs, of MNIST digits in training, was above a quarter of it three times and never above six tenths.
+inline constexpr float kClose = 1.0F / (1 << 15);
+
+/// Which positions of the pool windows of an image see exactly what an earlier one of their window sees: blank paper,
+/// for half of the windows of a digit. Their sums are equal, so the earlier one wins; no decision has to be taken
+/// again.
+struct Repeats {
+  /// Where a position repeats, minus infinity, so that it cannot win; else infinity.
+  float limit[kPool1Cells][4];
+
+  explicit Repeats(const float* planes) {
+    // A bit for each pixel of a row that differs from the one to its right, or from the one below.
+    uint32_t right[kPlaneSide - 1], below[kPlaneSide - 1];
+    for (int y = 0; y < kPlaneSide - 1; ++y) {
+      right[y] = below[y] = 0;
+      for (int x = 0; x < kPlaneSide - 1; ++x) {
+        const float* pixel = planes + (y * kPlaneSide + x) * kHalf;
+        right[y] |= static_cast<uint32_t>(differ(pixel, pixel + kHalf)) << x;
+        below[y] |= static_cast<uint32_t>(differ(pixel, pixel + kPlaneSide * kHalf)) << x;
+      }
+    }
+    const auto five_rows = [](const uint32_t* rows) { return rows[0] | rows[1] | rows[2] | rows[3] | rows[4]; };
+    for (int y = 0; y < kPool1Side; ++y) {
+      const uint32_t right_of_upper = five_rows(right + 2 * y);
+      const uint32_t right_of_lower = five_rows(right + 2 * y + 1);
+      const uint32_t below_upper = five_rows(below + 2 * y);
+      for (int x = 0; x < kPool1Side; ++x) {
+        const auto same = [x](uint32_t rows, int column) { return (rows >> (2 * x + column) & 31) == 0; };
+        const bool repeats[4] = {false, same(right_of_upper, 0), same(below_upper, 0),
+                                 same(right_of_lower, 0) || same(below_upper, 1)};
+        for (int i = 0; i < 4; ++i) {
+          limit[y * kPool1Side + x][i] = repeats[i] ? -__builtin_inff() : __builtin_inff();
+        }
+      }
+    }
+  }
+
+  static bool differ(const float* a, const float* b) {
+    IntVec different = {};
+    for (int c = 0; c < kHalf; c += kLanes) {
+      different |= load(a + c) != load(b + c);
+      different |= load(a + kHalfPlane + c) != load(b + kHalfPlane + c);
+    }
+    return any(different);
+  }
+};
+
+/// The largest magnitude of each channel.
+MPSMNIST_INLINE Vec largest(const Outputs& outputs) {
+  Vec high = {};
+  Vec low = {};
+  for (int y = 0; y < kPool0Side; ++y) {
+    for (int x = 0; x < kPool0Side; ++x) {
+      high = outputs[y][x] > high ? outputs[y][x] : high;
+      low = outputs[y][x] < low ? outputs[y][x] : low;
+    }
+  }
+  return high > -low ? high : -low;
+}
+
+/// Bias, ReLU and pool of kLanes channels of an image.
+class Pool1 {
+ public:
+  /// `filters` are those of the channels; a decision by less than `margin` is taken again.
+  MPSMNIST_INLINE Pool1(const float* planes, const float* filters, Vec bias, Vec margin)
+      : planes_(planes), filters_(filters), bias_(bias), margin_(margin) {}
+
+  /// One 2x2 window, to one cell of the output.
+  MPSMNIST_INLINE void window(const Outputs& outputs, int cell, const float* limit, float* pooled,
+                              uint8_t* codes) const {
+    const int y = cell / kPool1Side * 2;
+    const int x = cell % kPool1Side * 2;
+    Window window = {{outputs[y][x]}, outputs[y][x], {}};
+    Vec second = splat(-__builtin_inff());
+    for (int i = 1; i < 4; ++i) {
+      const Vec most = splat(limit[i]);
+      const Vec output = outputs[y + i / 2][x + i % 2];
+      const Vec value = window.values[i] = output > most ? most : output;
+      const IntVec wins = value > window.best;
+      const Vec loser = wins ? window.best : value;
+      second = loser > second ? loser : second;
+      window.best = wins ? value : window.best;
+      window.code = wins ? IntVec{} + i : window.code;
+    }
+    const Vec result = window.best + bias_;
+    const IntVec close = (result > -margin_) & ((result < margin_) | (window.best - second < margin_));
+    if (any(close)) decide_again(planes_ + (y * kPlaneSide + x) * kHalf, close, window);
+    const Vec biased = window.best + bias_;
+    store_bytes(codes, biased <= Vec{} ? IntVec{} + kDead : window.code);
+    store(pooled, relu(biased));
+  }
+
+ private:
+  struct Window {
+    Vec values[4];
+    Vec best;
+    IntVec code;  // which is the best
+  };
+
+  // `patch` is the 6x6 input of the window. Not inlined: it is rare.
+  __attribute__((noinline)) void decide_again(const float* patch, const IntVec& close, Window& window) const {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      if (close[lane] == 0) continue;
+      const float least = window.best[lane] - margin_[lane];
+      bool first = true;
+      for (int i = 0; i < 4; ++i) {
+        if (window.values[i][lane] < least) continue;
+        const float value = sum(patch + (i / 2 * kPlaneSide + i % 2) * kHalf, filters_ + lane * kConv1Filter);
+        if (first || value > window.best[lane]) {
+          window.best[lane] = value;
+          window.code[lane] = i;
+        }
+        first = false;
+      }
+    }
+  }
+
+  // One output by its definition, from its 5x5 inputs.
+  static float sum(const float* patch, const float* filter) {
+    Vec sums[2][kHalf / kLanes] = {};  // independent of each other, which hides the latency of the multiply-adds
+    for (int half = 0; half < 2; ++half) {
+      for (int tap = 0; tap < kTaps; ++tap) {
+        const float* pixel = patch + half * kHalfPlane + (tap / kKernelSide * kPlaneSide + tap % kKernelSide) * kHalf;
+        const float* weight = filter + (half * kTaps + tap) * kHalf;
+        for (int v = 0; v < kHalf / kLanes; ++v) sums[half][v] += load(pixel + v * kLanes) * load(weight + v * kLanes);
+      }
+    }
+    Vec total = {};
+    for (int v = 0; v < kHalf / kLanes; ++v) total += sums[0][v] + sums[1][v];
+    return sum_lanes(total);
+  }
+
+  const float* planes_;
+  const float* filters_;
+  Vec bias_;
+  Vec margin_;
+};
+
+/// The gradient of a 2x2 window: the pooled gradient at the winner, zero elsewhere.
+MPSMNIST_INLINE void expand_window(const float* pooled_gradient, const uint8_t* codes, int cell, Outputs& out) {
+  const Vec gradient = load(pooled_gradient);
+  const IntVec code = load_bytes(codes);
+  const int y = cell / kPool1Side * 2;
+  const int x = cell % kPool1Side * 2;
+  for (int i = 0; i < 4; ++i) out[y + i / 2][x + i % 2] = code == i ? gradient : Vec{};
+}
+
+}  // namespace mpsmnist::cpu::MPSMNIST_ISA
