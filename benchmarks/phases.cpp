@@ -59,10 +59,12 @@ constexpr int kLanes = 4;
 #endif
 typedef float Vec __attribute__((vector_size(4 * kLanes)));
 
-// Multiply-adds in registers: ten independent sums hide the latency of each.
+// Multiply-adds in registers: ten independent sums hide the latency of each. They differ, or the compiler would compute
+// one for all.
 constexpr int kSums = 10;
 float multiply_and_add(std::int64_t repeats) {
-  Vec sums[kSums] = {};
+  Vec sums[kSums];
+  for (int i = 0; i < kSums; ++i) sums[i] = Vec{} + static_cast<float>(i);
   Vec factor = Vec{} + 1e-9F;
   for (std::int64_t i = 0; i < repeats; ++i) {
     for (Vec& sum : sums) sum += factor * sum;
