@@ -168,8 +168,8 @@ Works works(const cpu::Activations& activations, std::int64_t n) {
       {"fc1, loss, fc1 data gradient", 2 * kFc1, 3 * kUnits, 2 * kFc1Weights},
       {"fc0 and fc1 backward, update", 2 * kFc0 * alive1 + kFc1, 2 * kPooled + 2 * kUnits,
        2 * (kFc0Weights + kFc1Weights)},
-      {"conv1 and conv0 backward", winners1 + kWinograd + winners0, 2 * kPlanes + 3 * kPooled, kTransformed},
-      {"conv updates, transforms", 0, 0, 3 * kTransformed},
+      {"conv1 and conv0 backward, update", winners1 + kWinograd + winners0, 2 * kPlanes + 3 * kPooled, kTransformed},
+      {"conv0 update, conv1 transforms", 0, 0, 2 * kTransformed},
   }};
 }
 

@@ -151,8 +151,8 @@ struct Conv1Memory {
       });
     }
     for (std::size_t i = 0; i < with.weight.size(); ++i) packed[conv1_packed(static_cast<int>(i))] = with.weight[i];
-    for (int part = 0; part < 8; ++part) {
-      kernels.conv1_transform_weights(packed.data(), part / 2, part % 2, forward.data(), backward.data());
+    for (int part = 0; part < kConv1Parts; ++part) {
+      kernels.conv1_transform_weights(packed.data(), part, forward.data(), backward.data());
     }
     kernels.conv1_forward(planes.data(), images, forward.data(), packed.data(), bias.data(), scratch.data(),
                           pooled.data(), codes.data());
@@ -178,8 +178,8 @@ void check_conv1(const Kernels& kernels, const Conv1Case& with, const std::strin
                               input_gradient.data());
   Misaligned weight_gradient(with.weight.size(), kNan), bias_gradient(kConv1Channels, kNan);
   for (const auto& [first, last] : {std::pair{0, 3}, {3, 4}, {4, 20}, {20, 64}}) {
-    kernels.conv1_weight_gradient(planes.data(), gradient.data(), codes.data(), images, first, last,
-                                  weight_gradient.data(), bias_gradient.data());
+    kernels.conv1_weight_gradient(planes.data(), gradient.data(), codes.data(), images, first, last, scratch.data(),
+                                  {.gradient = weight_gradient.data()}, {.gradient = bias_gradient.data()});
   }
   CHECK(memory.intact() && input_gradient.intact() && weight_gradient.intact() && bias_gradient.intact(),
         what + ": wrote past the end");

@@ -192,23 +192,31 @@ MPSMNIST_INLINE void transform_filter(const float* taps, int tap_stride, float* 
 
 }  // namespace
 
-void conv1_transform_weights(const float* weight, int group, int half, float* forward, float* backward) {
+void conv1_transform_weights(const float* weight, int part, float* forward, float* backward) {
   constexpr int kGroup = 16;
-  const float* from = weight + group * kGroup * kConv1Filter + half * kTaps * kHalf;
-  float by_output[kHalf][kTaps][kGroup];
+  constexpr int kShare = 8;
+  const int group = part / 4 * kGroup;
+  const int half = part / 2 % 2;
+  const int share = part % 2 * kShare;
+  const float* from = weight + group * kConv1Filter + half * kTaps * kHalf;
+  // Forward: all outputs of the group, a share of the inputs of the half.
+  float by_output[kShare][kTaps][kGroup];
   for (int out = 0; out < kGroup; ++out) {
-    const float* filter = from + out * kConv1Filter;
+    const float* filter = from + out * kConv1Filter + share;
     for (int tap = 0; tap < kTaps; ++tap) {
-      for (int in = 0; in < kHalf; ++in) by_output[in][tap][out] = filter[tap * kHalf + in];
+      for (int in = 0; in < kShare; ++in) by_output[in][tap][out] = filter[tap * kHalf + in];
     }
-    for (int in = 0; in < kHalf; in += kLanes) {
-      transform_filter(filter + in, kHalf, backward + (group * kGroup + out) * kIn + half * kHalf + in,
+  }
+  for (int in = 0; in < kShare; ++in) {
+    for (int out = 0; out < kGroup; out += kLanes) {
+      transform_filter(by_output[in][0] + out, kGroup, forward + (half * kHalf + share + in) * kOut + group + out,
                        kFilterFrequency);
     }
   }
-  for (int in = 0; in < kHalf; ++in) {
-    for (int out = 0; out < kGroup; out += kLanes) {
-      transform_filter(by_output[in][0] + out, kGroup, forward + (half * kHalf + in) * kOut + group * kGroup + out,
+  // Backward: a share of the outputs of the group, all inputs of the half.
+  for (int out = share; out < share + kShare; ++out) {
+    for (int in = 0; in < kHalf; in += kLanes) {
+      transform_filter(from + out * kConv1Filter + in, kHalf, backward + (group + out) * kIn + half * kHalf + in,
                        kFilterFrequency);
     }
   }

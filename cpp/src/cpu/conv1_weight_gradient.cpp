@@ -4,6 +4,7 @@
 // One row of a window over half of the input channels is 5 * 16 = 80 contiguous floats: the sums of a row, or of two
 // where registers are wide, are held in registers while the winners of an image go by.
 #include "kernel_functions.h"
+#include "update.h"
 
 namespace mpsmnist::cpu::MPSMNIST_ISA {
 namespace {
@@ -89,22 +90,23 @@ void prefetch_gradients(const float* pooled_gradient, const uint8_t* codes) {
 }  // namespace
 
 void conv1_weight_gradient(const float* planes, const float* pooled_gradient, const uint8_t* codes, int64_t n,
-                           int first, int last, float* gradient, float* bias_gradient) {
+                           int first, int last, float* scratch, const Sink& weight, const Sink& bias) {
   constexpr int kGroup = 16;
   Winners winners[kGroup];
   for (int begin = first; begin < last; begin += kGroup) {
     const int group = last - begin < kGroup ? last - begin : kGroup;
-    memset(gradient + begin * kConv1Filter, 0, sizeof(float) * static_cast<size_t>(group * kConv1Filter));
-    memset(bias_gradient + begin, 0, sizeof(float) * static_cast<size_t>(group));
+    float* sums = scratch;
+    float bias_sums[kGroup] = {};
+    memset(sums, 0, sizeof(float) * static_cast<size_t>(group * kConv1Filter));
     for (int64_t image = 0; image < n; ++image) {
       const int64_t at = image * kFlat + begin;
       const bool is_last = image + 1 == n;
       if (!is_last) prefetch_gradients(pooled_gradient + at + kFlat, codes + at + kFlat);
-      list_winners(pooled_gradient + at, codes + at, group, winners, bias_gradient + begin);
+      list_winners(pooled_gradient + at, codes + at, group, winners, bias_sums);
       for (int half = 0; half < 2; ++half) {
         const float* plane = planes + image * kPlane + half * kHalfPlane;
         const float* next = is_last && half == 1 ? plane : plane + kHalfPlane;
-        float* filters = gradient + begin * kConv1Filter + half * kTaps * kHalf;
+        float* filters = sums + half * kTaps * kHalf;
         if constexpr (kLanes == 16) {
           add_rows_of_channels<2>(0, plane, next, winners, group, filters);
           add_rows_of_channels<3>(2, plane, next, winners, group, filters);
@@ -115,6 +117,10 @@ void conv1_weight_gradient(const float* planes, const float* pooled_gradient, co
         }
       }
     }
+    for (int i = 0; i < group * kConv1Filter; i += kLanes) {
+      emit(weight, static_cast<size_t>(begin * kConv1Filter + i), load(sums + i));
+    }
+    for (int c = 0; c < group; ++c) emit_one(bias, static_cast<size_t>(begin + c), bias_sums[c]);
   }
 }
 

@@ -10,13 +10,13 @@ void conv0_forward(const float* image, const float* weight, const float* bias, f
 void conv0_weight_gradient(const float* image, const float* pooled_gradient, const uint8_t* codes, float* partial);
 void conv0_reduce(const float* partials, int64_t count, const Sink& weight, const Sink& bias);
 
-void conv1_transform_weights(const float* weight, int group, int half, float* forward, float* backward);
+void conv1_transform_weights(const float* weight, int part, float* forward, float* backward);
 void conv1_forward(const float* planes, int images, const float* transformed, const float* weight, const float* bias,
                    float* scratch, float* pooled, uint8_t* codes);
 void conv1_data_gradient(const float* pooled_gradient, const uint8_t* codes, int images, const float* transformed,
                          float* scratch, float* gradient);
 void conv1_weight_gradient(const float* planes, const float* pooled_gradient, const uint8_t* codes, int64_t n,
-                           int first, int last, float* gradient, float* bias_gradient);
+                           int first, int last, float* scratch, const Sink& weight, const Sink& bias);
 
 void fc0_list_active(const float* pooled, int images, int64_t group, const ActiveInputs& active);
 void fc0_forward(const ActiveInputs& active, const float* weight, const float* bias, int64_t n, int panel,

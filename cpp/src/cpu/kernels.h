@@ -46,6 +46,7 @@ inline constexpr int kFrequencies = 81;
 /// Floats between two frequencies of the transformed weights. A power of two would put what one transform writes, a
 /// vector for each frequency, into a single cache set: hence a cache line more.
 inline constexpr int kFilterFrequency = kConv0Channels * kConv1Channels + kLine;
+inline constexpr int kConv1Parts = 16;
 /// Images that one call of conv1_forward and conv1_data_gradient may take.
 inline constexpr int kMaxBlock = 2;
 /// Floats of scratch that a kernel may need.
@@ -93,9 +94,9 @@ struct Kernels {
   /// Sums the partial gradients in order into the sinks of conv0's weight and bias.
   void (*conv0_reduce)(const float* partials, std::int64_t count, const Sink& weight, const Sink& bias);
 
-  /// Transforms 16 output channels (group 0..3) of one half (0..1): forward [81][32][64], backward [81][64][32],
-  /// frequencies kFilterFrequency apart.
-  void (*conv1_transform_weights)(const float* weight, int group, int half, float* forward, float* backward);
+  /// Transforms one of kConv1Parts parts of the filters: forward [81][32][64], backward [81][64][32], frequencies
+  /// kFilterFrequency apart.
+  void (*conv1_transform_weights)(const float* weight, int part, float* forward, float* backward);
   /// images <= kMaxBlock planes -> pooled [images][3136], codes [images][3136]. The filters are given twice:
   /// transformed, and as they are for decisions that are too close for the transformed ones.
   void (*conv1_forward)(const float* planes, int images, const float* transformed, const float* weight,
@@ -103,9 +104,10 @@ struct Kernels {
   /// Gradient of pooled (dead cells hold anything) -> gradient of pool0's output [images][196][32].
   void (*conv1_data_gradient)(const float* pooled_gradient, const std::uint8_t* codes, int images,
                               const float* transformed, float* scratch, float* gradient);
-  /// Weight gradient [64][800] and bias gradient [64] of output channels first..last-1, over n images.
+  /// Gradients of the weights [64][800] and biases [64] of output channels first..last-1, over n images.
   void (*conv1_weight_gradient)(const float* planes, const float* pooled_gradient, const std::uint8_t* codes,
-                                std::int64_t n, int first, int last, float* gradient, float* bias_gradient);
+                                std::int64_t n, int first, int last, float* scratch, const Sink& weight,
+                                const Sink& bias);
 
   /// Lists the active inputs of a group: of `images` images, of which `pooled` is the first.
   void (*fc0_list_active)(const float* pooled, int images, std::int64_t group, const ActiveInputs& active);

@@ -17,7 +17,6 @@ Network::Network(const EngineOptions& options)
       pool_(options.threads > 0 ? options.threads : usable_cores()),
       weights_(packing_.total()),
       velocity_(options.momentum > 0 ? packing_.total() : 0),
-      conv1_gradient_(packing_.size(kConv1Weight) + packing_.size(kConv1Bias)),
       conv1_forward_(kFrequencies * kFilterFrequency),
       conv1_backward_(kFrequencies * kFilterFrequency),
       scratch_(kThreadScratch * static_cast<std::size_t>(pool_.threads())) {}
@@ -128,14 +127,15 @@ void Network::convolve_backward(const float* images, std::int64_t n, const Targe
   const int weight_tasks = kConv1Channels / channels;
   const std::int64_t group = Activations::images_per_group(n);
   const std::int64_t block = group > 1 ? group : images_per_task(n, kMaxBlock);
-  float* gradient = conv1_gradient(target);
-  float* bias_gradient = target.gradient != nullptr ? target.gradient + packing_.offset(kConv1Bias)
-                                                    : conv1_gradient_.data() + packing_.size(kConv1Weight);
+  // The data gradient reads the transformed weights, so the weights themselves can be updated beside it.
+  const Sink conv1 = sink(kConv1Weight, target);
+  const Sink conv1_bias = sink(kConv1Bias, target);
   pool_.run(weight_tasks + divide_up(n, block), [&](std::int64_t task, int thread) {
     if (task < weight_tasks) {
       const int first = static_cast<int>(task) * channels;
       kernels_.conv1_weight_gradient(activations_.planes.data(), activations_.pooled_gradient.data(),
-                                     activations_.codes1.data(), n, first, first + channels, gradient, bias_gradient);
+                                     activations_.codes1.data(), n, first, first + channels, scratch(thread), conv1,
+                                     conv1_bias);
       return;
     }
     const std::int64_t first = (task - weight_tasks) * block;
@@ -157,42 +157,23 @@ void Network::convolve_backward(const float* images, std::int64_t n, const Targe
 }
 
 void Network::finish_convolutions(std::int64_t n, const Target& target) {
-  pool_.run(kConv1Parts + 1, [&](std::int64_t task, int) {
-    if (task < kConv1Parts) {
-      if (target.gradient == nullptr) update_conv1(static_cast<int>(task), target);
-      return;
-    }
-    kernels_.conv0_reduce(activations_.conv0_partials.data(), divide_up(n, Activations::images_per_group(n)),
-                          sink(kConv0Weight, target), sink(kConv0Bias, target));
-    if (target.gradient == nullptr) {
-      kernels_.update(conv1_gradient_.data() + packing_.size(kConv1Weight), kConv1Channels, sink(kConv1Bias, target));
+  const int parts = target.gradient == nullptr ? kConv1Parts : 0;
+  pool_.run(1 + parts, [&](std::int64_t task, int) {
+    if (task == 0) {
+      kernels_.conv0_reduce(activations_.conv0_partials.data(), divide_up(n, Activations::images_per_group(n)),
+                            sink(kConv0Weight, target), sink(kConv0Bias, target));
+    } else {
+      transform_conv1(static_cast<int>(task - 1));
     }
   });
 }
 
-void Network::update_conv1(int part, const Target& target) {
-  const Sink all = sink(kConv1Weight, target);
-  for (int out = part / 2 * 16; out < part / 2 * 16 + 16; ++out) {
-    const std::size_t at = static_cast<std::size_t>(out * kConv1Filter + part % 2 * kTaps * kHalf);
-    Sink filter = all;
-    filter.weight += at;
-    if (filter.velocity != nullptr) filter.velocity += at;
-    kernels_.update(conv1_gradient_.data() + at, kTaps * kHalf, filter);
-  }
-  transform_conv1(part);
-}
-
 void Network::transform_conv1(int part) {
-  kernels_.conv1_transform_weights(weight(kConv1Weight), part / 2, part % 2, conv1_forward_.data(),
-                                   conv1_backward_.data());
+  kernels_.conv1_transform_weights(weight(kConv1Weight), part, conv1_forward_.data(), conv1_backward_.data());
 }
 
 void Network::transform_conv1_weights() {
   pool_.run(kConv1Parts, [&](std::int64_t part, int) { transform_conv1(static_cast<int>(part)); });
-}
-
-float* Network::conv1_gradient(const Target& target) {
-  return target.gradient != nullptr ? target.gradient + packing_.offset(kConv1Weight) : conv1_gradient_.data();
 }
 
 Sink Network::sink(ParameterIndex index, const Target& target) {

@@ -62,10 +62,8 @@ class Network {
 
  private:
   void convolve_block(const float* images, std::int64_t first, std::int64_t count, float* scratch);
-  void update_conv1(int part, const Target& target);
   void transform_conv1(int part);
   void transform_conv1_weights();
-  float* conv1_gradient(const Target& target);
   Sink sink(ParameterIndex index, const Target& target);
   float* weight(ParameterIndex index) { return weights_.data() + packing_.offset(index); }
   float* scratch(int thread) { return scratch_.data() + static_cast<std::size_t>(thread) * kThreadScratch; }
@@ -73,7 +71,6 @@ class Network {
     return std::clamp<std::int64_t>(n / pool_.threads(), 1, most);
   }
 
-  static constexpr int kConv1Parts = 8;  // four groups of 16 output channels, two halves of input channels
   // What the kernels need, then the gradient of pool0's output of one block of images.
   static constexpr std::size_t kThreadScratch = kScratchFloats + kMaxBlock * kPool0Size;
 
@@ -83,9 +80,8 @@ class Network {
   const Packing packing_;
   ThreadPool pool_;
   Buffer<float> weights_;
-  Buffer<float> velocity_;        // empty when momentum is 0
-  Buffer<float> conv1_gradient_;  // weights, then biases
-  Buffer<float> conv1_forward_;   // conv1's weights as Winograd wants them, forward and backward
+  Buffer<float> velocity_;       // empty when momentum is 0
+  Buffer<float> conv1_forward_;  // conv1's weights as Winograd wants them, forward and backward
   Buffer<float> conv1_backward_;
   Buffer<float> scratch_;
   Activations activations_;
