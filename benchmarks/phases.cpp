@@ -101,8 +101,9 @@ Peaks measure_peaks(int threads) {
   const auto on_all = [&](const std::function<float(std::int64_t)>& work) {
     pool.run(threads, [&](std::int64_t task, int) { results[static_cast<std::size_t>(task) * 64] = work(task); });
   };
-  constexpr std::int64_t kRepeats = 300'000;
-  const double arithmetic = best_seconds(20, [&] { on_all([](std::int64_t) { return multiply_and_add(kRepeats); }); });
+  // About a millisecond, for a fifth of a second: a new thread may share its creator's core for a while.
+  constexpr std::int64_t kRepeats = 500'000;
+  const double arithmetic = best_seconds(200, [&] { on_all([](std::int64_t) { return multiply_and_add(kRepeats); }); });
   const auto reading = [&](std::size_t megabytes, int rounds) {
     cpu::Buffer<float> data(megabytes << 18);
     const std::size_t part = data.size() / static_cast<std::size_t>(threads);
