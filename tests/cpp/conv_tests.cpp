@@ -234,7 +234,7 @@ void check_conv1(const Kernels& kernels, const Conv1Case& with, const std::strin
 void check_close_decisions(const Kernels& kernels, const std::vector<float>& weight, const std::vector<float>& bias) {
   const std::string isa = kernels.isa;
   constexpr std::size_t kDim = 6 * kPool0Side * kConv0Channels;
-  constexpr int kCells = 4 * kPool1Side;
+  constexpr int kFirstCell = 4 * kPool1Side;
   auto input = random_floats(kPool0Size, 0, 1);
   for (std::size_t i = kDim; i < kPool0Size; ++i) input[i] = 0.01F * input[i % kConv0Channels];
   const auto before =
@@ -248,7 +248,7 @@ void check_close_decisions(const Kernels& kernels, const std::vector<float>& wei
   }
   const Conv1Memory same(kernels, {input, weight, nearly_closed});
   int wrong = 0;
-  for (int cell = kCells + 1; cell < kCells + kPool1Side - 1; ++cell) {
+  for (int cell = kFirstCell + 1; cell < kFirstCell + kPool1Side - 1; ++cell) {
     for (int c = 0; c < kConv1Channels; ++c) {
       wrong += same.codes[static_cast<std::size_t>(cell * kConv1Channels + c)] != (c % 2 == 0 ? 0 : kDead);
     }
@@ -260,8 +260,8 @@ void check_close_decisions(const Kernels& kernels, const std::vector<float>& wei
   for (std::size_t i = kDim; i < kPool0Size; ++i) input[i] += noise[i];
   const Conv1Memory close(kernels, {input, weight, bias});
   const auto exact = kConv1Reference<double>.forward(as<double>(input), as<double>(weight), as<double>(bias));
-  check_codes({exact.begin() + 4 * kCells * kConv1Channels, exact.end()}, kPool0Side, kConv1Channels,
-              close.codes.data() + kCells * kConv1Channels, 1e-7, isa + " conv1, nearly the same");
+  check_codes({exact.begin() + 4 * kFirstCell * kConv1Channels, exact.end()}, kPool0Side, kConv1Channels,
+              close.codes.data() + kFirstCell * kConv1Channels, 1e-7, isa + " conv1, nearly the same");
 }
 
 }  // namespace
@@ -342,10 +342,10 @@ void test_conv1(const Kernels& kernels) {
   CHECK(wrong == 0, isa + ": blank windows of conv1 with a zero bias are not dead");
 
   for (const float bad : {kNan, std::numeric_limits<float>::infinity()}) {
-    input[kPool0Size / 2 + 3] = bad;
+    input[(7 * kPool0Side + 7) * kConv0Channels + 3] = bad;
     const Conv1Memory broken(kernels, {input, weight, bias});
     bool found = false;
-    for (const float x : broken.pooled.values()) found |= !std::isfinite(x);
+    for (const float x : broken.pooled.values()) found |= std::isnan(bad) ? std::isnan(x) : !std::isfinite(x);
     CHECK(found, isa + ": a NaN or infinity vanished in conv1");
   }
 }

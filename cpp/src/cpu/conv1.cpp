@@ -195,6 +195,7 @@ MPSMNIST_INLINE void transform_filter(const float* taps, int tap_stride, float* 
 void conv1_transform_weights(const float* weight, int part, float* forward, float* backward) {
   constexpr int kGroup = 16;
   constexpr int kShare = 8;
+  static_assert(kConv1Parts == kOut / kGroup * (kIn / kHalf) * (kHalf / kShare));
   const int group = part / 4 * kGroup;
   const int half = part / 2 % 2;
   const int share = part % 2 * kShare;

@@ -46,6 +46,7 @@ inline constexpr int kFrequencies = 81;
 /// Floats between two frequencies of the transformed weights. A power of two would put what one transform writes, a
 /// vector for each frequency, into a single cache set: hence a cache line more.
 inline constexpr int kFilterFrequency = kConv0Channels * kConv1Channels + kLine;
+/// conv1_transform_weights transforms the filters in this many independent parts.
 inline constexpr int kConv1Parts = 16;
 /// Images that one call of conv1_forward and conv1_data_gradient may take.
 inline constexpr int kMaxBlock = 2;
