@@ -133,7 +133,7 @@ std::vector<float> slice(const std::vector<float>& from, int image, int size) {
 struct Conv1Memory {
   int images;
   Misaligned planes, packed, bias;
-  Misaligned forward{kFrequencies * kFilterFrequency, kNan}, backward{kFrequencies * kFilterFrequency, kNan};
+  Misaligned forward{kTransformedFloats, kNan}, backward{kTransformedFloats, kNan};
   Misaligned scratch{kScratchFloats, kNan}, pooled;
   std::vector<std::uint8_t> codes;
 

@@ -1,14 +1,14 @@
 // conv1 with its bias, ReLU and pool, forward and data gradient, by Winograd F(5x5,5x5): (14,14,32) -> 5x5 SAME
 // -> (14,14,64) -> (7,7,64). The weight gradient is in conv1_weight_gradient.cpp.
 //
-// Forward: each 9x9 input tile is transformed to 81 frequencies, channel by channel; for each frequency a small matrix
-// product mixes the channels, (tiles x 32) * (32 x 64); each 9x9 result is transformed to a 5x5 output tile. The nine
-// tiles of a few channels stay in L1 until bias, ReLU and pool (conv1_pool.h) have taken them. Backward is the
-// transposed algorithm: the gradient of the tiles is expanded from the pooled gradient and the codes, (tiles x 64) *
-// (64 x 32), then overlapping 9x9 tiles are added up.
+// Forward: each 9x9 input tile is transformed to 81 frequencies, channel by channel. Then, for a block of output
+// channels at a time, whose results stay in L2: for each frequency a small matrix product mixes the channels, (tiles x
+// 32) * (32 x block); each 9x9 result is transformed to a 5x5 output tile; and bias, ReLU and pool (conv1_pool.h) take
+// the nine tiles of an image from L1. Backward is the transposed algorithm: the gradient of the tiles is expanded from
+// the pooled gradient and the codes, (tiles x 64) * (64 x 32), then overlapping 9x9 tiles are added up.
 //
-// The frequency planes of the scratch are a cache line longer than what they hold, of which a large power of two is a
-// divisor: the transforms write one vector to each of 81 planes, which would otherwise fall into few cache sets.
+// Frequency planes are a cache line longer than what they hold, of which a large power of two is a divisor: the
+// transforms write one vector to each of 81 planes, which would otherwise fall into few cache sets.
 #include "conv1_pool.h"
 #include "kernel_functions.h"
 #include "winograd.h"
@@ -22,10 +22,20 @@ constexpr int kOut = kConv1Channels;
 constexpr int kMaxTiles = kMaxBlock * kTilesPerImage;
 static_assert(kFrequencies * (kMaxTiles * (kIn + kOut) + 2 * kLine) <= kScratchFloats);
 
+// Output channels that forward takes at a time: whole cache lines, and two vectors of AVX2 or AVX-512.
+constexpr int kOutBlock = kLanes == 16 ? 32 : 16;
+// Floats between two frequencies of the transformed weights: forward [blocks][81][32][kOutBlock], backward
+// [81][64][32].
+constexpr int kForwardFilter = kIn * kOutBlock + kLine;
+constexpr int kBackwardFilter = kOut * kIn + kLine;
+static_assert(kOut / kOutBlock * kFrequencies * kForwardFilter <= kTransformedFloats);
+static_assert(kFrequencies * kBackwardFilter <= kTransformedFloats);
+
 constexpr int frequency_stride(int tiles, int channels) { return tiles * channels + kLine; }
 
-// sums[Rows][..] = a[Rows][K] * b[K][N], some columns of N, the sums held in registers.
-template <int K, int N, int Rows, int ColumnVectors>
+// sums[Rows][..] = a[Rows][K] * b[K][N], some columns of N, the sums held in registers. Rows of sums are `Stride`
+// apart.
+template <int K, int N, int Stride, int Rows, int ColumnVectors>
 MPSMNIST_INLINE void multiply_block(const float* a, const float* b, float* sums) {
   Vec block[Rows][ColumnVectors] = {};
   for (int k = 0; k < K; ++k) {
@@ -35,13 +45,13 @@ MPSMNIST_INLINE void multiply_block(const float* a, const float* b, float* sums)
     }
   }
   for (int r = 0; r < Rows; ++r) {
-    for (int v = 0; v < ColumnVectors; ++v) store(sums + r * N + v * kLanes, block[r][v]);
+    for (int v = 0; v < ColumnVectors; ++v) store(sums + r * Stride + v * kLanes, block[r][v]);
   }
 }
 
-// sums[rows][N] = a[rows][K] * b[K][N], all contiguous, for the rows of one or two images. At least 8 registers of sums
-// hide the latency of the multiply-adds; 16 registers hold 6 x 2 of them with their operands, 32 hold 6 x 4 or 9 x 2.
-template <int K, int N>
+// sums[rows][N] = a[rows][K] * b[K][N], for the rows of one or two images. At least 8 registers of sums hide the
+// latency of the multiply-adds; 16 registers hold 6 x 2 of them with their operands, 32 hold 6 x 4 or 9 x 2.
+template <int K, int N, int Stride>
 MPSMNIST_INLINE void multiply(const float* a, const float* b, int rows, float* sums) {
   constexpr int kColumnVectors = kRegisters == 32 && N / kLanes >= 4 ? 4 : 2;
   for (int column = 0; column < N; column += kColumnVectors * kLanes) {
@@ -49,13 +59,15 @@ MPSMNIST_INLINE void multiply(const float* a, const float* b, int rows, float* s
     float* to = sums + column;
     if constexpr (kRegisters == 32 && kColumnVectors == 2) {
       for (int row = 0; row < rows; row += kTilesPerImage) {
-        multiply_block<K, N, kTilesPerImage, kColumnVectors>(a + row * K, right, to + row * N);
+        multiply_block<K, N, Stride, kTilesPerImage, kColumnVectors>(a + row * K, right, to + row * Stride);
       }
     } else if (rows == 2 * kTilesPerImage) {
-      for (int row = 0; row < rows; row += 6) multiply_block<K, N, 6, kColumnVectors>(a + row * K, right, to + row * N);
+      for (int row = 0; row < rows; row += 6) {
+        multiply_block<K, N, Stride, 6, kColumnVectors>(a + row * K, right, to + row * Stride);
+      }
     } else {
-      multiply_block<K, N, 5, kColumnVectors>(a, right, to);
-      multiply_block<K, N, 4, kColumnVectors>(a + 5 * K, right, to + 5 * N);
+      multiply_block<K, N, Stride, 5, kColumnVectors>(a, right, to);
+      multiply_block<K, N, Stride, 4, kColumnVectors>(a + 5 * K, right, to + 5 * Stride);
     }
   }
 }
@@ -75,12 +87,12 @@ MPSMNIST_INLINE void transform_input_tile(const float* from, float* to, int stri
   }
 }
 
-// The 5x5 outputs of one tile, before the bias.
-MPSMNIST_INLINE void transform_output_tile(const float* from, int stride, Vec* corner) {
+// The 5x5 outputs of one tile of a block, before the bias.
+MPSMNIST_INLINE void transform_output_tile(const float* from, Vec* corner) {
   Vec columns[kTileOut * kTileIn];
   for (int x = 0; x < kTileIn; ++x) {
     Vec tile[kTileIn];
-    for (int y = 0; y < kTileIn; ++y) tile[y] = load(from + (y * kTileIn + x) * stride);
+    for (int y = 0; y < kTileIn; ++y) tile[y] = load(from + (y * kTileIn + x) * kOutBlock);
     output_transform(tile, 1, columns + x, kTileIn);
   }
   for (int y = 0; y < kTileOut; ++y) output_transform(columns + y * kTileIn, 1, corner + y * kTiledSide, 1);
@@ -112,39 +124,47 @@ void transform_inputs(const float* planes, int images, float* frequencies) {
 
 constexpr int tile_corner(int tile) { return (tile / kTilesPerRow * kTiledSide + tile % kTilesPerRow) * kTileOut; }
 
-void transform_and_pool_outputs(const float* frequencies, const float* planes, int images, const float* weight,
-                                const float* bias, float* pooled, uint8_t* codes) {
-  const int stride = frequency_stride(images * kTilesPerImage, kOut);
+// frequencies [tiles][81][kOutBlock], of the channels from `first` on.
+void transform_and_pool_outputs(const float* frequencies, const float* planes, const Repeats* repeats, int images,
+                                int first, const float* weight, const float* bias, float* pooled, uint8_t* codes) {
+  constexpr int kTile = kFrequencies * kOutBlock;
   for (int image = 0; image < images; ++image) {
     const float* plane = planes + image * kPlane;
-    const Repeats repeats(plane);
-    for (int c = 0; c < kOut; c += kLanes) {
-      Outputs outputs;
-      for (int t = 0; t < kTilesPerImage; ++t) {
-        transform_output_tile(frequencies + (image * kTilesPerImage + t) * kOut + c, stride,
-                              outputs[0] + tile_corner(t));
+    Outputs outputs[kOutBlock / kLanes];
+    for (int t = 0; t < kTilesPerImage; ++t) {
+      for (int v = 0; v < kOutBlock / kLanes; ++v) {
+        transform_output_tile(frequencies + (image * kTilesPerImage + t) * kTile + v * kLanes,
+                              outputs[v][0] + tile_corner(t));
       }
-      const Pool1 pool(plane, weight + c * kConv1Filter, load(bias + c), kClose * largest(outputs));
+    }
+    for (int v = 0; v < kOutBlock / kLanes; ++v) {
+      const int c = first + v * kLanes;
+      const Pool1 pool(plane, weight + c * kConv1Filter, load(bias + c), kClose * largest(outputs[v]));
       for (int cell = 0; cell < kPool1Cells; ++cell) {
         const int at = image * kFlat + cell * kOut + c;
-        pool.window(outputs, cell, repeats.limit[cell], pooled + at, codes + at);
+        pool.window(outputs[v], cell, repeats[image].limit[cell], pooled + at, codes + at);
       }
     }
   }
 }
 
 void transform_output_gradients(const float* pooled_gradient, const uint8_t* codes, int images, float* frequencies) {
+  constexpr int kVectors = kLine / kLanes;  // together, so that the frequencies are written by whole cache lines
   const int stride = frequency_stride(images * kTilesPerImage, kOut);
   for (int image = 0; image < images; ++image) {
-    for (int c = 0; c < kOut; c += kLanes) {
-      Outputs gradients = {};
+    for (int c = 0; c < kOut; c += kLine) {
+      Outputs gradients[kVectors] = {};
       for (int cell = 0; cell < kPool1Cells; ++cell) {
         const int at = image * kFlat + cell * kOut + c;
-        expand_window(pooled_gradient + at, codes + at, cell, gradients);
+        for (int v = 0; v < kVectors; ++v) {
+          expand_window(pooled_gradient + at + v * kLanes, codes + at + v * kLanes, cell, gradients[v]);
+        }
       }
       for (int t = 0; t < kTilesPerImage; ++t) {
-        transform_output_gradient_tile(gradients[0] + tile_corner(t),
-                                       frequencies + (image * kTilesPerImage + t) * kOut + c, stride);
+        float* to = frequencies + (image * kTilesPerImage + t) * kOut + c;
+        for (int v = 0; v < kVectors; ++v) {
+          transform_output_gradient_tile(gradients[v][0] + tile_corner(t), to + v * kLanes, stride);
+        }
       }
     }
   }
@@ -210,15 +230,17 @@ void conv1_transform_weights(const float* weight, int part, float* forward, floa
   }
   for (int in = 0; in < kShare; ++in) {
     for (int out = 0; out < kGroup; out += kLanes) {
-      transform_filter(by_output[in][0] + out, kGroup, forward + (half * kHalf + share + in) * kOut + group + out,
-                       kFilterFrequency);
+      const int channel = group + out;
+      float* block = forward + channel / kOutBlock * kFrequencies * kForwardFilter;
+      transform_filter(by_output[in][0] + out, kGroup,
+                       block + (half * kHalf + share + in) * kOutBlock + channel % kOutBlock, kForwardFilter);
     }
   }
   // Backward: a share of the outputs of the group, all inputs of the half.
   for (int out = share; out < share + kShare; ++out) {
     for (int in = 0; in < kHalf; in += kLanes) {
       transform_filter(from + out * kConv1Filter + in, kHalf, backward + (group + out) * kIn + half * kHalf + in,
-                       kFilterFrequency);
+                       kBackwardFilter);
     }
   }
 }
@@ -226,14 +248,19 @@ void conv1_transform_weights(const float* weight, int part, float* forward, floa
 void conv1_forward(const float* planes, int images, const float* transformed, const float* weight, const float* bias,
                    float* scratch, float* pooled, uint8_t* codes) {
   const int tiles = images * kTilesPerImage;
+  const int stride = frequency_stride(tiles, kIn);
   float* inputs = scratch;
-  float* outputs = scratch + kFrequencies * frequency_stride(tiles, kIn);
+  float* outputs = scratch + kFrequencies * stride;
+  Repeats repeats[kMaxBlock];
+  for (int image = 0; image < images; ++image) repeats[image] = find_repeats(planes + image * kPlane);
   transform_inputs(planes, images, inputs);
-  for (int f = 0; f < kFrequencies; ++f) {
-    multiply<kIn, kOut>(inputs + f * frequency_stride(tiles, kIn), transformed + f * kFilterFrequency, tiles,
-                        outputs + f * frequency_stride(tiles, kOut));
+  for (int c = 0; c < kOut; c += kOutBlock) {
+    for (int f = 0; f < kFrequencies; ++f, transformed += kForwardFilter) {
+      multiply<kIn, kOutBlock, kFrequencies * kOutBlock>(inputs + f * stride, transformed, tiles,
+                                                         outputs + f * kOutBlock);
+    }
+    transform_and_pool_outputs(outputs, planes, repeats, images, c, weight, bias, pooled, codes);
   }
-  transform_and_pool_outputs(outputs, planes, images, weight, bias, pooled, codes);
 }
 
 void conv1_data_gradient(const float* pooled_gradient, const uint8_t* codes, int images, const float* transformed,
@@ -243,8 +270,8 @@ void conv1_data_gradient(const float* pooled_gradient, const uint8_t* codes, int
   float* inputs = scratch + kFrequencies * frequency_stride(tiles, kOut);
   transform_output_gradients(pooled_gradient, codes, images, outputs);
   for (int f = 0; f < kFrequencies; ++f) {
-    multiply<kOut, kIn>(outputs + f * frequency_stride(tiles, kOut), transformed + f * kFilterFrequency, tiles,
-                        inputs + f * frequency_stride(tiles, kIn));
+    multiply<kOut, kIn, kIn>(outputs + f * frequency_stride(tiles, kOut), transformed + f * kBackwardFilter, tiles,
+                             inputs + f * frequency_stride(tiles, kIn));
   }
   for (int image = 0; image < images; ++image) {
     for (int c = 0; c < kIn; c += kLanes) {

@@ -29,43 +29,47 @@ inline constexpr float kClose = 1.0F / (1 << 15);
 struct Repeats {
   /// Where a position repeats, minus infinity, so that it cannot win; else infinity.
   float limit[kPool1Cells][4];
-
-  explicit Repeats(const float* planes) {
-    // A bit for each pixel of a row that differs from the one to its right, or from the one below.
-    uint32_t right[kPlaneSide - 1], below[kPlaneSide - 1];
-    for (int y = 0; y < kPlaneSide - 1; ++y) {
-      right[y] = below[y] = 0;
-      for (int x = 0; x < kPlaneSide - 1; ++x) {
-        const float* pixel = planes + (y * kPlaneSide + x) * kHalf;
-        right[y] |= static_cast<uint32_t>(differ(pixel, pixel + kHalf)) << x;
-        below[y] |= static_cast<uint32_t>(differ(pixel, pixel + kPlaneSide * kHalf)) << x;
-      }
-    }
-    const auto five_rows = [](const uint32_t* rows) { return rows[0] | rows[1] | rows[2] | rows[3] | rows[4]; };
-    for (int y = 0; y < kPool1Side; ++y) {
-      const uint32_t right_of_upper = five_rows(right + 2 * y);
-      const uint32_t right_of_lower = five_rows(right + 2 * y + 1);
-      const uint32_t below_upper = five_rows(below + 2 * y);
-      for (int x = 0; x < kPool1Side; ++x) {
-        const auto same = [x](uint32_t rows, int column) { return (rows >> (2 * x + column) & 31) == 0; };
-        const bool repeats[4] = {false, same(right_of_upper, 0), same(below_upper, 0),
-                                 same(right_of_lower, 0) || same(below_upper, 1)};
-        for (int i = 0; i < 4; ++i) {
-          limit[y * kPool1Side + x][i] = repeats[i] ? -__builtin_inff() : __builtin_inff();
-        }
-      }
-    }
-  }
-
-  static bool differ(const float* a, const float* b) {
-    IntVec different = {};
-    for (int c = 0; c < kHalf; c += kLanes) {
-      different |= load(a + c) != load(b + c);
-      different |= load(a + kHalfPlane + c) != load(b + kHalfPlane + c);
-    }
-    return any(different);
-  }
 };
+
+/// Whether two pixels differ in any channel.
+inline bool differ(const float* a, const float* b) {
+  IntVec different = {};
+  for (int c = 0; c < kHalf; c += kLanes) {
+    different |= load(a + c) != load(b + c);
+    different |= load(a + kHalfPlane + c) != load(b + kHalfPlane + c);
+  }
+  return any(different);
+}
+
+/// What repeats in the planes of an image.
+inline Repeats find_repeats(const float* planes) {
+  // A bit for each pixel of a row that differs from the one to its right, or from the one below.
+  uint32_t right[kPlaneSide - 1], below[kPlaneSide - 1];
+  for (int y = 0; y < kPlaneSide - 1; ++y) {
+    right[y] = below[y] = 0;
+    for (int x = 0; x < kPlaneSide - 1; ++x) {
+      const float* pixel = planes + (y * kPlaneSide + x) * kHalf;
+      right[y] |= static_cast<uint32_t>(differ(pixel, pixel + kHalf)) << x;
+      below[y] |= static_cast<uint32_t>(differ(pixel, pixel + kPlaneSide * kHalf)) << x;
+    }
+  }
+  Repeats repeats;
+  const auto five_rows = [](const uint32_t* rows) { return rows[0] | rows[1] | rows[2] | rows[3] | rows[4]; };
+  for (int y = 0; y < kPool1Side; ++y) {
+    const uint32_t right_of_upper = five_rows(right + 2 * y);
+    const uint32_t right_of_lower = five_rows(right + 2 * y + 1);
+    const uint32_t below_upper = five_rows(below + 2 * y);
+    for (int x = 0; x < kPool1Side; ++x) {
+      const auto same = [x](uint32_t rows, int column) { return (rows >> (2 * x + column) & 31) == 0; };
+      const bool same_as_earlier[4] = {false, same(right_of_upper, 0), same(below_upper, 0),
+                                       same(right_of_lower, 0) || same(below_upper, 1)};
+      for (int i = 0; i < 4; ++i) {
+        repeats.limit[y * kPool1Side + x][i] = same_as_earlier[i] ? -__builtin_inff() : __builtin_inff();
+      }
+    }
+  }
+  return repeats;
+}
 
 /// The largest magnitude of each channel.
 MPSMNIST_INLINE Vec largest(const Outputs& outputs) {
@@ -139,12 +143,15 @@ class Pool1 {
 
   // One output by its definition, from its 5x5 inputs.
   static float sum(const float* patch, const float* filter) {
-    Vec sums[2][kHalf / kLanes] = {};  // independent of each other, which hides the latency of the multiply-adds
-    for (int half = 0; half < 2; ++half) {
-      for (int tap = 0; tap < kTaps; ++tap) {
-        const float* pixel = patch + half * kHalfPlane + (tap / kKernelSide * kPlaneSide + tap % kKernelSide) * kHalf;
-        const float* weight = filter + (half * kTaps + tap) * kHalf;
-        for (int v = 0; v < kHalf / kLanes; ++v) sums[half][v] += load(pixel + v * kLanes) * load(weight + v * kLanes);
+    Vec sums[2][kHalf / kLanes] = {};
+    for (int tap = 0; tap < kTaps; ++tap) {
+      const float* pixel = patch + (tap / kKernelSide * kPlaneSide + tap % kKernelSide) * kHalf;
+      for (int half = 0; half < 2;
+           ++half) {  // in turn: sums that are independent hide the latency of the multiply-adds
+        for (int c = 0; c < kHalf; c += kLanes) {
+          sums[half][c / kLanes] +=
+              load(pixel + half * kHalfPlane + c) * load(filter + (half * kTaps + tap) * kHalf + c);
+        }
       }
     }
     Vec total = {};

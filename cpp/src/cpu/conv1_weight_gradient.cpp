@@ -49,17 +49,19 @@ void list_winners(const float* pooled_gradient, const uint8_t* codes, int channe
 // Adds to Rows rows of one filter.
 template <int Rows>
 MPSMNIST_INLINE void add_rows(const float* plane, const Winners& winners, float* filter) {
+  if (winners.count == 0) return;  // so that the loop needs no way around it, for which gcc spills the sums
   Vec sums[Rows][kRowVectors];
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < kRowVectors; ++v) sums[r][v] = load(filter + r * kRow + v * kLanes);
   }
-  for (int i = 0; i < winners.count; ++i) {
+  int i = 0;
+  do {
     const float* window = in_register(plane + winners.offsets[i]);
     const Vec gradient = splat(winners.gradients[i]);
     for (int r = 0; r < Rows; ++r) {
       for (int v = 0; v < kRowVectors; ++v) sums[r][v] += gradient * load(window + r * kPlaneRow + v * kLanes);
     }
-  }
+  } while (++i < winners.count);
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < kRowVectors; ++v) store(filter + r * kRow + v * kLanes, sums[r][v]);
   }

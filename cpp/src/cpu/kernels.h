@@ -43,9 +43,10 @@ inline constexpr std::uint8_t kDead = 4;
 // Winograd F(5x5, 5x5): 9 tiles of 5x5 outputs cover 14x14, and each takes a 9x9 input to 81 "frequencies".
 inline constexpr int kTilesPerImage = 9;
 inline constexpr int kFrequencies = 81;
-/// Floats between two frequencies of the transformed weights. A power of two would put what one transform writes, a
-/// vector for each frequency, into a single cache set: hence a cache line more.
-inline constexpr int kFilterFrequency = kConv0Channels * kConv1Channels + kLine;
+/// Floats of the transformed weights of one direction, up to four cache lines for each frequency included that keep
+/// frequencies off powers of two, which would put what one transform writes, a vector for each, into a single cache
+/// set.
+inline constexpr int kTransformedFloats = kFrequencies * (kConv0Channels * kConv1Channels + 4 * kLine);
 /// conv1_transform_weights transforms the filters in this many independent parts.
 inline constexpr int kConv1Parts = 16;
 /// Images that one call of conv1_forward and conv1_data_gradient may take.
@@ -95,8 +96,8 @@ struct Kernels {
   /// Sums the partial gradients in order into the sinks of conv0's weight and bias.
   void (*conv0_reduce)(const float* partials, std::int64_t count, const Sink& weight, const Sink& bias);
 
-  /// Transforms one of kConv1Parts parts of the filters: forward [81][32][64], backward [81][64][32], frequencies
-  /// kFilterFrequency apart.
+  /// Transforms one of kConv1Parts parts of the filters, to what conv1_forward and conv1_data_gradient want: 81
+  /// frequencies of all filters, kTransformedFloats each.
   void (*conv1_transform_weights)(const float* weight, int part, float* forward, float* backward);
   /// images <= kMaxBlock planes -> pooled [images][3136], codes [images][3136]. The filters are given twice:
   /// transformed, and as they are for decisions that are too close for the transformed ones.

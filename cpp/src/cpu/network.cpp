@@ -17,8 +17,8 @@ Network::Network(const EngineOptions& options)
       pool_(options.threads > 0 ? options.threads : usable_cores()),
       weights_(packing_.total()),
       velocity_(options.momentum > 0 ? packing_.total() : 0),
-      conv1_forward_(kFrequencies * kFilterFrequency),
-      conv1_backward_(kFrequencies * kFilterFrequency),
+      conv1_forward_(kTransformedFloats),
+      conv1_backward_(kTransformedFloats),
       scratch_(kThreadScratch * static_cast<std::size_t>(pool_.threads())) {}
 
 float Network::backpropagate(const Batch& batch, const Target& target) {
