@@ -22,8 +22,9 @@ constexpr int kOut = kConv1Channels;
 constexpr int kMaxTiles = kMaxBlock * kTilesPerImage;
 static_assert(kFrequencies * (kMaxTiles * (kIn + kOut) + 2 * kLine) <= kScratchFloats);
 
-// Output channels that forward takes at a time: whole cache lines, and two vectors of AVX2 or AVX-512.
-constexpr int kOutBlock = kLanes == 16 ? 32 : 16;
+// Output channels that forward takes at a time: whole cache lines, and as many as one multiplication has columns, which
+// is all of them with AVX-512.
+constexpr int kOutBlock = kRegisters == 32 ? 4 * kLanes : 16;
 // Floats between two frequencies of the transformed weights: forward [blocks][81][32][kOutBlock], backward
 // [81][64][32].
 constexpr int kForwardFilter = kIn * kOutBlock + kLine;
