@@ -13,10 +13,11 @@ constexpr int kRow = kKernelSide * kHalf;
 constexpr int kRowVectors = kRow / kLanes;
 constexpr int kPlaneRow = kPlaneSide * kHalf;
 
-// The winners of one output channel in one image: offsets of their windows in half a plane, and gradients.
+// The winners of one output channel in one image: offsets of their windows in half a plane, and gradients. Small, since
+// those of 16 channels share L1 with that half and the filters.
 struct Winners {
   int count;
-  int offsets[kPool1Cells];
+  uint16_t offsets[kPool1Cells];
   float gradients[kPool1Cells];
 };
 
@@ -32,7 +33,7 @@ void list_winners(const float* pooled_gradient, const uint8_t* codes, int channe
       for (int c = 0; c < channels; ++c) {
         Winners& list = winners[c];
         const int code = codes[cell + c];
-        list.offsets[list.count] = corner + kCodeOffset[code];
+        list.offsets[list.count] = static_cast<uint16_t>(corner + kCodeOffset[code]);
         list.gradients[list.count] = pooled_gradient[cell + c];
         list.count += code != kDead;
       }
@@ -54,6 +55,7 @@ MPSMNIST_INLINE void add_rows(const float* plane, const Winners& winners, float*
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < kRowVectors; ++v) sums[r][v] = load(filter + r * kRow + v * kLanes);
   }
+  plane = in_register(plane);
   int i = 0;
   do {
     const float* window = in_register(plane + winners.offsets[i]);
