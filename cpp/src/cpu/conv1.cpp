@@ -125,45 +125,49 @@ void transform_inputs(const float* planes, int images, float* frequencies) {
 
 constexpr int tile_corner(int tile) { return (tile / kTilesPerRow * kTiledSide + tile % kTilesPerRow) * kTileOut; }
 
+// Vectors that are transformed together, so that frequencies are read and written by whole cache lines.
+constexpr int kLineVectors = kLine / kLanes;
+
 // frequencies [tiles][81][kOutBlock], of the channels from `first` on.
 void transform_and_pool_outputs(const float* frequencies, const float* planes, const Repeats* repeats, int images,
                                 int first, const float* weight, const float* bias, float* pooled, uint8_t* codes) {
   constexpr int kTile = kFrequencies * kOutBlock;
   for (int image = 0; image < images; ++image) {
     const float* plane = planes + image * kPlane;
-    Outputs outputs[kOutBlock / kLanes];
-    for (int t = 0; t < kTilesPerImage; ++t) {
-      for (int v = 0; v < kOutBlock / kLanes; ++v) {
-        transform_output_tile(frequencies + (image * kTilesPerImage + t) * kTile + v * kLanes,
-                              outputs[v][0] + tile_corner(t));
+    for (int line = 0; line < kOutBlock; line += kLine) {
+      Outputs outputs[kLineVectors];
+      for (int t = 0; t < kTilesPerImage; ++t) {
+        const float* from = frequencies + (image * kTilesPerImage + t) * kTile + line;
+        for (int v = 0; v < kLineVectors; ++v) {
+          transform_output_tile(from + v * kLanes, outputs[v][0] + tile_corner(t));
+        }
       }
-    }
-    for (int v = 0; v < kOutBlock / kLanes; ++v) {
-      const int c = first + v * kLanes;
-      const Pool1 pool(plane, weight + c * kConv1Filter, load(bias + c), kClose * largest(outputs[v]));
-      for (int cell = 0; cell < kPool1Cells; ++cell) {
-        const int at = image * kFlat + cell * kOut + c;
-        pool.window(outputs[v], cell, repeats[image].limit[cell], pooled + at, codes + at);
+      for (int v = 0; v < kLineVectors; ++v) {
+        const int c = first + line + v * kLanes;
+        const Pool1 pool(plane, weight + c * kConv1Filter, load(bias + c), kClose * largest(outputs[v]));
+        for (int cell = 0; cell < kPool1Cells; ++cell) {
+          const int at = image * kFlat + cell * kOut + c;
+          pool.window(outputs[v], cell, repeats[image].limit[cell], pooled + at, codes + at);
+        }
       }
     }
   }
 }
 
 void transform_output_gradients(const float* pooled_gradient, const uint8_t* codes, int images, float* frequencies) {
-  constexpr int kVectors = kLine / kLanes;  // together, so that the frequencies are written by whole cache lines
   const int stride = frequency_stride(images * kTilesPerImage, kOut);
   for (int image = 0; image < images; ++image) {
     for (int c = 0; c < kOut; c += kLine) {
-      Outputs gradients[kVectors] = {};
+      Outputs gradients[kLineVectors] = {};
       for (int cell = 0; cell < kPool1Cells; ++cell) {
         const int at = image * kFlat + cell * kOut + c;
-        for (int v = 0; v < kVectors; ++v) {
+        for (int v = 0; v < kLineVectors; ++v) {
           expand_window(pooled_gradient + at + v * kLanes, codes + at + v * kLanes, cell, gradients[v]);
         }
       }
       for (int t = 0; t < kTilesPerImage; ++t) {
         float* to = frequencies + (image * kTilesPerImage + t) * kOut + c;
-        for (int v = 0; v < kVectors; ++v) {
+        for (int v = 0; v < kLineVectors; ++v) {
           transform_output_gradient_tile(gradients[v][0] + tile_corner(t), to + v * kLanes, stride);
         }
       }
