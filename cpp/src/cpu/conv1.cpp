@@ -22,9 +22,12 @@ constexpr int kOut = kConv1Channels;
 constexpr int kMaxTiles = kMaxBlock * kTilesPerImage;
 static_assert(kFrequencies * (kMaxTiles * (kIn + kOut) + 2 * kLine) <= kScratchFloats);
 
-// Output channels that forward takes at a time: whole cache lines, and as many as one multiplication has columns, which
-// is all of them with AVX-512.
-constexpr int kOutBlock = kRegisters == 32 ? 4 * kLanes : 16;
+// Output channels that forward takes at a time: whole cache lines, and no fewer than the columns of a multiplication,
+// which are all of them with AVX-512.
+constexpr int kOutBlock = kRegisters == 32 ? 4 * kLanes : kLine;
+// The products of a block are laid out tile by tile, as their transform reads them.
+constexpr int kOutBlockTile = kFrequencies * kOutBlock;
+static_assert(kOut % kOutBlock == 0 && kOutBlock % kLine == 0);
 // Floats between two frequencies of the transformed weights: forward [blocks][81][32][kOutBlock], backward
 // [81][64][32].
 constexpr int kForwardFilter = kIn * kOutBlock + kLine;
@@ -131,13 +134,12 @@ constexpr int kLineVectors = kLine / kLanes;
 // frequencies [tiles][81][kOutBlock], of the channels from `first` on.
 void transform_and_pool_outputs(const float* frequencies, const float* planes, const Repeats* repeats, int images,
                                 int first, const float* weight, const float* bias, float* pooled, uint8_t* codes) {
-  constexpr int kTile = kFrequencies * kOutBlock;
   for (int image = 0; image < images; ++image) {
     const float* plane = planes + image * kPlane;
     for (int line = 0; line < kOutBlock; line += kLine) {
       Outputs outputs[kLineVectors];
       for (int t = 0; t < kTilesPerImage; ++t) {
-        const float* from = frequencies + (image * kTilesPerImage + t) * kTile + line;
+        const float* from = frequencies + (image * kTilesPerImage + t) * kOutBlockTile + line;
         for (int v = 0; v < kLineVectors; ++v) {
           transform_output_tile(from + v * kLanes, outputs[v][0] + tile_corner(t));
         }
@@ -261,8 +263,7 @@ void conv1_forward(const float* planes, int images, const float* transformed, co
   transform_inputs(planes, images, inputs);
   for (int c = 0; c < kOut; c += kOutBlock) {
     for (int f = 0; f < kFrequencies; ++f, transformed += kForwardFilter) {
-      multiply<kIn, kOutBlock, kFrequencies * kOutBlock>(inputs + f * stride, transformed, tiles,
-                                                         outputs + f * kOutBlock);
+      multiply<kIn, kOutBlock, kOutBlockTile>(inputs + f * stride, transformed, tiles, outputs + f * kOutBlock);
     }
     transform_and_pool_outputs(outputs, planes, repeats, images, c, weight, bias, pooled, codes);
   }

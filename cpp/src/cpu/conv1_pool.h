@@ -143,11 +143,11 @@ class Pool1 {
 
   // One output by its definition, from its 5x5 inputs.
   static float sum(const float* patch, const float* filter) {
+    // The halves in turn: sums that are independent hide the latency of the multiply-adds.
     Vec sums[2][kHalf / kLanes] = {};
     for (int tap = 0; tap < kTaps; ++tap) {
       const float* pixel = patch + (tap / kKernelSide * kPlaneSide + tap % kKernelSide) * kHalf;
-      for (int half = 0; half < 2;
-           ++half) {  // in turn: sums that are independent hide the latency of the multiply-adds
+      for (int half = 0; half < 2; ++half) {
         for (int c = 0; c < kHalf; c += kLanes) {
           sums[half][c / kLanes] +=
               load(pixel + half * kHalfPlane + c) * load(filter + (half * kTaps + tap) * kHalf + c);

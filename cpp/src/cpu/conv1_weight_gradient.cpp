@@ -20,6 +20,7 @@ struct Winners {
   uint16_t offsets[kPool1Cells];
   float gradients[kPool1Cells];
 };
+static_assert(kHalfPlane <= UINT16_MAX);
 
 // Lists the winners of `channels` neighbouring channels, and adds their gradients to the biases'.
 void list_winners(const float* pooled_gradient, const uint8_t* codes, int channels, Winners* winners,

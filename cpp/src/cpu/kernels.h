@@ -96,8 +96,8 @@ struct Kernels {
   /// Sums the partial gradients in order into the sinks of conv0's weight and bias.
   void (*conv0_reduce)(const float* partials, std::int64_t count, const Sink& weight, const Sink& bias);
 
-  /// Transforms one of kConv1Parts parts of the filters, to what conv1_forward and conv1_data_gradient want: 81
-  /// frequencies of all filters, kTransformedFloats each.
+  /// Transforms one of kConv1Parts parts of the filters to their 81 frequencies, for conv1_forward and for
+  /// conv1_data_gradient, kTransformedFloats each; only those two know the order.
   void (*conv1_transform_weights)(const float* weight, int part, float* forward, float* backward);
   /// images <= kMaxBlock planes -> pooled [images][3136], codes [images][3136]. The filters are given twice:
   /// transformed, and as they are for decisions that are too close for the transformed ones.
