@@ -105,7 +105,7 @@ Peaks measure_peaks(int threads) {
   constexpr std::int64_t kRepeats = 500'000;
   const double arithmetic = best_seconds(200, [&] { on_all([](std::int64_t) { return multiply_and_add(kRepeats); }); });
   const auto reading = [&](std::size_t megabytes, int rounds) {
-    cpu::Buffer<float> data(megabytes << 18);
+    Buffer<float> data(megabytes << 18);
     const std::size_t part = data.size() / static_cast<std::size_t>(threads);
     const double seconds = best_seconds(rounds, [&] {
       on_all([&](std::int64_t task) { return read_all(data.data() + static_cast<std::size_t>(task) * part, part); });

@@ -4,18 +4,18 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "arrays.h"
+#include "splitmix64.h"
 
 namespace mpsmnist::bindings {
 namespace {
 
 using namespace py::literals;
-
-const std::string kMomentumPrefix = "momentum.";
 
 std::string quoted(const std::string& name) { return "\"" + name + "\""; }
 
@@ -30,9 +30,18 @@ py::array_t<float> view_of(const py::array_t<float>& flat, const Parameter& para
   return py::array_t<float>(parameter.shape, flat.data() + parameter.offset, flat);
 }
 
-class Gradients {
+/// An array over memory that the core shares.
+py::array_t<float> array_over(std::shared_ptr<float[]> flat, std::int64_t size) {
+  float* values = flat.get();
+  auto owner = std::make_unique<std::shared_ptr<float[]>>(std::move(flat));
+  const py::capsule base(owner.get(), [](void* held) { delete static_cast<std::shared_ptr<float[]>*>(held); });
+  owner.release();
+  return py::array_t<float>(size, values, base);
+}
+
+class NamedGradients {
  public:
-  Gradients(float loss, py::array_t<float> flat, std::vector<Parameter> parameters)
+  NamedGradients(float loss, py::array_t<float> flat, std::vector<Parameter> parameters)
       : loss(loss), flat(std::move(flat)), parameters(std::move(parameters)) {}
 
   py::array_t<float> at(const std::string& name) const {
@@ -161,17 +170,15 @@ Evaluation evaluate(Trainer& self, py::handle images, py::handle labels) {
   return self.evaluate(x.view, y.view);
 }
 
-Gradients gradients(Trainer& self, py::handle images, py::handle labels) {
+NamedGradients gradients(Trainer& self, py::handle images, py::handle labels) {
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
-  py::array_t<float> flat(self.parameter_count());
-  float* data = flat.mutable_data();
-  float loss = 0;
+  Gradients result;
   {
     const py::gil_scoped_release release;
-    loss = self.gradients(x.view, y.view, data);
+    result = self.gradients(x.view, y.view);
   }
-  return {loss, std::move(flat), self.parameters()};
+  return {result.loss, array_over(std::move(result.flat), self.parameter_count()), self.parameters()};
 }
 
 /// Copies the named tensors, whose names start with `prefix`, into one flat (P,) array, checking names and shapes.
@@ -202,8 +209,8 @@ void check_name(const Trainer& self, const std::string& argument, py::handle key
 }
 
 py::array_t<float> flat_gradients(const Trainer& self, const py::object& object) {
-  if (py::isinstance<Gradients>(object)) {
-    return borrow_floats("gradients", object.cast<const Gradients&>().flat, {self.parameter_count()});
+  if (py::isinstance<NamedGradients>(object)) {
+    return borrow_floats("gradients", object.cast<const NamedGradients&>().flat, {self.parameter_count()});
   }
   if (!is_mapping(object)) return borrow_floats("gradients", object, {self.parameter_count()});
   const py::dict tensors(object);
@@ -245,7 +252,7 @@ bool check_names(const Trainer& self, const py::dict& state) {
     std::string name = py::str(key).cast<std::string>();
     if (name.starts_with(kMomentumPrefix)) {
       momentum = true;
-      name.erase(0, kMomentumPrefix.size());
+      name.erase(0, std::string_view(kMomentumPrefix).size());
     }
     check_name(self, "state", key, name);
   }
@@ -266,6 +273,14 @@ void load_state_dict(Trainer& self, const py::object& mapping) {
   const float* momentum_data = with_momentum ? momentum.data() : nullptr;
   const py::gil_scoped_release release;
   self.write_state(parameters_data, momentum_data);
+}
+
+py::dict parameter_shapes(std::int64_t num_classes) {
+  py::dict shapes;
+  for (const Parameter& parameter : model_parameters(static_cast<int>(num_classes))) {
+    shapes[parameter.name.c_str()] = py::tuple(py::cast(parameter.shape));
+  }
+  return shapes;
 }
 
 py::object make_evaluation_type() {
@@ -294,20 +309,21 @@ void bind_pending_loss(py::module_& m) {
 }
 
 void bind_gradients(py::module_& m) {
-  py::class_<Gradients>(m, "Gradients", py::is_final(),
-                        "Gradients of the mean loss over a batch; g[\"conv0.weight\"] is a view of .flat.")
+  py::class_<NamedGradients>(m, "Gradients", py::is_final(),
+                             "Gradients of the mean loss over a batch; g[\"conv0.weight\"] is a view of .flat.")
       .def_property_readonly(
-          "loss", [](const Gradients& self) { return self.loss; }, "The batch's mean loss.")
+          "loss", [](const NamedGradients& self) { return self.loss; }, "The batch's mean loss.")
       .def_property_readonly(
-          "flat", [](const Gradients& self) { return self.flat; },
+          "flat", [](const NamedGradients& self) { return self.flat; },
           "All gradients, float32 (P,), in the order of state_dict().")
-      .def("__getitem__", &Gradients::at, "name"_a, py::pos_only(), "The gradient of one parameter, in its shape.")
-      .def("__iter__", [](const Gradients& self) { return py::iter(self.names()); })
-      .def("__len__", [](const Gradients& self) { return self.parameters.size(); })
+      .def("__getitem__", &NamedGradients::at, "name"_a, py::pos_only(), "The gradient of one parameter, in its shape.")
+      .def("__iter__", [](const NamedGradients& self) { return py::iter(self.names()); })
+      .def("__len__", [](const NamedGradients& self) { return self.parameters.size(); })
       .def(
-          "__contains__", [](const Gradients& self, const py::object& name) { return self.names().contains(name); },
-          "name"_a, py::pos_only())
-      .def("keys", &Gradients::names, "The parameters' names, in order.");
+          "__contains__",
+          [](const NamedGradients& self, const py::object& name) { return self.names().contains(name); }, "name"_a,
+          py::pos_only())
+      .def("keys", &NamedGradients::names, "The parameters' names, in order.");
 }
 
 constexpr const char* kTrainerDoc = R"(Trains the MNIST convolutional network on one device.
@@ -378,6 +394,14 @@ PYBIND11_MODULE(_core, m) {
   bind_pending_loss(m);
   bind_gradients(m);
   bind_trainer(m, evaluation_type);
+  m.attr("MOMENTUM_PREFIX") = kMomentumPrefix;
+  m.attr("DEVICES") = py::tuple(py::cast(known_devices()));
+  m.def("parameter_shapes", &parameter_shapes, "num_classes"_a = 10,
+        "The parameters' names and shapes in their order, as a dict.");
+  m.def("splitmix64",
+        py::vectorize([](std::uint64_t seed, std::uint64_t position) { return splitmix64(seed, position); }), "seed"_a,
+        "positions"_a,
+        "The outputs at `positions` (from 0) of the SplitMix64 generator of `seed`; both uint64 and broadcast.");
   m.def("devices", &devices, "The devices that a Trainer can use here, best first; \"cpu\" always.");
 }
 

@@ -6,6 +6,8 @@
 
 namespace mpsmnist {
 
+std::vector<std::string> known_devices() { return {"mps", "cpu"}; }
+
 std::vector<std::string> devices() {
   if (mps::unavailable_reason().empty()) return {"mps", "cpu"};
   return {"cpu"};

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,10 @@ struct StagedBatch {
   float* images = nullptr;  ///< (n, 28, 28, 1)
   float* labels = nullptr;  ///< (n, C), rows of probabilities
 };
+
+/// Told of a part of the gradients, contiguous in their flat order, as soon as it is final: on the calling thread,
+/// while parts may still be missing. Whoever averages gradients across machines starts here, in place.
+using PartFinal = std::function<void(std::span<float> part)>;
 
 struct EngineOptions {
   std::vector<Parameter> parameters;
@@ -54,8 +60,9 @@ class Engine {
   /// Logits (n, C) of the images staged in `slot`.
   virtual void logits(int slot, float* out) = 0;
 
-  /// Gradients of the mean loss, flat (P,), for the batch staged in `slot`; returns the loss.
-  virtual float gradients(int slot, float* flat) = 0;
+  /// Gradients of the mean loss for the batch staged in `slot`, in memory of the engine's own, which it uses again when
+  /// nobody else holds it. Unless it is empty, `part_final` is called for every part once. Nothing is updated.
+  virtual Gradients backpropagate(int slot, const PartFinal& part_final) = 0;
 
   /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,).
   virtual void apply_gradients(const float* flat, float learning_rate) = 0;

@@ -4,25 +4,10 @@
 #include <cmath>
 
 #include "model.h"
+#include "splitmix64.h"
 
 namespace mpsmnist {
 namespace {
-
-/// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014).
-class SplitMix64 {
- public:
-  explicit SplitMix64(std::uint64_t seed) : state_(seed) {}
-
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9E3779B97F4A7C15U);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9U;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBU;
-    return z ^ (z >> 31);
-  }
-
- private:
-  std::uint64_t state_;
-};
 
 /// The half-width of the uniform distribution of a weight tensor.
 double weight_limit(const Parameter& parameter, Init init) {
@@ -37,7 +22,7 @@ double weight_limit(const Parameter& parameter, Init init) {
 std::vector<float> initial_parameters(const std::vector<Parameter>& parameters, Init init, std::uint64_t seed) {
   constexpr std::int64_t kHalfRange = std::int64_t{1} << 23;  // 24 random bits fit a float's significand exactly
   std::vector<float> values(static_cast<std::size_t>(total_size(parameters)));
-  SplitMix64 random(seed);
+  std::uint64_t drawn = 0;
   for (const Parameter& parameter : parameters) {
     float* out = values.data() + parameter.offset;
     if (parameter.shape.size() == 1) {
@@ -46,7 +31,7 @@ std::vector<float> initial_parameters(const std::vector<Parameter>& parameters, 
     }
     const auto scale = static_cast<float>(weight_limit(parameter, init) / static_cast<double>(kHalfRange));
     for (std::int64_t i = 0; i < parameter.size; ++i) {
-      const auto bits = static_cast<std::int64_t>(random.next() >> 40);
+      const auto bits = static_cast<std::int64_t>(splitmix64(seed, drawn++) >> 40);
       out[i] = static_cast<float>(bits - kHalfRange) * scale;
     }
   }

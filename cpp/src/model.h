@@ -33,9 +33,6 @@ enum ParameterIndex : int {
   kParameterTensors
 };
 
-/// The eight parameters in order, with offsets into the flat (P,) vector.
-std::vector<Parameter> model_parameters(int num_classes);
-
 /// P: the length of the flat vector.
 std::int64_t total_size(const std::vector<Parameter>& parameters);
 

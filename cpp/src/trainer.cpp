@@ -135,11 +135,11 @@ class Trainer::Impl {
     return evaluation;
   }
 
-  float gradients(const Images& images, const Labels& labels, float* flat) {
+  Gradients gradients(const Images& images, const Labels& labels) {
     check_examples(images, labels, num_classes_);
     const std::lock_guard lock(mutex_);
     drain();
-    return engine_->gradients(stage(images, labels), flat);
+    return engine_->backpropagate(stage(images, labels), {});
   }
 
   void apply_gradients(const float* flat) {
@@ -169,7 +169,7 @@ class Trainer::Impl {
   void write_state(const float* parameters, const float* momentum) {
     const std::int64_t size = total_size(parameters_);
     check_finite("state", parameters_, parameters);
-    if (momentum != nullptr) check_finite("state", parameters_, momentum, "momentum.");
+    if (momentum != nullptr) check_finite("state", parameters_, momentum, kMomentumPrefix);
     const std::vector<float> zeros(momentum == nullptr && momentum_ > 0 ? static_cast<std::size_t>(size) : 0);
     const std::lock_guard lock(mutex_);
     drain();
@@ -304,9 +304,7 @@ void Trainer::synchronize() { impl_->synchronize(); }
 void Trainer::predict(const Images& images, float* probabilities) { impl_->predict(images, probabilities); }
 Evaluation Trainer::evaluate(const Images& images, const Labels& labels) { return impl_->evaluate(images, labels); }
 
-float Trainer::gradients(const Images& images, const Labels& labels, float* flat) {
-  return impl_->gradients(images, labels, flat);
-}
+Gradients Trainer::gradients(const Images& images, const Labels& labels) { return impl_->gradients(images, labels); }
 void Trainer::apply_gradients(const float* flat) { impl_->apply_gradients(flat); }
 
 void Trainer::read_parameters(float* flat) { impl_->read_parameters(flat); }

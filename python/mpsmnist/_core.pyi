@@ -1,5 +1,5 @@
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple, SupportsFloat, final
+from typing import Any, Literal, NamedTuple, SupportsFloat, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +9,12 @@ __version__: str
 class Error(Exception): ...
 class DeviceError(Error): ...
 
+DEVICES: tuple[str, ...]
+MOMENTUM_PREFIX: str
+
 def devices() -> list[str]: ...
+def parameter_shapes(num_classes: int = 10) -> dict[str, tuple[int, ...]]: ...
+def splitmix64(seed: ArrayLike, positions: ArrayLike) -> Any: ...
 
 class Evaluation(NamedTuple):
     loss: float

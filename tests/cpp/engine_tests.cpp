@@ -61,8 +61,8 @@ Run train(int threads, std::int64_t n, bool asynchronous) {
     }
   }
   run.parameters = parameters_of(*engine);
-  run.gradients.resize(run.parameters.size());
-  engine->gradients(0, run.gradients.data());
+  const Gradients gradients = engine->backpropagate(0, {});
+  run.gradients.assign(gradients.flat.get(), gradients.flat.get() + run.parameters.size());
   run.logits.resize(static_cast<std::size_t>(n) * 10);
   engine->logits(0, run.logits.data());
   return run;
@@ -85,12 +85,11 @@ void test_gradients_agree_with_step(const std::string& isa) {
     for (int i = 0; i < 2; ++i) {
       stage(*stepped, 0, 9 + i);
       stage(*applied, 0, 9 + i);
-      std::vector<float> gradients(parameters_of(*applied).size());
       const auto before = parameters_of(*applied);
-      const float loss = applied->gradients(0, gradients.data());
+      const Gradients gradients = applied->backpropagate(0, {});
       CHECK(parameters_of(*applied) == before, isa + ": gradients() changed the weights");
-      applied->apply_gradients(gradients.data(), 0.05F);
-      CHECK(stepped->step(0, 0.05F) == loss, isa + ": step and gradients differ in the loss");
+      applied->apply_gradients(gradients.flat.get(), 0.05F);
+      CHECK(stepped->step(0, 0.05F) == gradients.loss, isa + ": step and gradients differ in the loss");
       CHECK(parameters_of(*stepped) == parameters_of(*applied), isa + ": step is not gradients, then apply_gradients");
     }
     if (momentum > 0) {

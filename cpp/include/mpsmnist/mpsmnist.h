@@ -44,6 +44,9 @@ class MPSMNIST_EXPORT ArgumentError : public std::invalid_argument {
 /// The package's version, such as "0.1.0".
 MPSMNIST_EXPORT const char* version() noexcept;
 
+/// Every device that this package knows, best first, whether or not it is here.
+MPSMNIST_EXPORT std::vector<std::string> known_devices();
+
 /// The devices that a Trainer can use here, best first; "cpu" always.
 MPSMNIST_EXPORT std::vector<std::string> devices();
 
@@ -78,6 +81,18 @@ struct Parameter {
   std::vector<std::int64_t> shape;
   std::int64_t offset = 0;  ///< first element in the flat (P,) vector
   std::int64_t size = 0;
+};
+
+/// The eight parameters of the network in their order, which is the same everywhere.
+MPSMNIST_EXPORT std::vector<Parameter> model_parameters(int num_classes);
+
+/// What state dicts and checkpoints put before the name of a parameter to name its momentum buffer.
+inline constexpr char kMomentumPrefix[] = "momentum.";
+
+/// Gradients of the mean loss over a batch.
+struct Gradients {
+  float loss = 0;
+  std::shared_ptr<float[]> flat;  ///< (P,). They may be written to, and may outlive the Trainer.
 };
 
 enum class Init { kUniform, kHe };
@@ -136,8 +151,8 @@ class MPSMNIST_EXPORT Trainer {
   void predict(const Images& images, float* probabilities);
   Evaluation evaluate(const Images& images, const Labels& labels);
 
-  /// Writes the gradients of the mean loss to flat (P,) and returns that loss. Nothing is updated.
-  float gradients(const Images& images, const Labels& labels, float* flat);
+  /// Nothing is updated.
+  Gradients gradients(const Images& images, const Labels& labels);
   /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,).
   void apply_gradients(const float* flat);
 

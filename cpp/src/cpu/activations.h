@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cpu/buffer.h"
+#include "buffer.h"
 #include "cpu/kernels.h"
 
 namespace mpsmnist::cpu {

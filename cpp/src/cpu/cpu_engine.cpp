@@ -6,9 +6,10 @@
 #include <system_error>
 #include <utility>
 
-#include "cpu/buffer.h"
+#include "buffer.h"
 #include "cpu/executor.h"
 #include "cpu/network.h"
+#include "gradient_memory.h"
 
 namespace mpsmnist::cpu {
 namespace {
@@ -24,14 +25,17 @@ struct Slot {
 
 class CpuEngine final : public Engine {
  public:
-  explicit CpuEngine(const EngineOptions& options) : network_(options), num_classes_(options.num_classes) {}
+  explicit CpuEngine(const EngineOptions& options)
+      : network_(options),
+        num_classes_(options.num_classes),
+        gradient_memory_(static_cast<std::size_t>(total_size(options.parameters))) {}
 
   StagedBatch stage(int slot, std::int64_t n) override;
   void begin_step(int slot, float learning_rate, std::shared_ptr<detail::StepOutcome> outcome) override;
   float step(int slot, float learning_rate) override;
   void recover() override { failed_ = false; }
   void logits(int slot, float* out) override { network_.logits(slots_[slot].images.data(), slots_[slot].count, out); }
-  float gradients(int slot, float* flat) override;
+  Gradients backpropagate(int slot, const PartFinal& part_final) override;
   void apply_gradients(const float* flat, float learning_rate) override;
   void read_parameters(float* flat) override { network_.read_parameters(flat); }
   void write_parameters(const float* flat) override { network_.write_parameters(flat); }
@@ -47,7 +51,8 @@ class CpuEngine final : public Engine {
 
   Network network_;
   const int num_classes_;
-  Buffer<float> gradient_;  // packed; empty until gradients() or apply_gradients()
+  GradientMemory gradient_memory_;
+  Buffer<float> gradient_;  // packed; empty until backpropagate() or apply_gradients()
   Slot slots_[kSlots];
   bool failed_ = false;
   Executor executor_;  // last, so that it stops first
@@ -100,11 +105,13 @@ void CpuEngine::ensure_gradient() {
   }
 }
 
-float CpuEngine::gradients(int slot, float* flat) {
+Gradients CpuEngine::backpropagate(int slot, const PartFinal& part_final) {
   ensure_gradient();
-  const float loss = network_.backpropagate(slots_[slot].batch(), {.gradient = gradient_.data()});
-  network_.packing().unpack(gradient_.data(), flat);
-  return loss;
+  Gradients gradients{.flat = gradient_memory_.lend()};
+  gradients.loss = network_.backpropagate(slots_[slot].batch(), {.gradient = gradient_.data()});
+  network_.packing().unpack(gradient_.data(), gradients.flat.get());
+  if (part_final) part_final({gradients.flat.get(), gradient_memory_.size()});
+  return gradients;
 }
 
 void CpuEngine::apply_gradients(const float* flat, float learning_rate) {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "buffer.h"
 #include "cpu/activations.h"
-#include "cpu/buffer.h"
 #include "cpu/kernels.h"
 #include "cpu/packing.h"
 #include "cpu/thread_pool.h"

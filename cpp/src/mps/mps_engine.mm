@@ -3,6 +3,8 @@
 #include <array>
 #include <utility>
 
+#include "gradient_memory.h"
+#include "model.h"
 #include "mps/command.h"
 #include "mps/step_queue.h"
 
@@ -33,7 +35,10 @@ void descend(const FloatTensor& weights, const FloatTensor* momentum, const floa
 
 class MpsEngine final : public Engine {
  public:
-  explicit MpsEngine(const EngineOptions& options) : options_(options), device_(open_device()) {
+  explicit MpsEngine(const EngineOptions& options)
+      : options_(options),
+        device_(open_device()),
+        gradient_memory_(static_cast<std::size_t>(total_size(options.parameters))) {
     for (Slot& slot : slots_) {
       slot = make_slot(device_, options_.num_classes);
     }
@@ -95,8 +100,9 @@ class MpsEngine final : public Engine {
     });
   }
 
-  float gradients(int slot_index, float* flat) override {
+  Gradients backpropagate(int slot_index, const PartFinal& part_final) override {
     return with_pool([&] {
+      Gradients result{.flat = gradient_memory_.lend()};
       const Slot& slot = slot_at(slot_index);
       const auto program = programs_.get(device_, options_, Purpose::kGradients, slot.n);
       if (gradients_.empty()) {
@@ -107,8 +113,12 @@ class MpsEngine final : public Engine {
       TensorRefs targets = {&slot.loss};
       append(targets, gradients_);
       commit_and_wait(encode(device_, *program, feeds, targets), "mps gradients");
-      read_flat(gradients_, flat);
-      return *slot.loss.values();
+      read_flat(gradients_, result.flat.get());
+      result.loss = *slot.loss.values();
+      if (part_final) {
+        part_final({result.flat.get(), gradient_memory_.size()});
+      }
+      return result;
     });
   }
 
@@ -157,6 +167,7 @@ class MpsEngine final : public Engine {
 
   EngineOptions options_;
   Device device_;
+  GradientMemory gradient_memory_;
   ProgramCache programs_;
   std::array<Slot, kSlots> slots_;
   std::array<ParameterSet, StepQueue::kSets> sets_;

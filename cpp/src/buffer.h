@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #endif
 
-namespace mpsmnist::cpu {
+namespace mpsmnist {
 
 /// Owns `size` elements of T, all zero bits at first. Aligned to a cache line, or to a huge page if at least that
 /// large.
@@ -52,4 +52,4 @@ class Buffer {
   std::unique_ptr<T, Free> data_;
 };
 
-}  // namespace mpsmnist::cpu
+}  // namespace mpsmnist
