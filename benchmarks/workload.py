@@ -16,7 +16,7 @@ from mpsmnist import Trainer
 from mpsmnist.data import Dataset, load
 
 sys.path.append(str(ROOT / "tests"))
-import reference  # the oracle belongs to the tests
+from support import reference  # the oracle belongs to the tests
 
 Array = NDArray[Any]
 Weights = dict[str, NDArray[Any]]

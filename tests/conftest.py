@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import examples
 import mpsmnist
+from support import examples
 
 DEVICES = ("cpu", "mps")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import examples
+from support import examples
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.append(str(BENCHMARKS))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import checks
-import reference
+from support import checks, reference
 
 
 @pytest.mark.parametrize("init", ["uniform", "he"])

@@ -1,11 +1,13 @@
-"""Ten losses of each of several runs, from the oracle. Print them anew with `python tests/pinned.py`."""
+"""Ten losses of each of several runs, from the oracle.
+
+Print them anew with `PYTHONPATH=tests python -m support.pinned`.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import examples
-import reference
+from support import examples, reference
 
 BATCH_SIZE = 16
 STEPS = 10

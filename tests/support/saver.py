@@ -1,6 +1,6 @@
 """Saves checkpoints in forked children that are killed at random times; a program of test_checkpoint.py.
 
-    python saver.py FOLDER KILLS
+    python tests/support/saver.py FOLDER KILLS
 
 Prints a line of JSON: after how many kills a half-written temporary file lay about, the steps then read, and
 the files that are left in the end.

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-import reference
+from support import reference
 
 SIDE = 28
 RADIUS = 7

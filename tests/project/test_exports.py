@@ -14,7 +14,7 @@ import pytest
 import mpsmnist
 from mpsmnist import _core
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 EXPORTS = {
     "CheckpointError",

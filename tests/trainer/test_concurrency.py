@@ -11,8 +11,7 @@ import time
 import numpy as np
 import pytest
 
-import checks
-import examples
+from support import checks, examples
 
 TIMEOUT = 60  # seconds after which a deadlock is called one; everything here takes far less
 

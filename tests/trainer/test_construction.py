@@ -7,9 +7,8 @@ import os
 import numpy as np
 import pytest
 
-import checks
-import examples
 import mpsmnist
+from support import checks, examples
 
 
 def test_devices_are_named_best_first():

@@ -22,10 +22,10 @@ import filelock
 import numpy as np
 import pytest
 
-from http_faults import FaultyServer, closed_port, serving
 from mpsmnist.data import DATASETS, Dataset, SyntheticDataWarning, generated, load, mirrors
 from mpsmnist.data.sources import SOURCES, Source, SourceFile
 from mpsmnist.errors import DatasetError
+from support.http_faults import FaultyServer, closed_port, serving
 
 REAL_DATA_DIR = os.environ.get("MPSMNIST_DATA_DIR")
 NAMES = tuple(file.name for file in SOURCES["mnist"].files)
@@ -348,7 +348,7 @@ def test_mirrors_that_fail_half_way(
 ) -> None:
     """The second mirror completes what the first began, and both are named."""
     monkeypatch.setattr(
-        "http_faults._Handler.wrong",
+        "support.http_faults._Handler.wrong",
         lambda handler, body: handler.good(body if handler.path.endswith(NAMES[0]) else b"other"),
     )
     use_mirrors("wrong", "good")

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from examples import discs
 from mpsmnist.data import Dataset
+from support.examples import discs
 
 TRAIN_IMAGES = 50
 TEST_IMAGES = 20

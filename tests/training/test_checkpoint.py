@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from mpsmnist import CheckpointError, Trainer
 from mpsmnist.checkpoint import FORMAT, Checkpoint, fingerprint, load, parameter_shapes, save
 from mpsmnist.recipe import TrainConfig
+from support import saver
 
 State = dict[str, NDArray[Any]]
 Run = dict[str, Any]
@@ -256,8 +257,8 @@ def test_fingerprints_tell_training_sets_apart() -> None:
 
 
 def test_kills_while_saving_never_leave_an_unreadable_checkpoint(tmp_path: Path) -> None:
-    saver = [sys.executable, str(Path(__file__).with_name("saver.py")), str(tmp_path), "50"]
-    done = subprocess.run(saver, capture_output=True, text=True, timeout=120, check=False)
+    program = [sys.executable, saver.__file__, str(tmp_path), "50"]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["torn"] > 0, "no kill came in the middle of a save"
@@ -274,7 +275,9 @@ def test_processes_that_save_at_once_do_not_mix(tmp_path: Path) -> None:
     )
     path = tmp_path / "run"
     writers = [
-        subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent), str(path), str(writer)])
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(Path(saver.__file__).parent), str(path), str(writer)]
+        )
         for writer in range(3)
     ]
     seen = set()

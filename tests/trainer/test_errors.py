@@ -7,8 +7,7 @@ import re
 import numpy as np
 import pytest
 
-import checks
-import examples
+from support import checks, examples
 
 N = 4
 
@@ -166,7 +165,7 @@ def bad_flat(size, value=0.0):
 
 
 def gradient_dict(**changes):
-    import reference
+    from support import reference
 
     tensors = {name: np.zeros(shape, np.float32) for name, shape in reference.parameter_shapes().items()}
     return {name: value for name, value in (tensors | changes).items() if value is not None}

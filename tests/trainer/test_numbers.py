@@ -15,10 +15,7 @@ import functools
 import numpy as np
 import pytest
 
-import checks
-import examples
-import pinned
-import reference
+from support import checks, examples, pinned, reference
 
 TOLERANCE = {"cpu": 1e-5, "mps": 1e-4}
 HALF_ULP = 2.0**-24  # relative rounding of one float32 result

@@ -8,8 +8,7 @@ import functools
 import numpy as np
 import pytest
 
-import checks
-import examples
+from support import checks, examples
 
 N = 3
 
@@ -160,7 +159,7 @@ def test_every_byte_is_scaled(make_trainer):
 
 def test_float_images_are_taken_as_they_are(make_trainer):
     """Not clipped to [0, 1] and not scaled: normalised inputs are fine."""
-    import reference
+    from support import reference
 
     trainer = make_trainer(init="he")
     images = plain_images("float32") * 3 - 1

@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import checks
-import examples
 import mpsmnist
+from support import checks, examples
 
 STEPS = 5
 N = 4

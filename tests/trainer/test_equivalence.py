@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import checks
-import examples
 import mpsmnist
+from support import checks, examples
 
 STEPS = 5
 N = 5
@@ -155,7 +154,7 @@ def test_training_follows_the_cpu_engine_step_by_step(make_trainer, momentum):
     """Each step starts from the CPU engine's state: left to themselves, two float32 trainings drift apart.
 
     A loss comes of four chained sums of K = 3136 terms at most, each of which errs by sqrt(K) * 2**-24 = 3e-6
-    of its norm (test_trainer_numbers.py): 3e-5 for two engines. It is the logits that err so, and a loss is a
+    of its norm (test_numbers.py): 3e-5 for two engines. It is the logits that err so, and a loss is a
     difference of logits that may be larger: hence the absolute part, for logits up to 10.
 
     Updates agree far better than to a hundredth, unless a near-tie of a ReLU or a pool falls the other way,

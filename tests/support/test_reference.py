@@ -7,9 +7,7 @@ import math
 import numpy as np
 import pytest
 
-import examples
-import pinned
-import reference
+from support import examples, pinned, reference
 
 
 def test_splitmix64_gives_the_published_stream() -> None:

@@ -7,8 +7,7 @@ import types
 import numpy as np
 import pytest
 
-import checks
-import examples
+from support import checks, examples
 
 
 def trained(make_trainer, **options):
