@@ -29,7 +29,7 @@ bool is_cpu_dlpack(const std::string& name, py::handle object) {
   return true;
 }
 
-/// Any array-like as a NumPy array, without a copy where that can be had.
+/// Any array-like as a NumPy array, without a copy where possible.
 py::array to_array(const std::string& name, py::handle object) {
   if (py::isinstance<py::array>(object)) return py::reinterpret_borrow<py::array>(object);
   const py::module_ numpy = py::module_::import("numpy");

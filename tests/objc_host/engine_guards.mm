@@ -23,7 +23,7 @@ int failures = 0;
 void expect_refusal(const std::string& expected, const std::function<void()>& use) {
   std::string message = "nothing was thrown";
   try {
-    with_pool([&] { use(); });
+    with_autorelease_pool([&] { use(); });
   } catch (const DeviceError& error) {
     message = error.what();
   }
@@ -82,7 +82,7 @@ void a_failure_may_lack_a_reason() {
 
 void right_use_computes() {
   objc_host_reset();
-  with_pool([] {
+  with_autorelease_pool([] {
     const Prediction prediction;
     commit_and_wait(prediction.encoded(), "where");
   });

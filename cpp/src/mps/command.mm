@@ -73,8 +73,8 @@ void report_end(id<MTLCommandBuffer> first_root, id<MTLCommandBuffer> last_root,
 }  // namespace
 
 EncodedRun encode(const Device& device, const Program& program, const TensorRefs& feeds, const TensorRefs& targets) {
-  check_fit(program.network.feeds, feeds);
-  check_fit(program.network.targets, targets);
+  check_fit(program.graph.feeds, feeds);
+  check_fit(program.graph.targets, targets);
   check_no_alias(feeds, targets);
   EncodedRun run;
   run.command = require([MPSCommandBuffer commandBufferFromCommandQueue:device.queue],
