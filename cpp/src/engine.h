@@ -70,8 +70,9 @@ class Engine {
   /// when nobody holds it any more. `part_final` may be empty. Nothing is updated.
   virtual Gradients backpropagate(int slot, const PartFinal& part_final) = 0;
 
-  /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,).
-  virtual void apply_gradients(const float* flat, float learning_rate) = 0;
+  /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,). False, and nothing has changed, unless all of g
+  /// is finite: an engine looks for itself, since that is a pass over memory which takes as long as the update.
+  [[nodiscard]] virtual bool apply_gradients(const float* flat, float learning_rate) = 0;
 
   virtual void read_parameters(float* flat) = 0;         ///< (P,)
   virtual void write_parameters(const float* flat) = 0;  ///< (P,)

@@ -1,11 +1,11 @@
 #include "inputs.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <type_traits>
 #include <utility>
 
+#include "finite.h"
 #include "model.h"
 #include "reject.h"
 
@@ -14,17 +14,6 @@ namespace {
 
 /// How far a row of label probabilities may sum from 1: float16 and softmax outputs stay well inside it.
 constexpr double kLabelSumTolerance = 1e-3;
-
-/// Index of the first NaN or infinity, or count. Looks at the bits, so no compiler flag can fold it away.
-std::int64_t first_not_finite(const float* values, std::int64_t count) {
-  constexpr std::uint32_t kMagnitude = 0x7FFFFFFFU;
-  constexpr std::uint32_t kInfinity = 0x7F800000U;
-  const auto is_bad = [](float value) { return (std::bit_cast<std::uint32_t>(value) & kMagnitude) >= kInfinity; };
-  std::uint32_t any = 0;  // a loop without an exit, which compilers vectorise
-  for (std::int64_t i = 0; i < count; ++i) any |= static_cast<std::uint32_t>(is_bad(values[i]));
-  if (any == 0) return count;
-  return std::find_if(values, values + count, is_bad) - values;
-}
 
 void check_probabilities(const float* row_values, std::int64_t row, int num_classes) {
   double sum = 0;

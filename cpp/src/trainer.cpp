@@ -146,10 +146,9 @@ class Trainer::Impl {
   }
 
   void apply_gradients(const float* flat) {
-    check_finite("gradients", parameters_, flat);
     const std::lock_guard lock(mutex_);
     drain();
-    engine_->apply_gradients(flat, float_rate());
+    if (!engine_->apply_gradients(flat, float_rate())) check_finite("gradients", parameters_, flat);
     ++steps_;
   }
 

@@ -88,7 +88,7 @@ void test_gradients_agree_with_step(const std::string& isa) {
       const auto before = parameters_of(*applied);
       const Gradients gradients = applied->backpropagate(0, {});
       CHECK(parameters_of(*applied) == before, isa + ": gradients() changed the weights");
-      applied->apply_gradients(gradients.flat.get(), 0.05F);
+      CHECK(applied->apply_gradients(gradients.flat.get(), 0.05F), isa + ": finite gradients were refused");
       CHECK(stepped->step(0, 0.05F) == gradients.loss, isa + ": step and gradients differ in the loss");
       CHECK(parameters_of(*stepped) == parameters_of(*applied), isa + ": step is not gradients, then apply_gradients");
     }

@@ -36,7 +36,7 @@ class CpuEngine final : public Engine {
   void recover() override { failed_ = false; }
   void logits(int slot, float* out) override { network_.logits(slots_[slot].images.data(), slots_[slot].count, out); }
   Gradients backpropagate(int slot, const PartFinal& part_final) override;
-  void apply_gradients(const float* flat, float learning_rate) override;
+  bool apply_gradients(const float* flat, float learning_rate) override { return network_.apply(flat, learning_rate); }
   void read_parameters(float* flat) override { network_.read_parameters(flat); }
   void write_parameters(const float* flat) override { network_.write_parameters(flat); }
   void read_momentum(float* flat) override { network_.read_momentum(flat); }
@@ -44,15 +44,11 @@ class CpuEngine final : public Engine {
   int threads() const noexcept override { return network_.threads(); }
 
  private:
-  float run_step(int slot, float learning_rate) {
-    return network_.backpropagate(slots_[slot].batch(), {.gradient = nullptr, .learning_rate = learning_rate});
-  }
-  void ensure_gradient();
+  float run_step(int slot, float learning_rate) { return network_.step(slots_[slot].batch(), learning_rate); }
 
   Network network_;
   const int num_classes_;
   GradientMemory gradient_memory_;
-  Buffer<float> gradient_;  // packed; empty until backpropagate() or apply_gradients()
   Slot slots_[kSlots];
   bool failed_ = false;
   Executor executor_;  // last, so that it stops first
@@ -96,28 +92,10 @@ float CpuEngine::step(int slot, float learning_rate) {
   return run_step(slot, learning_rate);
 }
 
-void CpuEngine::ensure_gradient() {
-  if (gradient_.size() != 0) return;
-  try {
-    gradient_ = Buffer<float>(network_.packing().total());
-  } catch (const std::bad_alloc&) {
-    throw DeviceError("[cpu] out of memory for the gradients");
-  }
-}
-
 Gradients CpuEngine::backpropagate(int slot, const PartFinal& part_final) {
-  ensure_gradient();
   Gradients gradients{.flat = gradient_memory_.lend()};
-  gradients.loss = network_.backpropagate(slots_[slot].batch(), {.gradient = gradient_.data()});
-  network_.packing().unpack(gradient_.data(), gradients.flat.get());
-  if (part_final) part_final({gradients.flat.get(), gradient_memory_.size()});
+  gradients.loss = network_.gradients(slots_[slot].batch(), gradients.flat.get(), part_final);
   return gradients;
-}
-
-void CpuEngine::apply_gradients(const float* flat, float learning_rate) {
-  ensure_gradient();
-  network_.packing().pack(flat, gradient_.data());
-  network_.apply(gradient_.data(), learning_rate);
 }
 
 }  // namespace

@@ -88,6 +88,17 @@ void list_active_images(const float* pooled, int images, ActiveImages& active) {
 constexpr int64_t kWeightStride = static_cast<int64_t>(kFlat) * kPanel;
 constexpr int64_t kGradientStride = static_cast<int64_t>(kFc0Rows) * kPanel;
 
+// A row of W, or of its gradient, from some panel on: offsets of that panel's part, and from each part to the next.
+struct Place {
+  int64_t first;
+  int64_t stride;
+};
+
+constexpr Place in_weights(int row, int panel) { return {panel * kWeightStride + row * kPanel, kWeightStride}; }
+constexpr Place in_flat_order(int row, int panel) {
+  return {static_cast<int64_t>(row) * kHidden + panel * kPanel, kPanel};
+}
+
 // One row of W in some panels, and what belongs to it. A panel is so many floats from the next.
 struct RowVisit {
   const float* weight;  // kWeightStride apart
@@ -110,12 +121,17 @@ struct Keep {
 template <typename Rule>
 struct Finish {
   Rule rule;
-  int64_t at;  // where in W the row begins
+  Place at;  // of the row, in its first panel
 
   MPSMNIST_INLINE void operator()(int panel, int v, Vec sum, Vec weight) const {
-    rule(static_cast<size_t>(at + panel * kWeightStride + v), sum, weight);
+    rule(static_cast<size_t>(at.first + panel * at.stride + v), sum, weight);
   }
 };
+
+// Where a row is in the weights, or its gradient in the flat order.
+MPSMNIST_INLINE Place place(const Descend&, int row, int panel) { return in_weights(row, panel); }
+MPSMNIST_INLINE Place place(const DescendWithMomentum&, int row, int panel) { return in_weights(row, panel); }
+MPSMNIST_INLINE Place place(const Store&, int row, int panel) { return in_flat_order(row, panel); }
 
 template <int Images, typename End>
 MPSMNIST_INLINE void visit_vector(const float* weight, const float* const* from, int panel, int v, const Vec* input,
@@ -275,7 +291,9 @@ void fc0_backward(const float* pooled, const float* weight, const float* hidden_
         if (first + kChunk < n) {
           visit_row(active[r], visit, keep, keep, dots[r]);
         } else {
-          with_rule(sink, [&](const auto& rule) { visit_row(active[r], visit, keep, Finish{rule, at}, dots[r]); });
+          with_rule(sink, [&](const auto& rule) {
+            visit_row(active[r], visit, keep, Finish{rule, place(rule, row + r, panel)}, dots[r]);
+          });
         }
       }
     }
@@ -283,6 +301,16 @@ void fc0_backward(const float* pooled, const float* weight, const float* hidden_
       for (int i = 0; i < active[r].count; ++i) {
         pooled_gradient[(first + active[r].images[i]) * kFlat + row + r] = dots[r][i];
       }
+    }
+  }
+}
+
+void fc0_update(const float* gradient, int row, const Sink& sink) {
+  for (int panel = 0; panel < kPanels; ++panel) {
+    for (int r = row; r < row + kFc0Rows; ++r) {
+      const auto from = static_cast<size_t>(in_flat_order(r, panel).first);
+      const auto to = static_cast<size_t>(in_weights(r, panel).first);
+      for (size_t v = 0; v < kPanel; v += kLanes) emit(sink, to + v, load(gradient + from + v));
     }
   }
 }

@@ -32,5 +32,7 @@ void fc1_weight_gradient(const float* logit_gradient, const float* hidden, const
                          int num_classes, int panel, const Sink& weight, const Sink& bias, const Sink& fc0_bias);
 
 void update(const float* gradient, size_t count, const Sink& sink);
+void fc0_update(const float* gradient, int row, const Sink& sink);
+bool all_finite(const float* values, size_t count);
 
 }  // namespace mpsmnist::cpu::MPSMNIST_ISA

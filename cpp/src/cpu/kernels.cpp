@@ -13,6 +13,18 @@ void update(const float* gradient, size_t count, const Sink& sink) {
   for (; i < count; ++i) emit_one(sink, i, gradient[i]);
 }
 
+bool all_finite(const float* values, size_t count) {
+  IntVec bad = {};
+  size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const Vec value = load(values + i);
+    bad |= value - value != Vec{};  // NaN for both
+  }
+  bool all = !any(bad);
+  for (; i < count; ++i) all &= values[i] - values[i] == 0;
+  return all;
+}
+
 extern const Kernels kKernels;
 const Kernels kKernels = {
     .isa = MPSMNIST_TEXT(MPSMNIST_ISA),
@@ -30,6 +42,8 @@ const Kernels kKernels = {
     .fc1_data_gradient = fc1_data_gradient,
     .fc1_weight_gradient = fc1_weight_gradient,
     .update = update,
+    .fc0_update = fc0_update,
+    .all_finite = all_finite,
 };
 
 }  // namespace mpsmnist::cpu::MPSMNIST_ISA

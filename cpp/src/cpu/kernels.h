@@ -117,6 +117,7 @@ struct Kernels {
   void (*fc0_forward)(const ActiveInputs& active, const float* weight, const float* bias, std::int64_t n, int panel,
                       std::int64_t first, std::int64_t last, float* hidden);
   /// Rows row..row+kFc0Rows-1: the gradient of pooled (where it is not zero), and the weight gradient into the sink.
+  /// A gradient that is stored goes to its place in the flat order, (3136,1024).
   /// `next_row` is where this thread is likely to go on; it only fetches from there.
   void (*fc0_backward)(const float* pooled, const float* weight, const float* hidden_gradient, std::int64_t n, int row,
                        int next_row, float* scratch, float* pooled_gradient, const Sink& sink);
@@ -134,6 +135,10 @@ struct Kernels {
 
   /// Updates count weights from a stored gradient.
   void (*update)(const float* gradient, std::size_t count, const Sink& sink);
+  /// Updates rows row..row+kFc0Rows-1 of fc0's weights from their gradient in the flat order, (3136,1024).
+  void (*fc0_update)(const float* gradient, int row, const Sink& sink);
+  /// Whether none of count floats is NaN or infinite.
+  bool (*all_finite)(const float* values, std::size_t count);
 };
 
 }  // namespace mpsmnist::cpu

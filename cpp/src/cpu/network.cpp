@@ -1,5 +1,7 @@
 #include "cpu/network.h"
 
+#include <atomic>
+#include <iterator>
 #include <new>
 #include <string>
 
@@ -13,6 +15,7 @@ Network::Network(const EngineOptions& options)
     : kernels_(choose_kernels()),
       num_classes_(options.num_classes),
       momentum_(options.momentum),
+      parameters_(options.parameters),
       packing_(options.parameters, options.num_classes),
       pool_(options.threads > 0 ? options.threads : usable_cores()),
       weights_(packing_.total()),
@@ -21,16 +24,45 @@ Network::Network(const EngineOptions& options)
       conv1_backward_(kTransformedFloats),
       scratch_(kThreadScratch * static_cast<std::size_t>(pool_.threads())) {}
 
-float Network::backpropagate(const Batch& batch, const Target& target) {
-  const std::int64_t n = batch.n;
-  prepare(n);
-  convolve(batch.images, n);
-  connect(n);
-  const float loss = loss_and_its_gradient(batch.labels, n);
-  connect_backward(n, target);
-  convolve_backward(batch.images, n, target);
-  finish_convolutions(n, target);
+float Network::step(const Batch& batch, float learning_rate) {
+  const Target target{.learning_rate = learning_rate};
+  const float loss = forward(batch);
+  connect_backward(batch.n, target);
+  convolve_backward(batch.images, batch.n, target);
+  finish_convolutions(batch.n, target);
   return loss;
+}
+
+float Network::gradients(const Batch& batch, float* flat, const PartFinal& part_final) {
+  ensure_packed_gradients();
+  const Target target{.gradient = flat};
+  const std::int64_t dense = parameters_[kFc0Weight].offset;
+  const float loss = forward(batch);
+  connect_backward(batch.n, target);
+  packing_.unpack(kFc1Weight, packed_fc1_.data(), flat + parameters_[kFc1Weight].offset);
+  if (part_final) part_final({flat + dense, static_cast<std::size_t>(total_size(parameters_) - dense)});
+  convolve_backward(batch.images, batch.n, target);
+  finish_convolutions(batch.n, target);
+  packing_.unpack(kConv1Weight, packed_conv1_.data(), flat + parameters_[kConv1Weight].offset);
+  if (part_final) part_final({flat, static_cast<std::size_t>(dense)});
+  return loss;
+}
+
+float Network::forward(const Batch& batch) {
+  prepare(batch.n);
+  convolve(batch.images, batch.n);
+  connect(batch.n);
+  return loss_and_its_gradient(batch.labels, batch.n);
+}
+
+void Network::ensure_packed_gradients() {
+  if (packed_conv1_.size() != 0) return;
+  try {
+    packed_fc1_ = Buffer<float>(packing_.size(kFc1Weight));
+    packed_conv1_ = Buffer<float>(packing_.size(kConv1Weight));
+  } catch (const std::bad_alloc&) {
+    throw DeviceError("[cpu] out of memory for the gradients");
+  }
 }
 
 void Network::prepare(std::int64_t n) {
@@ -177,8 +209,12 @@ void Network::transform_conv1_weights() {
 }
 
 Sink Network::sink(ParameterIndex index, const Target& target) {
+  if (target.gradient != nullptr) {
+    if (index == kConv1Weight) return {.gradient = packed_conv1_.data()};
+    if (index == kFc1Weight) return {.gradient = packed_fc1_.data()};
+    return {.gradient = target.gradient + parameters_[index].offset};
+  }
   const std::size_t at = packing_.offset(index);
-  if (target.gradient != nullptr) return {.gradient = target.gradient + at};
   return {.gradient = nullptr,
           .weight = weights_.data() + at,
           .velocity = momentum_ > 0 ? velocity_.data() + at : nullptr,
@@ -197,10 +233,39 @@ void Network::logits(const float* images, std::int64_t n, float* out) {
   });
 }
 
-void Network::apply(const float* gradient, float learning_rate) {
-  const Sink all = sink(kConv0Weight, {.gradient = nullptr, .learning_rate = learning_rate});
-  kernels_.update(gradient, packing_.total(), all);
+bool Network::apply(const float* flat, float learning_rate) {
+  ensure_packed_gradients();
+  const auto size = static_cast<std::size_t>(total_size(parameters_));
+  constexpr std::size_t kChunk = 1 << 16;
+  std::atomic<bool> finite = true;
+  pool_.run(divide_up(static_cast<std::int64_t>(size), kChunk), [&](std::int64_t task, int) {
+    const std::size_t first = static_cast<std::size_t>(task) * kChunk;
+    if (!kernels_.all_finite(flat + first, std::min(kChunk, size - first))) finite = false;
+  });
+  if (!finite) return false;
+  const Target target{.learning_rate = learning_rate};
+  const auto gradient = [&](ParameterIndex index) { return flat + parameters_[index].offset; };
+  // The tensors but fc0's weights, one a task, then those, some rows a task.
+  constexpr ParameterIndex kOthers[] = {kFc1Weight, kConv1Weight, kConv0Weight, kConv0Bias,
+                                        kConv1Bias, kFc0Bias,     kFc1Bias};
+  constexpr int kOtherTasks = std::size(kOthers);
+  pool_.run(kOtherTasks + kFc0RowTasks, [&](std::int64_t task, int) {
+    if (task >= kOtherTasks) {
+      kernels_.fc0_update(gradient(kFc0Weight), static_cast<int>(task - kOtherTasks) * kFc0Rows,
+                          sink(kFc0Weight, target));
+      return;
+    }
+    const ParameterIndex index = kOthers[task];
+    const float* values = gradient(index);
+    if (!Packing::is_flat(index)) {
+      float* packed = index == kConv1Weight ? packed_conv1_.data() : packed_fc1_.data();
+      packing_.pack(index, values, packed);
+      values = packed;
+    }
+    kernels_.update(values, packing_.size(index), sink(index, target));
+  });
   transform_conv1_weights();
+  return true;
 }
 
 void Network::write_parameters(const float* flat) {

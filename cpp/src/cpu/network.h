@@ -14,7 +14,7 @@
 
 namespace mpsmnist::cpu {
 
-/// Where a backward pass puts the gradients: into `gradient` (packed), or straight into the weights.
+/// Where a backward pass puts the gradients: into `gradient`, flat (P,), or straight into the weights.
 struct Target {
   float* gradient = nullptr;
   float learning_rate = 0;
@@ -32,15 +32,19 @@ class Network {
   /// Weights start as zeros. Throws std::bad_alloc, std::system_error, or DeviceError (see choose_kernels).
   explicit Network(const EngineOptions& options);
 
-  /// One pass forward and back; returns the loss. All that can fail (DeviceError, out of memory) happens before
-  /// anything changes.
-  float backpropagate(const Batch& batch, const Target& target);
+  /// One update; returns the loss before it. All that can fail (DeviceError, out of memory) happens before anything
+  /// changes.
+  float step(const Batch& batch, float learning_rate);
+  /// Writes the gradients of the mean loss to flat (P,), tells part_final of the dense layers', then of the others, and
+  /// returns the loss.
+  float gradients(const Batch& batch, float* flat, const PartFinal& part_final);
   /// Logits (n, C) of n images.
   void logits(const float* images, std::int64_t n, float* out);
-  /// v <- momentum*v + g; w <- w - learning_rate*v, for a packed g.
-  void apply(const float* gradient, float learning_rate);
+  /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,). False, and nothing has changed, unless all of g
+  /// is finite.
+  bool apply(const float* flat, float learning_rate);
 
-  // The phases of backpropagate(), in their order. prepare() makes room for a batch of n images.
+  // The phases of a step, in their order. prepare() makes room for a batch of n images.
   void prepare(std::int64_t n);
   void convolve(const float* images, std::int64_t n);
   void connect(std::int64_t n);
@@ -56,15 +60,16 @@ class Network {
 
   /// What the last pass left.
   const Activations& activations() const noexcept { return activations_; }
-  const Packing& packing() const noexcept { return packing_; }
   int threads() const noexcept { return pool_.threads(); }
   const char* instruction_set() const noexcept { return kernels_.isa; }
 
  private:
+  float forward(const Batch& batch);
   void convolve_block(const float* images, std::int64_t first, std::int64_t count, float* scratch);
   void transform_conv1(int part);
   void transform_conv1_weights();
   Sink sink(ParameterIndex index, const Target& target);
+  void ensure_packed_gradients();
   float* weight(ParameterIndex index) { return weights_.data() + packing_.offset(index); }
   float* scratch(int thread) { return scratch_.data() + static_cast<std::size_t>(thread) * kThreadScratch; }
   std::int64_t images_per_task(std::int64_t n, std::int64_t most) const {
@@ -77,12 +82,15 @@ class Network {
   const Kernels& kernels_;
   const int num_classes_;
   const float momentum_;
+  const std::vector<Parameter> parameters_;
   const Packing packing_;
   ThreadPool pool_;
   Buffer<float> weights_;
   Buffer<float> velocity_;       // empty when momentum is 0
   Buffer<float> conv1_forward_;  // conv1's weights as Winograd wants them, forward and backward
   Buffer<float> conv1_backward_;
+  Buffer<float> packed_conv1_;  // gradients of the tensors that kernels arrange differently; empty until asked for
+  Buffer<float> packed_fc1_;
   Buffer<float> scratch_;
   Activations activations_;
 };

@@ -20,12 +20,22 @@ class Packing {
   /// Floats in a packed buffer, gaps included.
   std::size_t total() const { return total_; }
 
+  /// Whether a tensor is arranged as in the flat order.
+  static bool is_flat(ParameterIndex index) {
+    return index != kConv1Weight && index != kFc0Weight && index != kFc1Weight;
+  }
+
+  /// One tensor, from its flat arrangement to the engine's, and back.
+  void pack(ParameterIndex index, const float* flat, float* packed) const;
+  void unpack(ParameterIndex index, const float* packed, float* flat) const;
+  /// All of them: flat (P,) and packed (total(),).
   void pack(const float* flat, float* packed) const;
   void unpack(const float* packed, float* flat) const;
 
  private:
   template <typename Copy>
-  void for_each(Copy copy) const;
+  void for_each_run(ParameterIndex index, Copy copy) const;
+  std::size_t flat_offset(ParameterIndex index) const { return static_cast<std::size_t>(parameters_[index].offset); }
 
   std::vector<Parameter> parameters_;
   int num_classes_;

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "finite.h"
 #include "gradient_memory.h"
 #include "model.h"
 #include "mps/command.h"
@@ -124,7 +125,11 @@ class MpsEngine final : public Engine {
 
   /// On the host, in place: nothing is in flight, the memory is shared, and the gradients come from the host anyway, so
   /// that a graph would only add a copy of them and a wait.
-  void apply_gradients(const float* flat, float learning_rate) override {
+  bool apply_gradients(const float* flat, float learning_rate) override {
+    const std::int64_t count = total_size(options_.parameters);
+    if (first_not_finite(flat, count) != count) {
+      return false;
+    }
     with_autorelease_pool([&] {
       const ParameterSet& set = completed();
       for (std::size_t i = 0; i < set.weights.size(); ++i) {
@@ -132,6 +137,7 @@ class MpsEngine final : public Engine {
         descend(set.weights[i], momentum, flat + options_.parameters[i].offset, options_.momentum, learning_rate);
       }
     });
+    return true;
   }
 
   void read_parameters(float* flat) override {
