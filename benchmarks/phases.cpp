@@ -96,10 +96,10 @@ struct Peaks {
 };
 
 Peaks measure_peaks(int threads) {
-  cpu::ThreadPool pool(threads);
+  cpu::ThreadTeam team(threads);
   std::vector<float> results(static_cast<std::size_t>(threads) * 64);
   const auto on_all = [&](const std::function<float(std::int64_t)>& work) {
-    pool.run(threads, [&](std::int64_t task, int) { results[static_cast<std::size_t>(task) * 64] = work(task); });
+    team.run(threads, [&](std::int64_t task, int) { results[static_cast<std::size_t>(task) * 64] = work(task); });
   };
   // About a millisecond, for a fifth of a second: a new thread may share its creator's core for a while.
   constexpr std::int64_t kRepeats = 500'000;

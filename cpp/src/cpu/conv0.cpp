@@ -59,27 +59,27 @@ struct BlankWindows {
 };
 
 // What a window gives that sees only zeros: the bias four times, of which the first wins.
-MPSMNIST_INLINE void pool_blank_window(const float* bias, float* out, uint8_t* codes) {
+MPSMNIST_INLINE void pool_blank_window(const float* bias, const Pooled& out) {
   for (int c = 0; c < kConv0Channels; c += kLanes) {
     const Vec value = load(bias + c);
-    store_bytes(codes + c, value <= Vec{} ? IntVec{} + kDead : IntVec{});
-    store(out + c / kHalf * kHalfPlane + c % kHalf, relu(value));
+    store_bytes(out.codes + c, value <= Vec{} ? IntVec{} + kDead : IntVec{});
+    store(out.values + plane_channel(c), relu(value));
   }
 }
 
-// kWindows neighbouring pool windows of one group of channels; `patch` is the 6x6 input of the first.
-MPSMNIST_INLINE void convolve_windows(const float* patch, const float* weight, const float* bias, float* out,
-                                      uint8_t* codes) {
+// kWindows neighbouring pool windows of the kChannels channels from `first` on; `patch` is the 6x6 input of the first
+// window, `out` its place.
+MPSMNIST_INLINE void convolve_windows(const float* patch, const Layer& layer, int first, const Pooled& out) {
   Vec sums[kWindows][4][kChannelVectors];
   for (int v = 0; v < kChannelVectors; ++v) {
-    const Vec start = load(bias + v * kLanes);
+    const Vec start = load(layer.bias + first + v * kLanes);
     for (int w = 0; w < kWindows; ++w) {
       for (int i = 0; i < 4; ++i) sums[w][i][v] = start;
     }
   }
   for (int ky = 0; ky < kKernelSide; ++ky) {
     for (int kx = 0; kx < kKernelSide; ++kx) {
-      const float* tap = weight + (ky * kKernelSide + kx) * kConv0Channels;
+      const float* tap = layer.weight + (ky * kKernelSide + kx) * kConv0Channels + first;
       for (int w = 0; w < kWindows; ++w) {
         for (int i = 0; i < 4; ++i) {
           const Vec pixel = splat(patch[(ky + i / 2) * kPaddedSide + kx + i % 2 + 2 * w]);
@@ -97,9 +97,9 @@ MPSMNIST_INLINE void convolve_windows(const float* patch, const float* weight, c
         best = wins ? sums[w][i][v] : best;
         code = wins ? IntVec{} + i : code;
       }
-      store_bytes(codes + w * kConv0Channels + v * kLanes, best <= Vec{} ? IntVec{} + kDead : code);
-      const int lane = v * kLanes;
-      store(out + w * kHalf + lane / kHalf * kHalfPlane + lane % kHalf, relu(best));
+      const int c = first + v * kLanes;
+      store_bytes(out.codes + w * kConv0Channels + c, best <= Vec{} ? IntVec{} + kDead : code);
+      store(out.values + plane_pixel(0, w) + plane_channel(c), relu(best));
     }
   }
 }
@@ -144,24 +144,26 @@ struct FilledWindows {
   }
 };
 
-void list_winners(const float* pooled_gradient, const uint8_t* codes, const FilledWindows& filled, Winners& winners) {
+// The winners of channel `channel`.
+void list_winners(const PooledGradient& pooled, int channel, const FilledWindows& filled, Winners& winners) {
   constexpr int kCodeOffset[] = {0, 1, kPaddedSide, kPaddedSide + 1, 0};
   int count = 0;
   for (int i = 0; i < filled.count; ++i) {
-    const int cell = filled.cells[i];
-    winners.offsets[count] = filled.corners[i] + kCodeOffset[codes[cell]];
-    winners.gradients[count] = pooled_gradient[cell];
-    count += codes[cell] != kDead;
+    const int at = filled.cells[i] + channel;
+    const int code = pooled.codes[at];
+    winners.offsets[count] = filled.corners[i] + kCodeOffset[code];
+    winners.gradients[count] = pooled.values[at];
+    count += code != kDead;
   }
   winners.count = count;
 }
 
 // Adds the gradients of all winners to those of the biases.
-void add_bias_gradient(const float* pooled_gradient, const uint8_t* codes, float* bias_gradient) {
+void add_bias_gradient(const PooledGradient& pooled, float* bias_gradient) {
   for (int c = 0; c < kConv0Channels; c += kLanes) {
     Vec sum = load(bias_gradient + c);
     for (int cell = c; cell < kPool0Size; cell += kConv0Channels) {
-      sum += load_bytes(codes + cell) == kDead ? Vec{} : load(pooled_gradient + cell);
+      sum += load_bytes(pooled.codes + cell) == kDead ? Vec{} : load(pooled.values + cell);
     }
     store(bias_gradient + c, sum);
   }
@@ -169,33 +171,31 @@ void add_bias_gradient(const float* pooled_gradient, const uint8_t* codes, float
 
 }  // namespace
 
-void conv0_forward(const float* image, const float* weight, const float* bias, float* planes, uint8_t* codes) {
+void conv0_forward(const float* image, const Layer& layer, const Pooled& planes) {
   const PaddedImage padded(image);
   const BlankWindows blank(padded);
   for (int y = 0; y < kPool0Side; ++y) {
     for (int x = 0; x < kPool0Side; x += kWindows) {
       const float* patch = padded.pixels + 2 * y * kPaddedSide + 2 * x;
-      float* out = planes + ((y + kPlaneBorder) * kPlaneSide + x + kPlaneBorder) * kHalf;
+      float* values = planes.values + plane_pixel(y + kPlaneBorder, x + kPlaneBorder);
+      uint8_t* codes = planes.codes + (y * kPool0Side + x) * kConv0Channels;
       if (blank.at(y, x) && blank.at(y, x + kWindows - 1)) {
         for (int w = 0; w < kWindows; ++w) {
-          pool_blank_window(bias, out + w * kHalf, codes + (y * kPool0Side + x + w) * kConv0Channels);
+          pool_blank_window(layer.bias, {values + plane_pixel(0, w), codes + w * kConv0Channels});
         }
         continue;
       }
-      for (int c = 0; c < kConv0Channels; c += kChannels) {
-        convolve_windows(patch, weight + c, bias + c, out + c / kHalf * kHalfPlane + c % kHalf,
-                         codes + (y * kPool0Side + x) * kConv0Channels + c);
-      }
+      for (int c = 0; c < kConv0Channels; c += kChannels) convolve_windows(patch, layer, c, {values, codes});
     }
   }
 }
 
-void conv0_weight_gradient(const float* image, const float* pooled_gradient, const uint8_t* codes, float* partial) {
+void conv0_weight_gradient(const float* image, const PooledGradient& pooled, float* partial) {
   const PaddedImage padded(image);
   const FilledWindows filled{BlankWindows(padded)};
   Winners winners;
   for (int c = 0; c < kConv0Channels; ++c) {
-    list_winners(pooled_gradient + c, codes + c, filled, winners);
+    list_winners(pooled, c, filled, winners);
     // Two sums for each row of the filter: even and odd winners. The list is padded with a winner of no weight.
     winners.offsets[winners.count] = 0;
     winners.gradients[winners.count] = 0;
@@ -215,10 +215,10 @@ void conv0_weight_gradient(const float* image, const float* pooled_gradient, con
       }
     }
   }
-  add_bias_gradient(pooled_gradient, codes, partial + kConv0PartialBias);
+  add_bias_gradient(pooled, partial + kConv0PartialBias);
 }
 
-void conv0_reduce(const float* partials, int64_t count, const Sink& weight, const Sink& bias) {
+void conv0_reduce(const float* partials, int64_t count, const LayerSink& sink) {
   float sum[kConv0Partial] = {};
   for (int64_t p = 0; p < count; ++p) {
     for (int i = 0; i < kConv0Partial; i += kLanes)
@@ -227,9 +227,9 @@ void conv0_reduce(const float* partials, int64_t count, const Sink& weight, cons
   for (int c = 0; c < kConv0Channels; ++c) {
     for (int tap = 0; tap < kTaps; ++tap) {
       const int from = (c * kKernelSide + tap / kKernelSide) * kConv0PartialRow + tap % kKernelSide;
-      emit_one(weight, static_cast<size_t>(tap * kConv0Channels + c), sum[from]);
+      emit(sink.weight, static_cast<size_t>(tap * kConv0Channels + c), sum[from]);
     }
-    emit_one(bias, static_cast<size_t>(c), sum[kConv0PartialBias + c]);
+    emit(sink.bias, static_cast<size_t>(c), sum[kConv0PartialBias + c]);
   }
 }
 

@@ -11,7 +11,6 @@ namespace {
 
 constexpr int kRow = kKernelSide * kHalf;
 constexpr int kRowVectors = kRow / kLanes;
-constexpr int kPlaneRow = kPlaneSide * kHalf;
 
 // The winners of one output channel in one image: offsets of their windows in half a plane, and gradients. Small, since
 // those of 16 channels share L1 with that half and the filters.

@@ -17,12 +17,12 @@ Network::Network(const EngineOptions& options)
       momentum_(options.momentum),
       parameters_(options.parameters),
       packing_(options.parameters, options.num_classes),
-      pool_(options.threads > 0 ? options.threads : usable_cores()),
+      team_(options.threads > 0 ? options.threads : usable_cores()),
       weights_(packing_.total()),
       velocity_(options.momentum > 0 ? packing_.total() : 0),
       conv1_forward_(kTransformedFloats),
       conv1_backward_(kTransformedFloats),
-      scratch_(kThreadScratch * static_cast<std::size_t>(pool_.threads())) {}
+      scratch_(kThreadScratch * static_cast<std::size_t>(team_.threads())) {}
 
 float Network::step(const Batch& batch, float learning_rate) {
   const Target target{.learning_rate = learning_rate};
@@ -77,14 +77,14 @@ void Network::prepare(std::int64_t n) {
 
 void Network::convolve(const float* images, std::int64_t n) {
   const std::int64_t block = images_per_task(n, kMaxBlock);
-  pool_.run(divide_up(n, block), [&](std::int64_t task, int thread) {
+  team_.run(divide_up(n, block), [&](std::int64_t task, int thread) {
     convolve_block(images, task * block, std::min(block, n - task * block), scratch(thread));
   });
 }
 
 void Network::connect(std::int64_t n) {
   const std::int64_t groups = divide_up(n, kFc0Group);
-  pool_.run(groups, [&](std::int64_t group, int) {
+  team_.run(groups, [&](std::int64_t group, int) {
     const std::int64_t first = group * kFc0Group;
     kernels_.fc0_list_active(activations_.pooled.data() + first * kFlat,
                              static_cast<int>(std::min<std::int64_t>(kFc0Group, n - first)), group,
@@ -92,7 +92,7 @@ void Network::connect(std::int64_t n) {
   });
   // Each panel of fc0's weights is read once for every 64 images or so, which bounds the traffic of large batches.
   const std::int64_t blocks = divide_up(n, 64);
-  pool_.run(kPanels * blocks, [&](std::int64_t task, int) {
+  team_.run(kPanels * blocks, [&](std::int64_t task, int) {
     const std::int64_t block = task / kPanels;
     kernels_.fc0_forward(activations_.active(), weight(kFc0Weight), weight(kFc0Bias), n,
                          static_cast<int>(task % kPanels), groups * block / blocks, groups * (block + 1) / blocks,
@@ -112,7 +112,7 @@ void Network::convolve_block(const float* images, std::int64_t first, std::int64
 
 float Network::loss_and_its_gradient(const float* labels, std::int64_t n) {
   const std::int64_t block = images_per_task(n, 8);
-  pool_.run(divide_up(n, block), [&](std::int64_t task, int) {
+  team_.run(divide_up(n, block), [&](std::int64_t task, int) {
     const std::int64_t first = task * block;
     const std::int64_t last = std::min(first + block, n);
     float* logits = activations_.logits.data();
@@ -137,14 +137,14 @@ void Network::connect_backward(std::int64_t n, const Target& target) {
   const Sink fc0_bias = sink(kFc0Bias, target);
   const Sink fc1 = sink(kFc1Weight, target);
   const Sink fc1_bias = sink(kFc1Bias, target);
-  pool_.run(kFc0RowTasks + kPanels, [&](std::int64_t task, int thread) {
+  team_.run(kFc0RowTasks + kPanels, [&](std::int64_t task, int thread) {
     if (task < kPanels) {
       kernels_.fc1_weight_gradient(activations_.logit_gradient.data(), activations_.hidden.data(),
                                    activations_.hidden_gradient.data(), n, num_classes_, static_cast<int>(task), fc1,
                                    fc1_bias, fc0_bias);
     } else {
       const auto row_task = static_cast<int>(task - kPanels);
-      const int next_task = std::min(row_task + pool_.threads(), kFc0RowTasks - 1);
+      const int next_task = std::min(row_task + team_.threads(), kFc0RowTasks - 1);
       kernels_.fc0_backward(activations_.pooled.data(), weight(kFc0Weight), activations_.hidden_gradient.data(), n,
                             row_task * kFc0Rows, next_task * kFc0Rows, scratch(thread),
                             activations_.pooled_gradient.data(), fc0);
@@ -155,14 +155,14 @@ void Network::connect_backward(std::int64_t n, const Target& target) {
 void Network::convolve_backward(const float* images, std::int64_t n, const Target& target) {
   // Long tasks first: conv1's weight gradient over all images for some channels, then the data gradient of some images.
   // Every task reads the planes of all images once, so few threads had better have few tasks.
-  const int channels = pool_.threads() > 8 ? 4 : pool_.threads() > 2 ? 8 : 16;
+  const int channels = team_.threads() > 8 ? 4 : team_.threads() > 2 ? 8 : 16;
   const int weight_tasks = kConv1Channels / channels;
   const std::int64_t group = Activations::images_per_group(n);
   const std::int64_t block = group > 1 ? group : images_per_task(n, kMaxBlock);
   // The data gradient reads the transformed weights, so the weights themselves can be updated beside it.
   const Sink conv1 = sink(kConv1Weight, target);
   const Sink conv1_bias = sink(kConv1Bias, target);
-  pool_.run(weight_tasks + divide_up(n, block), [&](std::int64_t task, int thread) {
+  team_.run(weight_tasks + divide_up(n, block), [&](std::int64_t task, int thread) {
     if (task < weight_tasks) {
       const int first = static_cast<int>(task) * channels;
       kernels_.conv1_weight_gradient(activations_.planes.data(), activations_.pooled_gradient.data(),
@@ -190,7 +190,7 @@ void Network::convolve_backward(const float* images, std::int64_t n, const Targe
 
 void Network::finish_convolutions(std::int64_t n, const Target& target) {
   const int parts = target.gradient == nullptr ? kConv1Parts : 0;
-  pool_.run(1 + parts, [&](std::int64_t task, int) {
+  team_.run(1 + parts, [&](std::int64_t task, int) {
     if (task == 0) {
       kernels_.conv0_reduce(activations_.conv0_partials.data(), divide_up(n, Activations::images_per_group(n)),
                             sink(kConv0Weight, target), sink(kConv0Bias, target));
@@ -205,7 +205,7 @@ void Network::transform_conv1(int part) {
 }
 
 void Network::transform_conv1_weights() {
-  pool_.run(kConv1Parts, [&](std::int64_t part, int) { transform_conv1(static_cast<int>(part)); });
+  team_.run(kConv1Parts, [&](std::int64_t part, int) { transform_conv1(static_cast<int>(part)); });
 }
 
 Sink Network::sink(ParameterIndex index, const Target& target) {
@@ -227,7 +227,7 @@ void Network::logits(const float* images, std::int64_t n, float* out) {
   convolve(images, n);
   connect(n);
   const std::int64_t block = images_per_task(n, 8);
-  pool_.run(divide_up(n, block), [&](std::int64_t task, int) {
+  team_.run(divide_up(n, block), [&](std::int64_t task, int) {
     kernels_.fc1_forward(activations_.hidden.data(), weight(kFc1Weight), weight(kFc1Bias), n, num_classes_,
                          task * block, std::min((task + 1) * block, n), out);
   });
@@ -238,7 +238,7 @@ bool Network::apply(const float* flat, float learning_rate) {
   const auto size = static_cast<std::size_t>(total_size(parameters_));
   constexpr std::size_t kChunk = 1 << 16;
   std::atomic<bool> finite = true;
-  pool_.run(divide_up(static_cast<std::int64_t>(size), kChunk), [&](std::int64_t task, int) {
+  team_.run(divide_up(static_cast<std::int64_t>(size), kChunk), [&](std::int64_t task, int) {
     const std::size_t first = static_cast<std::size_t>(task) * kChunk;
     if (!kernels_.all_finite(flat + first, std::min(kChunk, size - first))) finite = false;
   });
@@ -249,7 +249,7 @@ bool Network::apply(const float* flat, float learning_rate) {
   constexpr ParameterIndex kOthers[] = {kFc1Weight, kConv1Weight, kConv0Weight, kConv0Bias,
                                         kConv1Bias, kFc0Bias,     kFc1Bias};
   constexpr int kOtherTasks = std::size(kOthers);
-  pool_.run(kOtherTasks + kFc0RowTasks, [&](std::int64_t task, int) {
+  team_.run(kOtherTasks + kFc0RowTasks, [&](std::int64_t task, int) {
     if (task >= kOtherTasks) {
       kernels_.fc0_update(gradient(kFc0Weight), static_cast<int>(task - kOtherTasks) * kFc0Rows,
                           sink(kFc0Weight, target));

@@ -9,7 +9,7 @@
 #include "cpu/activations.h"
 #include "cpu/kernels.h"
 #include "cpu/packing.h"
-#include "cpu/thread_pool.h"
+#include "cpu/thread_team.h"
 #include "engine.h"
 
 namespace mpsmnist::cpu {
@@ -60,7 +60,7 @@ class Network {
 
   /// What the last pass left.
   const Activations& activations() const noexcept { return activations_; }
-  int threads() const noexcept { return pool_.threads(); }
+  int threads() const noexcept { return team_.threads(); }
   const char* instruction_set() const noexcept { return kernels_.isa; }
 
  private:
@@ -73,7 +73,7 @@ class Network {
   float* weight(ParameterIndex index) { return weights_.data() + packing_.offset(index); }
   float* scratch(int thread) { return scratch_.data() + static_cast<std::size_t>(thread) * kThreadScratch; }
   std::int64_t images_per_task(std::int64_t n, std::int64_t most) const {
-    return std::clamp<std::int64_t>(n / pool_.threads(), 1, most);
+    return std::clamp<std::int64_t>(n / team_.threads(), 1, most);
   }
 
   // What the kernels need, then the gradient of pool0's output of one block of images.
@@ -84,7 +84,7 @@ class Network {
   const float momentum_;
   const std::vector<Parameter> parameters_;
   const Packing packing_;
-  ThreadPool pool_;
+  ThreadTeam team_;
   Buffer<float> weights_;
   Buffer<float> velocity_;       // empty when momentum is 0
   Buffer<float> conv1_forward_;  // conv1's weights as Winograd wants them, forward and backward

@@ -43,6 +43,16 @@ MPSMNIST_INLINE Vec load(const float* from) {
 
 MPSMNIST_INLINE void store(float* to, Vec v) { memcpy(to, &v, sizeof v); }
 
+/// The same for code that serves vectors and single floats: T is Vec or float.
+template <typename T>
+MPSMNIST_INLINE T load(const float* from) {
+  T value;
+  memcpy(&value, from, sizeof value);
+  return value;
+}
+
+MPSMNIST_INLINE void store(float* to, float x) { *to = x; }
+
 /// The same value, but the compiler cannot tell, so it computes it once and keeps it in a register. Without this, gcc
 /// repeats loads for each of their uses, and additions for each address.
 MPSMNIST_INLINE Vec in_register(Vec v) {

@@ -1,4 +1,4 @@
-// The update rule as the kernels apply it: to one vector, straight from registers.
+// What becomes of a gradient, for one vector straight from registers or for a single float.
 #pragma once
 
 #include "kernels.h"
@@ -6,66 +6,48 @@
 
 namespace mpsmnist::cpu::MPSMNIST_ISA {
 
-/// What becomes of the gradient of `kLanes` weights, `at` floats into the tensor, whose old values are `weight`. There
-/// are three ways, one for each kind of sink.
-struct Store {
-  float* gradient;
+enum class Rule { kStore, kDescend, kDescendWithMomentum };
 
-  MPSMNIST_INLINE Vec weight_at(size_t) const { return Vec{}; }  // it has none, and ignores what it is given
-  MPSMNIST_INLINE void operator()(size_t at, Vec value, Vec) const { store(gradient + at, value); }
-};
-struct Descend {
-  float* weights;
-  float learning_rate;
+/// Hands gradients on as a sink of one kind wants it, so that loops are compiled for each kind. T is Vec or float.
+template <Rule rule>
+struct Emit {
+  Sink sink;  // a copy: through a reference, its numbers would be read again after each store
 
-  MPSMNIST_INLINE Vec weight_at(size_t at) const { return load(weights + at); }
-  MPSMNIST_INLINE void operator()(size_t at, Vec gradient, Vec weight) const {
-    store(weights + at, weight - splat(learning_rate) * gradient);
+  /// The weights, `at` floats into the tensor; a stored gradient has none, and ignores what it is given.
+  template <typename T>
+  MPSMNIST_INLINE T weight_at(size_t at) const {
+    if constexpr (rule == Rule::kStore) return T{};
+    return load<T>(sink.weight + at);
   }
-};
-struct DescendWithMomentum {
-  Descend descend;
-  float* velocities;
-  float momentum;
 
-  MPSMNIST_INLINE Vec weight_at(size_t at) const { return descend.weight_at(at); }
-  MPSMNIST_INLINE void operator()(size_t at, Vec gradient, Vec weight) const {
-    const Vec velocity = splat(momentum) * load(velocities + at) + gradient;
-    store(velocities + at, velocity);
-    descend(at, velocity, weight);
+  template <typename T>
+  MPSMNIST_INLINE void operator()(size_t at, T gradient, T weight) const {
+    if constexpr (rule == Rule::kStore) return store(sink.gradient + at, gradient);
+    T velocity = gradient;
+    if constexpr (rule == Rule::kDescendWithMomentum) {
+      velocity = sink.momentum * load<T>(sink.velocity + at) + gradient;
+      store(sink.velocity + at, velocity);
+    }
+    store(sink.weight + at, weight - sink.learning_rate * velocity);
   }
 };
 
-/// Calls `use` with one of the above, so that its loops are compiled for each kind.
+/// Calls use(Emit) with the one for `sink`.
 template <typename Use>
 MPSMNIST_INLINE void with_rule(const Sink& sink, const Use& use) {
-  const Descend descend{sink.weight, sink.learning_rate};
   if (sink.gradient != nullptr) {
-    use(Store{sink.gradient});
+    use(Emit<Rule::kStore>{sink});
   } else if (sink.velocity == nullptr) {
-    use(descend);
+    use(Emit<Rule::kDescend>{sink});
   } else {
-    use(DescendWithMomentum{descend, sink.velocity, sink.momentum});
+    use(Emit<Rule::kDescendWithMomentum>{sink});
   }
 }
 
-/// Hands the gradient of `kLanes` weights, `at` floats into the tensor, to its sink.
-MPSMNIST_INLINE void emit(const Sink& sink, size_t at, Vec gradient) {
-  with_rule(sink, [&](const auto& rule) { rule(at, gradient, rule.weight_at(at)); });
-}
-
-/// The same for a single weight, for tails.
-MPSMNIST_INLINE void emit_one(const Sink& sink, size_t offset, float gradient) {
-  if (sink.gradient != nullptr) {
-    sink.gradient[offset] = gradient;
-    return;
-  }
-  float velocity = gradient;
-  if (sink.velocity != nullptr) {
-    velocity = sink.momentum * sink.velocity[offset] + gradient;
-    sink.velocity[offset] = velocity;
-  }
-  sink.weight[offset] = sink.weight[offset] - sink.learning_rate * velocity;
+/// Hands on the gradient of the weights `at` floats into the tensor.
+template <typename T>
+MPSMNIST_INLINE void emit(const Sink& sink, size_t at, T gradient) {
+  with_rule(sink, [&](const auto& rule) { rule(at, gradient, rule.template weight_at<T>(at)); });
 }
 
 }  // namespace mpsmnist::cpu::MPSMNIST_ISA

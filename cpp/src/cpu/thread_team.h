@@ -11,13 +11,13 @@ namespace mpsmnist::cpu {
 ///
 /// Which thread runs which task is left to chance, so tasks must not care. After a fork, the child starts workers of
 /// its own at the first run().
-class ThreadPool {
+class ThreadTeam {
  public:
   /// Throws std::system_error if the threads cannot be started.
-  explicit ThreadPool(int threads);
-  ~ThreadPool();
-  ThreadPool(const ThreadPool&) = delete;
-  ThreadPool& operator=(const ThreadPool&) = delete;
+  explicit ThreadTeam(int threads);
+  ~ThreadTeam();
+  ThreadTeam(const ThreadTeam&) = delete;
+  ThreadTeam& operator=(const ThreadTeam&) = delete;
 
   int threads() const noexcept { return threads_; }
 

@@ -1,4 +1,4 @@
-#include "cpu/thread_pool.h"
+#include "cpu/thread_team.h"
 
 #include <atomic>
 #include <chrono>
@@ -53,7 +53,7 @@ constexpr bool has_task(std::uint64_t ticket) { return next_of(ticket) < count_o
 
 }  // namespace
 
-struct ThreadPool::Shared {
+struct ThreadTeam::Shared {
   alignas(64) std::atomic<std::uint64_t> ticket{0};
   alignas(64) std::atomic<std::int64_t> finished{0};
   // The task of the phase: stable from the claim of one of its indices until that index is finished.
@@ -107,9 +107,9 @@ struct ThreadPool::Shared {
   }
 };
 
-ThreadPool::ThreadPool(int threads) : threads_(threads) { start(); }
+ThreadTeam::ThreadTeam(int threads) : threads_(threads) { start(); }
 
-ThreadPool::~ThreadPool() {
+ThreadTeam::~ThreadTeam() {
   if (forks_seen_ == fork_count()) {
     stop();
   } else {
@@ -117,7 +117,7 @@ ThreadPool::~ThreadPool() {
   }
 }
 
-void ThreadPool::start() {
+void ThreadTeam::start() {
   forks_seen_ = fork_count();
   shared_ = std::make_unique<Shared>();
   try {
@@ -130,7 +130,7 @@ void ThreadPool::start() {
   }
 }
 
-void ThreadPool::stop() {
+void ThreadTeam::stop() {
   shared_->stopping.store(true);
   {
     const std::lock_guard lock(shared_->mutex);
@@ -140,9 +140,9 @@ void ThreadPool::stop() {
 }
 
 // In a forked child there is nobody to join, and the mutex may be held by a thread that is gone: leak both.
-void ThreadPool::abandon() { static_cast<void>(shared_.release()); }
+void ThreadTeam::abandon() { static_cast<void>(shared_.release()); }
 
-void ThreadPool::run_tasks(std::int64_t count, Function function, void* context) {
+void ThreadTeam::run_tasks(std::int64_t count, Function function, void* context) {
   if (forks_seen_ != fork_count()) {
     abandon();
     start();
