@@ -21,7 +21,8 @@ import mpsmnist
 from mpsmnist import checkpoint, cli
 from mpsmnist.data import Dataset, SyntheticDataWarning
 from mpsmnist.recipe import PRESETS
-from support.runs import command, json_lines, run, small_dataset, write_mnist
+from support.commands import command, json_lines, run
+from support.datasets import small_dataset, write_mnist
 
 END_KEYS = [
     "event",

@@ -13,7 +13,7 @@ import mpsmnist
 from mpsmnist import cli, plot
 from mpsmnist.plot import Mistake, save_plot, worst_mistakes
 from mpsmnist.train import TrainConfig, train
-from support.runs import small_dataset, write_mnist
+from support.datasets import small_dataset, write_mnist
 
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"

@@ -18,8 +18,9 @@ from mpsmnist.checkpoint import Checkpoint, save
 from mpsmnist.pictures import BOX, CENTRE, PictureError, prepare, read_pictures
 from mpsmnist.predict import Prediction, format_prediction, load_trainer, predict_picture
 from mpsmnist.recipe import TrainConfig
+from support.commands import json_lines, run
+from support.datasets import write_idx
 from support.examples import discs
-from support.runs import json_lines, run, write_idx
 
 Grey = NDArray[np.uint8]
 Main = Callable[..., tuple[int, str, str]]

@@ -25,7 +25,7 @@ from mpsmnist.train import (
     resumed_config,
     train,
 )
-from support.runs import small_dataset, write_mnist
+from support.datasets import small_dataset, write_mnist
 
 # Small batches: what is tested here does not depend on their size.
 SMALL: dict[str, Any] = {"device": "cpu", "batch_size": 2}
