@@ -13,7 +13,8 @@ import mpsmnist
 from mpsmnist import cli, plot
 from mpsmnist.plot import Mistake, save_plot, worst_mistakes
 from mpsmnist.train import TrainConfig, train
-from support.datasets import small_dataset, write_mnist
+from support.commands import Command
+from support.datasets import small_dataset
 
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
@@ -35,23 +36,9 @@ def test_worst_mistakes_come_first() -> None:
 
 
 @needs_matplotlib
-def test_a_run_is_drawn_from_the_command_line(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
+def test_a_run_is_drawn_from_the_command_line(train: Command, tmp_path: Path) -> None:
     path = tmp_path / "plot.png"
-    arguments = [
-        "--data-dir",
-        write_mnist(data),
-        "--device",
-        "cpu",
-        "--batch-size",
-        2,
-        "--steps",
-        6,
-        "--plot",
-        path,
-    ]
-    assert cli.main([*map(str, arguments), "--quiet"]) == 0
+    assert train("--steps", 6, "--plot", path, "--quiet") == (0, "", "")
     with Image.open(path) as image:
         image.load()
         assert image.format == "PNG"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,15 @@ def assert_same_bits(actual: NDArray[Any], expected: NDArray[Any]) -> None:
     assert actual.shape == expected.shape
     differing = int(np.count_nonzero(actual.view(np.uint32) != expected.view(np.uint32)))
     assert differing == 0, f"{differing} of {actual.size} values differ"
+
+
+def assert_same_state(actual: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[Any]]) -> None:
+    """The same names, and for each the same bits."""
+    assert actual.keys() == expected.keys()
+    for name, tensor in actual.items():
+        assert tensor.shape == expected[name].shape, name
+        assert tensor.dtype == expected[name].dtype, name
+        assert tensor.tobytes() == expected[name].tobytes(), name
 
 
 def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:

@@ -1,21 +1,47 @@
-"""Command lines, in a process of their own."""
+"""Command lines, in this process or in one of their own."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 
-def command(module: str, *arguments: object) -> list[str]:
+Command = Callable[..., tuple[int, str, str]]  # given arguments, returns the exit code, stdout and stderr
+
+# Options for a training run that is over soon.
+SMALL = ("--device", "cpu", "--batch-size", 2)
+
+
+def in_this_process(
+    main: Callable[[list[str]], int], usual: tuple[object, ...], capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Make a command of a `main` function; `usual` arguments come first, so that a test can override them."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main([str(argument) for argument in (*usual, *arguments)])
+        except SystemExit as exit_:  # argparse
+            code = int(exit_.code or 0)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def _words(module: str, arguments: tuple[object, ...]) -> list[str]:
     return [sys.executable, "-m", f"mpsmnist.{module}", *map(str, arguments)]
 
 
 def run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(module, *arguments), capture_output=True, text=True, timeout=120, check=False
-    )
+    return subprocess.run(_words(module, arguments), capture_output=True, text=True, timeout=120, check=False)
+
+
+def start(module: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(_words(module, arguments), text=True, **options)
 
 
 def json_lines(text: str) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from mpsmnist import CheckpointError, Trainer
 from mpsmnist.checkpoint import FORMAT, Checkpoint, fingerprint, load, parameter_shapes, save
 from mpsmnist.recipe import TrainConfig
 from support import saver
+from support.checks import assert_same_state
 
 State = dict[str, NDArray[Any]]
 Run = dict[str, Any]
@@ -55,9 +56,7 @@ def assert_same(a: Checkpoint, b: Checkpoint) -> None:
     for field in dataclasses.fields(Checkpoint):
         if field.name != "state":
             assert getattr(a, field.name) == getattr(b, field.name)
-    assert a.state.keys() == b.state.keys()
-    for name, tensor in a.state.items():
-        assert tensor.tobytes() == b.state[name].tobytes(), name
+    assert_same_state(a.state, b.state)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
