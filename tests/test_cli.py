@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 
 import mpsmnist
-from mpsmnist import checkpoint, cli
+from mpsmnist import checkpoint, train
+from mpsmnist.commands import train as cli
+from mpsmnist.commands.console import make_parser
 from mpsmnist.data import Dataset, SyntheticDataWarning
-from mpsmnist.recipe import PRESETS
+from mpsmnist.training.config import PRESETS
 from runs import command, json_lines, run, small_dataset, write_mnist
 
 END_KEYS = [
@@ -54,7 +56,7 @@ def main(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> Main:
         usual = ("--data-dir", data_dir, "--device", "cpu", "--batch-size", 2)
         capsys.readouterr()
         try:
-            code = cli.main([str(argument) for argument in (*usual, *arguments)])
+            code = train.main([str(argument) for argument in (*usual, *arguments)])
         except SystemExit as exit_:  # argparse
             code = int(exit_.code or 0)
         return code, *capsys.readouterr()
@@ -186,7 +188,9 @@ def test_bad_usage(main: Main, arguments: list[str], words: str) -> None:
 def test_help_and_version(main: Main) -> None:
     code, out, _ = main("--help")
     assert code == 0
-    for option in cli.build_parser()._option_string_actions:
+    parser = make_parser("", "", "")
+    cli.COMMAND.add_options(parser)
+    for option in parser._option_string_actions:
         assert option in out
     assert main("--version")[:2] == (0, f"mpsmnist {mpsmnist.__version__}\n")
 
@@ -196,7 +200,7 @@ def test_failures(main: Main, tmp_path: Path) -> None:
     for arguments, words in (
         (("--data-dir", tmp_path / "absent"), "absent"),
         (("--resume", tmp_path / "absent"), "absent' does not exist"),
-        (("--resume", tmp_path / "bad"), "no readable safetensors file"),
+        (("--resume", tmp_path / "bad"), "not a readable safetensors file"),
         (("--learning-rate", 1e30, "--steps", 50), "training diverged at step "),
     ):
         code, out, err = main(*arguments, "--quiet")
@@ -236,7 +240,7 @@ def test_synthetic_data_are_announced_even_to_a_quiet_run(
         return small_dataset()
 
     monkeypatch.setattr(cli, "load", load)
-    assert cli.main(["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]) == 0
+    assert train.main(["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[1:] == ["*" * 100, "these digits are drawn", "*" * 100]
     assert "warning" in lines[0]
@@ -251,8 +255,8 @@ def test_options_reach_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli, "load", load)
     usual = ["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]
-    cli.main(usual)
-    cli.main([*usual, "--dataset", "mnist", "--data-dir", "d", "--offline"])
+    train.main(usual)
+    train.main([*usual, "--dataset", "mnist", "--data-dir", "d", "--offline"])
     assert asked == [
         (("auto",), {"data_dir": None, "offline": None}),
         (("mnist",), {"data_dir": Path("d"), "offline": True}),
@@ -321,8 +325,8 @@ def test_ctrl_c_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
 def test_the_second_ctrl_c_ends_at_once() -> None:
     code = (
         "import os, signal, sys\n"
-        "from mpsmnist.cli import _stop_on_interrupt\n"
-        "with _stop_on_interrupt() as stop:\n"
+        "from mpsmnist.commands.console import stop_on_interrupt\n"
+        "with stop_on_interrupt() as stop:\n"
         "    assert not stop()\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    print('first', stop(), flush=True)\n"

@@ -227,7 +227,7 @@ DISAGREEMENTS = {
         NAMES[1],
         "label 10 at index 7, expected 0 to 9",
     ),
-    "nothing": ({"test_images": TRAIN[:0], "test_labels": LABELS[:0]}, NAMES[2], "holds nothing"),
+    "nothing": ({"test_images": TRAIN[:0], "test_labels": LABELS[:0]}, NAMES[2], "is empty"),
 }
 
 
@@ -523,8 +523,9 @@ def test_killed_while_downloading(
     assert server.holding.wait(30)
     process.kill()
     process.join()
-    assert in_cache(cache) == {NAMES[0] + ".part"}
-    (cache / "mnist" / "of another version.part").write_bytes(b"left by an earlier kill")
+    [leftover] = in_cache(cache)
+    assert leftover.endswith(".tmp")
+    (cache / "mnist" / ".mpsmnist.0123.tmp").write_bytes(b"left by an earlier kill")
 
     use_mirrors("good")
     assert_small_set(load("mnist"))

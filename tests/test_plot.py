@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 import mpsmnist
-from mpsmnist import cli, plot
-from mpsmnist.plot import Mistake, save_plot, worst_mistakes
-from mpsmnist.train import TrainConfig, train
+from mpsmnist.commands import plot
+from mpsmnist.commands import train as cli
+from mpsmnist.commands.plot import Mistake, save_plot, worst_mistakes
+from mpsmnist.train import TrainConfig, main, train
 from runs import small_dataset, write_mnist
 
 needs_matplotlib = pytest.mark.skipif(
@@ -51,7 +52,7 @@ def test_a_run_is_drawn_from_the_command_line(tmp_path: Path) -> None:
         "--plot",
         path,
     ]
-    assert cli.main([*map(str, arguments), "--quiet"]) == 0
+    assert main([*map(str, arguments), "--quiet"]) == 0
     with Image.open(path) as image:
         image.load()
         assert image.format == "PNG"
@@ -73,7 +74,7 @@ def test_a_missing_matplotlib_is_told_before_training(
 ) -> None:
     monkeypatch.setattr(plot, "find_spec", lambda _name: None)
     monkeypatch.setattr(cli, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
-    assert cli.main(["--plot", str(tmp_path / "plot.png")]) == 1
+    assert main(["--plot", str(tmp_path / "plot.png")]) == 1
     assert "pip install 'mpsmnist[plot]'" in capsys.readouterr().err
     with pytest.raises(mpsmnist.Error, match="matplotlib"):
         plot.require_matplotlib()

@@ -16,9 +16,9 @@ import mpsmnist
 from examples import discs
 from mpsmnist import predict
 from mpsmnist.checkpoint import Checkpoint, save
-from mpsmnist.pictures import BOX, CENTRE, PictureError, prepare, read_pictures
 from mpsmnist.predict import Prediction, format_prediction, load_trainer, predict_picture
-from mpsmnist.recipe import TrainConfig
+from mpsmnist.prediction.pictures import BOX, CENTRE, PictureError, prepare, read_pictures
+from mpsmnist.training.config import TrainConfig
 from runs import json_lines, run, write_idx
 
 Grey = NDArray[np.uint8]
@@ -36,7 +36,7 @@ def save_checkpoint(path: Path, num_classes: int = 10) -> mpsmnist.Trainer:
     """Save the initial weights of seed 3; gives their trainer."""
     trainer = mpsmnist.Trainer(device="cpu", seed=3, init="he", num_classes=num_classes)
     options = TrainConfig().saved_options()
-    fields = {"step": 0, "total_steps": 1, "sampler_position": 0, "dataset": "discs", "fingerprint": "0"}
+    fields = {"step": 0, "total_steps": 1, "dataset": "discs", "fingerprint": "0"}
     save(path, Checkpoint(state=trainer.state_dict(), options=options, num_classes=num_classes, **fields))  # type: ignore[arg-type]
     return trainer
 
@@ -315,7 +315,7 @@ def test_a_bad_checkpoint_is_named(main: Main, tmp_path: Path) -> None:
     assert "absent' does not exist" in err
     code, out, err = main(png, "--checkpoint", png)
     assert (code, out) == (1, "")
-    assert "no readable safetensors file" in err
+    assert "not a readable safetensors file" in err
 
 
 @pytest.mark.parametrize(

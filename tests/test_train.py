@@ -11,8 +11,6 @@ import pytest
 from numpy.typing import NDArray
 
 from mpsmnist import CheckpointError, DatasetError, Trainer, checkpoint
-from mpsmnist.sampling import Sampler
-from mpsmnist.schedule import learning_rates
 from mpsmnist.train import (
     CheckpointEvent,
     ConfigError,
@@ -25,6 +23,8 @@ from mpsmnist.train import (
     resumed_config,
     train,
 )
+from mpsmnist.training.sampling import Sampler
+from mpsmnist.training.schedule import learning_rates
 from runs import small_dataset, write_mnist
 
 # Small batches: what is tested here does not depend on their size.
