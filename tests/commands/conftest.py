@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mpsmnist import cli
+from mpsmnist.train import main
 from support.commands import SMALL, Command, in_this_process
 from support.datasets import write_mnist
 
@@ -20,6 +20,6 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def train(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+def run_train(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     """`mpsmnist.train` in this process, on little data."""
-    return in_this_process(cli.main, ("--data-dir", data_dir, *SMALL), capsys)
+    return in_this_process(main, ("--data-dir", data_dir, *SMALL), capsys)

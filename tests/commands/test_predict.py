@@ -24,7 +24,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def predict(weights: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+def run_predict(weights: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     """`mpsmnist.predict` in this process, with those weights."""
     return in_this_process(main, ("--checkpoint", weights, "--device", "cpu"), capsys)
 
@@ -40,16 +40,16 @@ def test_the_bar_chart() -> None:
     assert len(lines) == 11
 
 
-def test_pictures_on_the_command_line(predict: Command, tmp_path: Path) -> None:
+def test_pictures_on_the_command_line(run_predict: Command, tmp_path: Path) -> None:
     images = discs(2)[0]
     png = write_png(tmp_path / "a.png", 255 - drawing())
     idx = write_idx(tmp_path / "images", images)
-    code, out, err = predict(png, idx)
+    code, out, err = run_predict(png, idx)
     assert (code, err) == (0, "")
     assert [line.split(": ")[0] for line in out.splitlines()[::11]] == [str(png), f"{idx}[0]", f"{idx}[1]"]
     assert out.splitlines()[0].endswith("(dark on light: inverted)")
 
-    code, out, err = predict(png, idx, "--json")
+    code, out, err = run_predict(png, idx, "--json")
     assert (code, err) == (0, "")
     results = json_lines(out)
     assert [list(result) for result in results] == [["image", "digit", "probabilities", "inverted"]] * 3
@@ -59,18 +59,20 @@ def test_pictures_on_the_command_line(predict: Command, tmp_path: Path) -> None:
         assert result["digit"] == int(np.argmax(result["probabilities"]))
 
 
-def test_invert_on_the_command_line(predict: Command, tmp_path: Path) -> None:
+def test_invert_on_the_command_line(run_predict: Command, tmp_path: Path) -> None:
     framed = write_png(tmp_path / "framed.png", np.pad(255 - drawing(), 3, constant_values=0))
-    told = [json.loads(predict(framed, "--json", *option)[1])["inverted"] for option in ([], ["--no-invert"])]
+    told = [
+        json.loads(run_predict(framed, "--json", *option)[1])["inverted"] for option in ([], ["--no-invert"])
+    ]
     assert told == [False, False]
     plain = write_png(tmp_path / "plain.png", 255 - drawing())
-    assert json.loads(predict(plain, "--json", "--invert")[1])["inverted"] is True
-    assert predict(plain, "--no-invert")[0] == 1
+    assert json.loads(run_predict(plain, "--json", "--invert")[1])["inverted"] is True
+    assert run_predict(plain, "--no-invert")[0] == 1
 
 
-def test_one_bad_picture_does_not_hide_the_others(predict: Command, tmp_path: Path) -> None:
+def test_one_bad_picture_does_not_hide_the_others(run_predict: Command, tmp_path: Path) -> None:
     blank = write_idx(tmp_path / "images", np.stack([np.zeros((28, 28), np.uint8), discs(1)[0][0]]))
-    code, out, err = predict(tmp_path / "absent.png", blank, "--json")
+    code, out, err = run_predict(tmp_path / "absent.png", blank, "--json")
     assert code == 1
     assert [result["image"] for result in json_lines(out)] == [f"{blank}[1]"]
     assert err.splitlines() == [
@@ -79,21 +81,21 @@ def test_one_bad_picture_does_not_hide_the_others(predict: Command, tmp_path: Pa
     ]
 
 
-def test_a_bad_checkpoint_is_named(predict: Command, tmp_path: Path) -> None:
+def test_a_bad_checkpoint_is_named(run_predict: Command, tmp_path: Path) -> None:
     png = write_png(tmp_path / "a.png", drawing())
-    code, out, err = predict(png, "--checkpoint", tmp_path / "absent")
+    code, out, err = run_predict(png, "--checkpoint", tmp_path / "absent")
     assert (code, out) == (1, "")
     assert "absent' does not exist" in err
-    code, out, err = predict(png, "--checkpoint", png)
+    code, out, err = run_predict(png, "--checkpoint", png)
     assert (code, out) == (1, "")
-    assert "no readable safetensors file" in err
+    assert "not a readable safetensors file" in err
 
 
 @pytest.mark.parametrize(
     "arguments", [[], ["a.png", "--threads", "0"], ["a.png", "--device", "cuda"], ["--nonsense"]]
 )
-def test_bad_usage(predict: Command, arguments: list[str]) -> None:
-    assert predict(*arguments)[0] == 2
+def test_bad_usage(run_predict: Command, arguments: list[str]) -> None:
+    assert run_predict(*arguments)[0] == 2
 
 
 def test_it_runs_as_a_module(weights: Path, tmp_path: Path) -> None:

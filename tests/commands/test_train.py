@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 
 import mpsmnist
-from mpsmnist import checkpoint, cli
+from mpsmnist import checkpoint
+from mpsmnist.commands import train as cli
+from mpsmnist.commands.console import make_parser
 from mpsmnist.data import Dataset, SyntheticDataWarning
-from mpsmnist.recipe import PRESETS
+from mpsmnist.train import main
+from mpsmnist.training.config import PRESETS
 from support.commands import SMALL, Command, json_lines, run, start
 from support.datasets import small_dataset
 
@@ -34,8 +37,8 @@ END_KEYS = [
 ]
 
 
-def test_a_run_tells_people_on_stderr_only(train: Command) -> None:
-    code, out, err = train("--steps", 20)
+def test_a_run_tells_people_on_stderr_only(run_train: Command) -> None:
+    code, out, err = run_train("--steps", 20)
     assert (code, out) == (0, "")
     lines = err.splitlines()
     assert lines[0] == "mnist: 50 training and 20 test images"
@@ -47,8 +50,8 @@ def test_a_run_tells_people_on_stderr_only(train: Command) -> None:
     assert len(lines) == 14
 
 
-def test_quiet_says_nothing(train: Command) -> None:
-    assert train("--steps", 3, "--quiet") == (0, "", "")
+def test_quiet_says_nothing(run_train: Command) -> None:
+    assert run_train("--steps", 3, "--quiet") == (0, "", "")
 
 
 def test_a_bar_is_drawn_on_a_terminal_only(data_dir: Path) -> None:
@@ -73,9 +76,9 @@ def test_a_bar_is_drawn_on_a_terminal_only(data_dir: Path) -> None:
     assert "%|" not in run("train", *arguments).stderr
 
 
-def test_json_lines(train: Command, tmp_path: Path) -> None:
+def test_json_lines(run_train: Command, tmp_path: Path) -> None:
     path = tmp_path / "run"
-    code, out, err = train(
+    code, out, err = run_train(
         "--steps", 3, "--eval-every", 2, "--checkpoint", path, "--seed", 6, "--json", "--quiet"
     )
     assert (code, err) == (0, "")
@@ -115,15 +118,15 @@ def test_json_lines(train: Command, tmp_path: Path) -> None:
     assert (end["test_accuracy"], end["test_loss"]) == (middle[4]["accuracy"], middle[4]["loss"])
 
 
-def test_json_and_text_go_together(train: Command) -> None:
-    code, out, err = train("--steps", 1, "--json")
+def test_json_and_text_go_together(run_train: Command) -> None:
+    code, out, err = run_train("--steps", 1, "--json")
     assert code == 0
     assert [event["event"] for event in json_lines(out)] == ["start", "step", "eval", "end"]
     assert "done: test accuracy" in err
 
 
-def test_a_preset_and_options_over_it(train: Command) -> None:
-    code, out, _ = train("--preset", "fast", "--steps", 2, "--momentum", 0.25, "--json")
+def test_a_preset_and_options_over_it(run_train: Command) -> None:
+    code, out, _ = run_train("--preset", "fast", "--steps", 2, "--momentum", 0.25, "--json")
     assert code == 0
     start, first = json_lines(out)[:2]
     fast = PRESETS["fast"]
@@ -134,8 +137,8 @@ def test_a_preset_and_options_over_it(train: Command) -> None:
     assert first["learning_rate"] < fast["learning_rate"]
 
 
-def test_epochs(train: Command) -> None:
-    _, out, _ = train("--epochs", 0.1, "--json")
+def test_epochs(run_train: Command) -> None:
+    _, out, _ = run_train("--epochs", 0.1, "--json")
     assert json_lines(out)[-1]["steps"] == 3  # 50 images / 2 / 10, rounded up
 
 
@@ -148,19 +151,21 @@ def test_options_reach_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(cli, "load", load)
     usual = ["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]
-    cli.main(usual)
-    cli.main([*usual, "--dataset", "mnist", "--data-dir", "d", "--offline"])
+    main(usual)
+    main([*usual, "--dataset", "mnist", "--data-dir", "d", "--offline"])
     assert asked == [
         (("auto",), {"data_dir": None, "offline": None}),
         (("mnist",), {"data_dir": Path("d"), "offline": True}),
     ]
 
 
-def test_a_target_reached_and_not_reached(train: Command) -> None:
-    code, out, err = train("--steps", 50, "--eval-every", 1, "--target-accuracy", 0.05, "--json", "--quiet")
+def test_a_target_reached_and_not_reached(run_train: Command) -> None:
+    code, out, err = run_train(
+        "--steps", 50, "--eval-every", 1, "--target-accuracy", 0.05, "--json", "--quiet"
+    )
     assert (code, err) == (0, "")
     assert json_lines(out)[-1]["steps"] < 50
-    code, out, err = train("--steps", 1, "--target-accuracy", 1, "--json", "--quiet")
+    code, out, err = run_train("--steps", 1, "--target-accuracy", 1, "--json", "--quiet")
     assert code == 1
     assert json_lines(out)[-1]["event"] == "end"
     assert err.startswith("python -m mpsmnist.train: the test accuracy is ")
@@ -188,29 +193,31 @@ def test_a_target_reached_and_not_reached(train: Command) -> None:
         (["--dataset", "synthetic"], "data_dir"),  # drawn digits have no files
     ],
 )
-def test_bad_usage(train: Command, arguments: list[str], words: str) -> None:
-    code, out, err = train(*arguments)
+def test_bad_usage(run_train: Command, arguments: list[str], words: str) -> None:
+    code, out, err = run_train(*arguments)
     assert (code, out) == (2, "")
     assert words in err.splitlines()[-1]
 
 
-def test_help_and_version(train: Command) -> None:
-    code, out, _ = train("--help")
+def test_help_and_version(run_train: Command) -> None:
+    code, out, _ = run_train("--help")
     assert code == 0
-    for option in cli.build_parser()._option_string_actions:
+    parser = make_parser("", "", "")
+    cli.COMMAND.add_options(parser)
+    for option in parser._option_string_actions:
         assert option in out
-    assert train("--version")[:2] == (0, f"mpsmnist {mpsmnist.__version__}\n")
+    assert run_train("--version")[:2] == (0, f"mpsmnist {mpsmnist.__version__}\n")
 
 
-def test_failures(train: Command, tmp_path: Path) -> None:
+def test_failures(run_train: Command, tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(b"no checkpoint at all")
     for arguments, words in (
         (("--data-dir", tmp_path / "absent"), "absent"),
         (("--resume", tmp_path / "absent"), "absent' does not exist"),
-        (("--resume", tmp_path / "bad"), "no readable safetensors file"),
+        (("--resume", tmp_path / "bad"), "not a readable safetensors file"),
         (("--learning-rate", 1e30, "--steps", 50), "training diverged at step "),
     ):
-        code, out, err = train(*arguments, "--quiet")
+        code, out, err = run_train(*arguments, "--quiet")
         assert (code, out) == (1, "")
         assert err.startswith("python -m mpsmnist.train: ")
         assert words in err
@@ -218,22 +225,22 @@ def test_failures(train: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif("mps" in mpsmnist.devices(), reason="this machine has an Apple GPU")
-def test_a_missing_device_is_a_failure(train: Command) -> None:
-    code, _, err = train("--device", "mps", "--quiet")
+def test_a_missing_device_is_a_failure(run_train: Command) -> None:
+    code, _, err = run_train("--device", "mps", "--quiet")
     assert code == 1
     assert "mps" in err
 
 
-def test_resuming_with_another_seed_is_bad_usage(train: Command, tmp_path: Path) -> None:
+def test_resuming_with_another_seed_is_bad_usage(run_train: Command, tmp_path: Path) -> None:
     path = tmp_path / "run"
-    assert train("--steps", 2, "--checkpoint", path)[0] == 0
-    code, _, err = train("--resume", path, "--seed", 1)
+    assert run_train("--steps", 2, "--checkpoint", path)[0] == 0
+    code, _, err = run_train("--resume", path, "--seed", 1)
     assert code == 2
     assert "seed is 1, but the run in" in err.splitlines()[-1]
-    code, _, err = train("--resume", path, "--preset", "fast")
+    code, _, err = run_train("--resume", path, "--preset", "fast")
     assert code == 2
     assert "a resumed run keeps it" in err.splitlines()[-1]
-    code, out, _ = train("--resume", path, "--steps", 3, "--json")
+    code, out, _ = run_train("--resume", path, "--steps", 3, "--json")
     assert code == 0
     assert [event["step"] for event in json_lines(out)[:2]] == [2, 3]
     assert checkpoint.load(path).step == 3
@@ -247,7 +254,7 @@ def test_synthetic_data_are_announced_even_to_a_quiet_run(
         return small_dataset()
 
     monkeypatch.setattr(cli, "load", load)
-    assert cli.main(["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]) == 0
+    assert main(["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[1:] == ["*" * 100, "these digits are drawn", "*" * 100]
     assert "warning" in lines[0]

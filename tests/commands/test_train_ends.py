@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mpsmnist import checkpoint, cli
+from mpsmnist import checkpoint
+from mpsmnist.commands import train as cli
 from mpsmnist.data import Dataset
 from support.checks import assert_same_state
 from support.commands import SMALL, Command, json_lines, run, start
@@ -59,8 +60,8 @@ def test_ctrl_c_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
 def test_the_second_ctrl_c_ends_at_once() -> None:
     code = (
         "import os, signal, sys\n"
-        "from mpsmnist.cli import _stop_on_interrupt\n"
-        "with _stop_on_interrupt() as stop:\n"
+        "from mpsmnist.commands.console import stop_on_interrupt\n"
+        "with stop_on_interrupt() as stop:\n"
         "    assert not stop()\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    print('first', stop(), flush=True)\n"
@@ -73,18 +74,18 @@ def test_the_second_ctrl_c_ends_at_once() -> None:
     assert (done.returncode, done.stdout) == (-signal.SIGINT, "first True\n")
 
 
-def test_ctrl_c_works_as_before_after_the_run(train: Command) -> None:
+def test_ctrl_c_works_as_before_after_the_run(run_train: Command) -> None:
     before = signal.getsignal(signal.SIGINT)
-    train("--steps", 1, "--quiet")
+    run_train("--steps", 1, "--quiet")
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_ctrl_c_while_the_data_load(train: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_the_data_load(run_train: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def load(*_: object, **__: object) -> Dataset:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "load", load)
-    assert train() == (130, "", "python -m mpsmnist.train: interrupted\n")
+    assert run_train() == (130, "", "python -m mpsmnist.train: interrupted\n")
 
 
 def test_a_reader_that_goes_away_ends_the_run(data_dir: Path) -> None:

@@ -66,7 +66,7 @@ DISAGREEMENTS = {
         NAMES[1],
         "label 10 at index 7, expected 0 to 9",
     ),
-    "nothing": ({"test_images": TRAIN[:0], "test_labels": LABELS[:0]}, NAMES[2], "holds nothing"),
+    "nothing": ({"test_images": TRAIN[:0], "test_labels": LABELS[:0]}, NAMES[2], "is empty"),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mpsmnist.pictures import BOX, CENTRE, PictureError, prepare, read_pictures
+from mpsmnist.prediction.pictures import BOX, CENTRE, PictureError, prepare, read_pictures
 from support.datasets import write_idx
 from support.examples import discs
 from support.pictures import Grey, drawing, write_png

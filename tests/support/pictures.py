@@ -10,7 +10,7 @@ from PIL import Image
 
 import mpsmnist
 from mpsmnist.checkpoint import Checkpoint, save
-from mpsmnist.recipe import TrainConfig
+from mpsmnist.training.config import TrainConfig
 
 Grey = NDArray[np.uint8]
 
@@ -31,6 +31,6 @@ def save_weights(path: Path, num_classes: int = 10) -> mpsmnist.Trainer:
     """Save the initial weights of seed 3; gives their trainer."""
     trainer = mpsmnist.Trainer(device="cpu", seed=3, init="he", num_classes=num_classes)
     options = TrainConfig().saved_options()
-    fields = {"step": 0, "total_steps": 1, "sampler_position": 0, "dataset": "discs", "fingerprint": "0"}
+    fields = {"step": 0, "total_steps": 1, "dataset": "discs", "fingerprint": "0"}
     save(path, Checkpoint(state=trainer.state_dict(), options=options, num_classes=num_classes, **fields))  # type: ignore[arg-type]
     return trainer

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from mpsmnist import CheckpointError, DatasetError, Trainer, checkpoint
-from mpsmnist.sampling import Sampler
-from mpsmnist.schedule import learning_rates
 from mpsmnist.train import (
     CheckpointEvent,
     ConfigError,
@@ -22,6 +20,8 @@ from mpsmnist.train import (
     TrainConfig,
     train,
 )
+from mpsmnist.training.sampling import Sampler
+from mpsmnist.training.schedule import learning_rates
 from support.checks import assert_same_state
 from support.datasets import small_dataset, write_mnist
 from support.training import CYCLE, SMALL, run

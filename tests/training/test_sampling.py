@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mpsmnist.sampling import SAMPLINGS, Sampler, splitmix64
+from mpsmnist._core import splitmix64
+from mpsmnist.training.sampling import SAMPLINGS, Sampler
 
 
 def make(sampling: str, size: int = 50, batch_size: int = 16, seed: int = 0) -> Sampler:

@@ -1,4 +1,4 @@
-"""Finds the four files of a set in a folder of the user's, under any of their usual names."""
+"""Finds the four files of a dataset in a folder of the user's, under any of their usual names."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def read_folder(source: Source, folder: Path, given_as: str) -> Dataset:
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    """Find the file that `name` ("train-images-idx3-ubyte.gz") is kept in: maybe unpacked, maybe dotted."""
+    """Find the file `name` ("train-images-idx3-ubyte.gz"), maybe unpacked, maybe with a dot before idx."""
     plain = name.removesuffix(".gz")
     dotted = plain.replace("-idx", ".idx")
     candidates = (folder / candidate for candidate in (name, plain, dotted + ".gz", dotted))

@@ -26,11 +26,11 @@ class _MalformedError(Exception):
 
 
 def read_idx(path: str | os.PathLike[str], *, shape: tuple[int | None, ...] | None = None) -> NDArray[Any]:
-    """Read a plain or gzipped IDX file; its first bytes decide which, not its name.
+    """Read an IDX file, plain or gzipped as its first bytes, not its name, tell.
 
     Args:
         path: the file.
-        shape: the sizes that it must have, None where any will do; left out, any sizes of rank 1 to 4.
+        shape: the sizes that it must have, None for any size; by default any sizes of rank 1 to 4.
 
     Returns:
         A new array of uint8 or, for files of 32-bit integers, int32 in the machine's byte order.

@@ -23,6 +23,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._core import splitmix64
+
 __all__ = ["TEST_SIZE", "TRAIN_SIZE", "VERSION", "draw", "generate"]
 
 VERSION = 1
@@ -229,23 +231,22 @@ _COMPILED = _compile_all()
 
 # Random numbers
 
-_GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 2**64 - 1
 
 
 def _mix(words: _Words) -> _Words:
-    """SplitMix64's finaliser: a bijection of words in which every input bit reaches every output bit."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    """SplitMix64's finaliser, a bijection of words, which is the generator's output at position -1."""
+    mixed: _Words = splitmix64(words, _MASK)
+    return mixed
 
 
 def _keys(seed: int, stream: str, indices: _Words) -> _Words:
     """One word for each index, from which `_Draws` draws; seed is any integer, taken modulo 2**64."""
-    key = np.array([seed & _MASK], np.uint64)
+    key = seed & _MASK
     for byte in stream.encode():
-        key = _mix(key + np.uint64(byte + 1) * np.array([_GOLDEN], np.uint64))
-    return _mix(key + indices * np.uint64(_GOLDEN))
+        key = splitmix64(key, byte)
+    keys: _Words = splitmix64(key, indices - np.uint64(1))
+    return keys
 
 
 class _Draws:
@@ -256,9 +257,9 @@ class _Draws:
         self._used = 0
 
     def _words(self, count: int) -> _Words:
-        numbers = np.arange(self._used + 1, self._used + count + 1, dtype=np.uint64)
+        words: _Words = splitmix64(self._keys, np.arange(self._used, self._used + count))
         self._used += count
-        return _mix(self._keys + numbers * np.uint64(_GOLDEN))
+        return words
 
     def uniform(self, low: float, high: float) -> _Floats:
         """(n, 1) in [low, high), in steps of 2**-24 of the range."""
