@@ -14,6 +14,7 @@ COMMANDS = {
 }
 
 DESCRIPTION = "Train the classic MNIST convolutional network, and use it."
+EPILOG = "%(prog)s COMMAND --help lists the options of a command."
 
 
 def main(argv: Sequence[str] | None = None, program: str = "mpsmnist") -> int:
@@ -22,22 +23,18 @@ def main(argv: Sequence[str] | None = None, program: str = "mpsmnist") -> int:
     For --help, --version and bad usage argparse raises SystemExit.
     """
     argv = sys.argv[1:] if argv is None else argv
-    parser = make_parser(program, DESCRIPTION, _list_commands(program))
-    parser.usage = "%(prog)s COMMAND ..."
-    parser.add_argument("command", nargs="?", choices=COMMANDS, metavar="COMMAND", help="one of those below")
-    name = parser.parse_args(argv[:1]).command
-    if name is None:
+    parser = make_parser(program, DESCRIPTION, EPILOG)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    for name, summary in COMMANDS.items():
+        commands.add_parser(name, help=summary)
+    chosen = parser.parse_args(argv[:1]).command
+    if chosen is None:
         parser.print_help(sys.stderr)
         return BAD_USAGE
-    return run_subcommand(name, f"{program} {name}", argv[1:])
+    return run_subcommand(chosen, f"{program} {chosen}", argv[1:])
 
 
 def run_subcommand(name: str, program: str, argv: Sequence[str] | None = None) -> int:
     """Run one of COMMANDS with `argv` (default: the process's arguments) and return its exit code."""
     command: Command = import_module(f"{__package__}.{name}").COMMAND
     return run_command(command, program, argv)
-
-
-def _list_commands(program: str) -> str:
-    lines = [f"  {name:10}{summary}" for name, summary in COMMANDS.items()]
-    return "\n".join(["commands:", *lines, "", f"{program} COMMAND --help tells the options of a command."])
