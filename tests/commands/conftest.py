@@ -1,14 +1,30 @@
-"""Data and commands for the tests of the command lines."""
+"""Ways to run the command lines in this process."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mpsmnist.train import main
-from support.commands import SMALL, Command, in_this_process
+from support.commands import SMALL, Call
 from support.datasets import write_mnist
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """call(main, ...) calls main(...) and returns its exit code and what it printed to stdout and stderr."""
+
+    def run(function: Callable[..., int], *arguments: object, **options: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = function(*arguments, **options)
+        except SystemExit as exit_:  # argparse
+            code = int(exit_.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture
@@ -20,6 +36,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run_train(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """`mpsmnist.train` in this process, on little data."""
-    return in_this_process(main, ("--data-dir", data_dir, *SMALL), capsys)
+def run_train(call: Call, data_dir: Path) -> Call:
+    """`mpsmnist.train` on little data; arguments come after the usual ones, and so override them."""
+    usual = ("--data-dir", data_dir, *SMALL)
+    return lambda *arguments: call(main, [str(argument) for argument in (*usual, *arguments)])

@@ -14,7 +14,7 @@ from mpsmnist.commands import plot
 from mpsmnist.commands import train as cli
 from mpsmnist.commands.plot import Mistake, save_plot, worst_mistakes
 from mpsmnist.train import TrainConfig, train
-from support.commands import Command
+from support.commands import Call
 from support.datasets import small_dataset
 
 needs_matplotlib = pytest.mark.skipif(
@@ -37,7 +37,7 @@ def test_worst_mistakes_come_first() -> None:
 
 
 @needs_matplotlib
-def test_a_run_is_drawn_from_the_command_line(run_train: Command, tmp_path: Path) -> None:
+def test_a_run_is_drawn_from_the_command_line(run_train: Call, tmp_path: Path) -> None:
     path = tmp_path / "plot.png"
     assert run_train("--steps", 6, "--plot", path, "--quiet") == (0, "", "")
     with Image.open(path) as image:
@@ -57,7 +57,7 @@ def test_short_and_long_runs_are_drawn(tmp_path: Path, steps: int) -> None:
 
 
 def test_a_missing_matplotlib_is_told_before_training(
-    run_train: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(plot, "find_spec", lambda _name: None)
     monkeypatch.setattr(cli, "load", lambda *_, **__: pytest.fail("the data were loaded first"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mpsmnist.predict import Prediction, format_prediction, main
-from support.commands import Command, in_this_process, json_lines, run
+from support.commands import Call, json_lines, run
 from support.datasets import write_idx
 from support.examples import discs
 from support.pictures import drawing, save_weights, write_png
@@ -24,9 +24,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run_predict(weights: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    """`mpsmnist.predict` in this process, with those weights."""
-    return in_this_process(main, ("--checkpoint", weights, "--device", "cpu"), capsys)
+def run_predict(call: Call, weights: Path) -> Call:
+    """`mpsmnist.predict` with those weights."""
+    usual = ("--checkpoint", weights, "--device", "cpu")
+    return lambda *arguments: call(main, [str(argument) for argument in (*usual, *arguments)])
 
 
 def test_the_bar_chart() -> None:
@@ -40,7 +41,7 @@ def test_the_bar_chart() -> None:
     assert len(lines) == 11
 
 
-def test_pictures_on_the_command_line(run_predict: Command, tmp_path: Path) -> None:
+def test_pictures_on_the_command_line(run_predict: Call, tmp_path: Path) -> None:
     images = discs(2)[0]
     png = write_png(tmp_path / "a.png", 255 - drawing())
     idx = write_idx(tmp_path / "images", images)
@@ -59,7 +60,7 @@ def test_pictures_on_the_command_line(run_predict: Command, tmp_path: Path) -> N
         assert result["digit"] == int(np.argmax(result["probabilities"]))
 
 
-def test_invert_on_the_command_line(run_predict: Command, tmp_path: Path) -> None:
+def test_invert_on_the_command_line(run_predict: Call, tmp_path: Path) -> None:
     framed = write_png(tmp_path / "framed.png", np.pad(255 - drawing(), 3, constant_values=0))
     told = [
         json.loads(run_predict(framed, "--json", *option)[1])["inverted"] for option in ([], ["--no-invert"])
@@ -70,7 +71,7 @@ def test_invert_on_the_command_line(run_predict: Command, tmp_path: Path) -> Non
     assert run_predict(plain, "--no-invert")[0] == 1
 
 
-def test_one_bad_picture_does_not_hide_the_others(run_predict: Command, tmp_path: Path) -> None:
+def test_one_bad_picture_does_not_hide_the_others(run_predict: Call, tmp_path: Path) -> None:
     blank = write_idx(tmp_path / "images", np.stack([np.zeros((28, 28), np.uint8), discs(1)[0][0]]))
     code, out, err = run_predict(tmp_path / "absent.png", blank, "--json")
     assert code == 1
@@ -81,7 +82,7 @@ def test_one_bad_picture_does_not_hide_the_others(run_predict: Command, tmp_path
     ]
 
 
-def test_a_bad_checkpoint_is_named(run_predict: Command, tmp_path: Path) -> None:
+def test_a_bad_checkpoint_is_named(run_predict: Call, tmp_path: Path) -> None:
     png = write_png(tmp_path / "a.png", drawing())
     code, out, err = run_predict(png, "--checkpoint", tmp_path / "absent")
     assert (code, out) == (1, "")
@@ -94,7 +95,7 @@ def test_a_bad_checkpoint_is_named(run_predict: Command, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "arguments", [[], ["a.png", "--threads", "0"], ["a.png", "--device", "cuda"], ["--nonsense"]]
 )
-def test_bad_usage(run_predict: Command, arguments: list[str]) -> None:
+def test_bad_usage(run_predict: Call, arguments: list[str]) -> None:
     assert run_predict(*arguments)[0] == 2
 
 

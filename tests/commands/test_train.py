@@ -20,7 +20,7 @@ from mpsmnist.commands.console import make_parser
 from mpsmnist.data import Dataset, SyntheticDataWarning
 from mpsmnist.train import main
 from mpsmnist.training.config import PRESETS
-from support.commands import SMALL, Command, json_lines, run, start
+from support.commands import SMALL, Call, json_lines, run, start
 from support.datasets import small_dataset
 
 END_KEYS = [
@@ -37,7 +37,7 @@ END_KEYS = [
 ]
 
 
-def test_a_run_tells_people_on_stderr_only(run_train: Command) -> None:
+def test_a_run_tells_people_on_stderr_only(run_train: Call) -> None:
     code, out, err = run_train("--steps", 20)
     assert (code, out) == (0, "")
     lines = err.splitlines()
@@ -50,7 +50,7 @@ def test_a_run_tells_people_on_stderr_only(run_train: Command) -> None:
     assert len(lines) == 14
 
 
-def test_quiet_says_nothing(run_train: Command) -> None:
+def test_quiet_says_nothing(run_train: Call) -> None:
     assert run_train("--steps", 3, "--quiet") == (0, "", "")
 
 
@@ -76,7 +76,7 @@ def test_a_bar_is_drawn_on_a_terminal_only(data_dir: Path) -> None:
     assert "%|" not in run("train", *arguments).stderr
 
 
-def test_json_lines(run_train: Command, tmp_path: Path) -> None:
+def test_json_lines(run_train: Call, tmp_path: Path) -> None:
     path = tmp_path / "run"
     code, out, err = run_train(
         "--steps", 3, "--eval-every", 2, "--checkpoint", path, "--seed", 6, "--json", "--quiet"
@@ -118,14 +118,14 @@ def test_json_lines(run_train: Command, tmp_path: Path) -> None:
     assert (end["test_accuracy"], end["test_loss"]) == (middle[4]["accuracy"], middle[4]["loss"])
 
 
-def test_json_and_text_go_together(run_train: Command) -> None:
+def test_json_and_text_go_together(run_train: Call) -> None:
     code, out, err = run_train("--steps", 1, "--json")
     assert code == 0
     assert [event["event"] for event in json_lines(out)] == ["start", "step", "eval", "end"]
     assert "done: test accuracy" in err
 
 
-def test_a_preset_and_options_over_it(run_train: Command) -> None:
+def test_a_preset_and_options_over_it(run_train: Call) -> None:
     code, out, _ = run_train("--preset", "fast", "--steps", 2, "--momentum", 0.25, "--json")
     assert code == 0
     start, first = json_lines(out)[:2]
@@ -137,7 +137,7 @@ def test_a_preset_and_options_over_it(run_train: Command) -> None:
     assert first["learning_rate"] < fast["learning_rate"]
 
 
-def test_epochs(run_train: Command) -> None:
+def test_epochs(run_train: Call) -> None:
     _, out, _ = run_train("--epochs", 0.1, "--json")
     assert json_lines(out)[-1]["steps"] == 3  # 50 images / 2 / 10, rounded up
 
@@ -159,7 +159,7 @@ def test_options_reach_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_a_target_reached_and_not_reached(run_train: Command) -> None:
+def test_a_target_reached_and_not_reached(run_train: Call) -> None:
     code, out, err = run_train(
         "--steps", 50, "--eval-every", 1, "--target-accuracy", 0.05, "--json", "--quiet"
     )
@@ -193,13 +193,13 @@ def test_a_target_reached_and_not_reached(run_train: Command) -> None:
         (["--dataset", "synthetic"], "data_dir"),  # drawn digits have no files
     ],
 )
-def test_bad_usage(run_train: Command, arguments: list[str], words: str) -> None:
+def test_bad_usage(run_train: Call, arguments: list[str], words: str) -> None:
     code, out, err = run_train(*arguments)
     assert (code, out) == (2, "")
     assert words in err.splitlines()[-1]
 
 
-def test_help_and_version(run_train: Command) -> None:
+def test_help_and_version(run_train: Call) -> None:
     code, out, _ = run_train("--help")
     assert code == 0
     parser = make_parser("", "", "")
@@ -209,7 +209,7 @@ def test_help_and_version(run_train: Command) -> None:
     assert run_train("--version")[:2] == (0, f"mpsmnist {mpsmnist.__version__}\n")
 
 
-def test_failures(run_train: Command, tmp_path: Path) -> None:
+def test_failures(run_train: Call, tmp_path: Path) -> None:
     (tmp_path / "bad").write_bytes(b"no checkpoint at all")
     for arguments, words in (
         (("--data-dir", tmp_path / "absent"), "absent"),
@@ -225,13 +225,13 @@ def test_failures(run_train: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif("mps" in mpsmnist.devices(), reason="this machine has an Apple GPU")
-def test_a_missing_device_is_a_failure(run_train: Command) -> None:
+def test_a_missing_device_is_a_failure(run_train: Call) -> None:
     code, _, err = run_train("--device", "mps", "--quiet")
     assert code == 1
     assert "mps" in err
 
 
-def test_resuming_with_another_seed_is_bad_usage(run_train: Command, tmp_path: Path) -> None:
+def test_resuming_with_another_seed_is_bad_usage(run_train: Call, tmp_path: Path) -> None:
     path = tmp_path / "run"
     assert run_train("--steps", 2, "--checkpoint", path)[0] == 0
     code, _, err = run_train("--resume", path, "--seed", 1)

@@ -13,7 +13,7 @@ from mpsmnist import checkpoint
 from mpsmnist.commands import train as cli
 from mpsmnist.data import Dataset
 from support.checks import assert_same_state
-from support.commands import SMALL, Command, json_lines, run, start
+from support.commands import SMALL, Call, json_lines, run, start
 
 
 def test_a_killed_run_resumes_with_the_same_bits(data_dir: Path, tmp_path: Path) -> None:
@@ -74,13 +74,13 @@ def test_the_second_ctrl_c_ends_at_once() -> None:
     assert (done.returncode, done.stdout) == (-signal.SIGINT, "first True\n")
 
 
-def test_ctrl_c_works_as_before_after_the_run(run_train: Command) -> None:
+def test_ctrl_c_works_as_before_after_the_run(run_train: Call) -> None:
     before = signal.getsignal(signal.SIGINT)
     run_train("--steps", 1, "--quiet")
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_ctrl_c_while_the_data_load(run_train: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_the_data_load(run_train: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     def load(*_: object, **__: object) -> Dataset:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""Command lines, in this process or in one of their own."""
+"""Command lines, in a process of their own."""
 
 from __future__ import annotations
 
@@ -8,28 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-Command = Callable[..., tuple[int, str, str]]  # given arguments, returns the exit code, stdout and stderr
+Call = Callable[..., tuple[int, str, str]]  # returns the exit code, stdout and stderr
 
 # Options for a training run that is over soon.
 SMALL = ("--device", "cpu", "--batch-size", 2)
-
-
-def in_this_process(
-    main: Callable[[list[str]], int], usual: tuple[object, ...], capsys: pytest.CaptureFixture[str]
-) -> Command:
-    """Make a command of a `main` function; `usual` arguments come first, so that a test can override them."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            code = main([str(argument) for argument in (*usual, *arguments)])
-        except SystemExit as exit_:  # argparse
-            code = int(exit_.code or 0)
-        return code, *capsys.readouterr()
-
-    return call
 
 
 def _words(module: str, arguments: tuple[object, ...]) -> list[str]:

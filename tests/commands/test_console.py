@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -14,24 +13,7 @@ import pytest
 import mpsmnist
 from mpsmnist.commands.console import Command, UsageError, positive_integer, run_command
 from mpsmnist.commands.main import COMMANDS, main
-
-Result = tuple[int, str, str]
-Call = Callable[..., Result]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a main() in this process; gives the exit code, stdout and stderr."""
-
-    def run(function: Callable[..., int], *arguments: object, **options: object) -> Result:
-        capsys.readouterr()
-        try:
-            code = function(*arguments, **options)
-        except SystemExit as exit_:  # argparse
-            code = int(exit_.code or 0)
-        return code, *capsys.readouterr()
-
-    return run
+from support.commands import Call
 
 
 def test_the_help_lists_the_commands(call: Call) -> None:

@@ -19,9 +19,9 @@ from mpsmnist.train import (
     TrainConfig,
     train,
 )
-from runs import small_dataset
-
-SMALL: dict[str, Any] = {"device": "cpu", "batch_size": 2}
+from support.checks import assert_same_state
+from support.datasets import small_dataset
+from support.training import SMALL
 
 
 def test_every_event_is_plain_json(tmp_path: Path) -> None:
@@ -119,5 +119,4 @@ def test_another_thread_may_ask_the_trainer_while_it_trains() -> None:
     assert {40, 80, 120} <= set(asked_after)
     unwatched = train(config, dataset=data)
     np.testing.assert_array_equal(watched.losses, unwatched.losses)
-    for name, value in watched.trainer.state_dict().items():
-        np.testing.assert_array_equal(value, unwatched.trainer.state_dict()[name])
+    assert_same_state(watched.trainer.state_dict(), unwatched.trainer.state_dict())
