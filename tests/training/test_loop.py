@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,19 +106,28 @@ def test_the_result_sums_the_run_up() -> None:
     assert result.steps_per_second == pytest.approx(5 / result.train_seconds)
 
 
-def test_training_time_leaves_out_what_is_no_training() -> None:
-    slept = 0.0
+def test_training_time_is_that_of_sampling_and_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only sampling, steps, evaluations and events move, each by an amount of its own."""
+    now = 0.0
 
-    def sleep(_event: object) -> None:
-        nonlocal slept
-        time.sleep(0.3)
-        slept += 0.3
+    def taking(seconds: float, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal now
+            now += seconds
+            return function(*arguments, **options)
 
-    begin = time.perf_counter()
+        return call
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    monkeypatch.setattr(Sampler, "batches", taking(1, Sampler.batches))
+    monkeypatch.setattr(Trainer, "run", taking(10, Trainer.run))
+    monkeypatch.setattr(Trainer, "evaluate", taking(1000, Trainer.evaluate))
+    watch = taking(1000, lambda _event: None)
     config = TrainConfig(**SMALL, steps=3, eval_every=1)
-    result = train(config, dataset=small_dataset(), on_step=sleep, on_event=sleep)
-    assert slept > 2
-    assert 0 < result.train_seconds < time.perf_counter() - begin - slept
+    result = train(config, dataset=small_dataset(), on_step=watch, on_event=watch)
+    assert result.train_seconds == 3 * (1 + 10)
+    assert result.steps_per_second == 3 / result.train_seconds
+    assert [event.train_seconds for event in result.evaluations] == [11, 22, 33]
 
 
 def test_training_learns() -> None:
@@ -136,6 +146,14 @@ def test_a_target_ends_the_run_when_it_is_reached() -> None:
     assert result.test_accuracy is not None
     assert result.test_accuracy >= 0.05
     assert [event.accuracy >= 0.05 for event in result.evaluations] == [False] * (result.steps - 1) + [True]
+
+
+def test_an_accuracy_equal_to_the_target_reaches_it() -> None:
+    accuracy = run(steps=5).test_accuracy
+    assert accuracy is not None
+    assert accuracy > 0
+    result = run(steps=50, eval_every=5, target_accuracy=accuracy)
+    assert (result.steps, result.test_accuracy, result.target_reached) == (5, accuracy, True)
 
 
 def test_a_target_that_is_not_reached() -> None:
