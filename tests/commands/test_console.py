@@ -30,7 +30,7 @@ def test_no_command_is_bad_usage_and_gets_the_help(call: Call) -> None:
     assert err == call(main, ["--help"])[1]
 
 
-def test_an_unknown_command_is_told_what_there_is(call: Call) -> None:
+def test_an_unknown_command_gets_the_list_of_commands(call: Call) -> None:
     code, out, err = call(main, ["trian", "--steps", "3"])
     assert (code, out) == (2, "")
     assert "'trian'" in err
@@ -39,7 +39,7 @@ def test_an_unknown_command_is_told_what_there_is(call: Call) -> None:
 
 
 @pytest.mark.parametrize("name", [None, *COMMANDS])
-def test_every_command_tells_the_version(call: Call, name: str | None) -> None:
+def test_every_command_has_the_version(call: Call, name: str | None) -> None:
     arguments = [*([] if name is None else [name]), "--version"]
     assert call(main, arguments) == (0, f"mpsmnist {mpsmnist.__version__}\n", "")
 

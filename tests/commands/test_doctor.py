@@ -101,7 +101,7 @@ def test_a_wrong_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("parameter", ["conv0.weight", "fc1.bias"])
 def test_a_nan_in_any_update_is_found(monkeypatch: pytest.MonkeyPatch, parameter: str) -> None:
-    """NaN is neither more nor less than a number, so that a plain maximum loses it."""
+    """NaN is neither more nor less than a number, so a plain maximum would miss it."""
 
     def poisoned(right: Callable[[], Any]) -> Any:
         return (state := right()) | {parameter: np.full_like(state[parameter], np.nan)}

@@ -56,7 +56,7 @@ def test_short_and_long_runs_are_drawn(tmp_path: Path, steps: int) -> None:
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_missing_matplotlib_is_told_before_training(
+def test_a_missing_matplotlib_is_reported_before_training(
     run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(plot, "find_spec", lambda _name: None)

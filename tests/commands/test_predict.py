@@ -62,10 +62,10 @@ def test_pictures_on_the_command_line(run_predict: Call, tmp_path: Path) -> None
 
 def test_invert_on_the_command_line(run_predict: Call, tmp_path: Path) -> None:
     framed = write_png(tmp_path / "framed.png", np.pad(255 - drawing(), 3, constant_values=0))
-    told = [
+    inverted = [
         json.loads(run_predict(framed, "--json", *option)[1])["inverted"] for option in ([], ["--no-invert"])
     ]
-    assert told == [False, False]
+    assert inverted == [False, False]
     plain = write_png(tmp_path / "plain.png", 255 - drawing())
     assert json.loads(run_predict(plain, "--json", "--invert")[1])["inverted"] is True
     assert run_predict(plain, "--no-invert")[0] == 1

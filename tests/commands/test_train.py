@@ -1,4 +1,4 @@
-"""`mpsmnist.train` on the command line: options, exit codes, JSON, and what it says where."""
+"""`mpsmnist.train` on the command line: options, exit codes, JSON and messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ END_KEYS = [
 ]
 
 
-def test_a_run_tells_people_on_stderr_only(run_train: Call) -> None:
+def test_a_run_reports_to_people_on_stderr_only(run_train: Call) -> None:
     code, out, err = run_train("--steps", 20)
     assert (code, out) == (0, "")
     lines = err.splitlines()
@@ -59,14 +59,14 @@ def test_a_bar_is_drawn_on_a_terminal_only(data_dir: Path) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(
         theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0)
-    )  # tqdm draws nothing in no columns
+    )  # tqdm draws nothing on a terminal without columns
     with start("train", *arguments, stderr=theirs) as process:
         os.close(theirs)
         shown = b""
         try:
             while part := os.read(ours, 4096):
                 shown += part
-        except OSError:  # Linux's way to say that the other end is closed
+        except OSError:  # how Linux reports that the other end is closed
             pass
     os.close(ours)
     assert process.returncode == 0

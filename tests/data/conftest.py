@@ -39,7 +39,7 @@ def server() -> Iterator[FaultyServer]:
 
 @pytest.fixture
 def use_mirrors(server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Called with behaviours of `server`, makes those the mirrors of mnist, in that order."""
+    """Call it with behaviours of `server` to make those the mirrors of mnist, in that order."""
 
     def use(*behaviours: str) -> None:
         monkeypatch.setitem(SOURCES, "mnist", small_mnist(*map(server.mirror, behaviours)))
@@ -49,7 +49,7 @@ def use_mirrors(server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> Callab
 
 @pytest.fixture
 def drawings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Replaces the drawing of synthetic digits by something quick; grows by the seed of each drawing."""
+    """Replaces the drawing of synthetic digits with something quick; the list of the seeds drawn."""
     seeds: list[int] = []
 
     def generate(seed: int = 0) -> tuple[np.ndarray, ...]:

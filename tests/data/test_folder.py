@@ -1,4 +1,4 @@
-"""Datasets in a folder of the user's."""
+"""Datasets in the user's own folder."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_an_empty_environment_variable_is_an_unset_one(
 def test_a_bad_folder_is_an_error_and_nothing_else_is_tried(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, name: str, given_by: str, fault: str
 ) -> None:
-    write_set(cache / "mnist")  # good files elsewhere do not excuse a bad folder
+    write_set(cache / "mnist")  # good files elsewhere do not make up for a bad folder
     folder = tmp_path / "own"
     message = f"{given_by} is '{folder}', which "
     if fault == "absent":

@@ -1,4 +1,4 @@
-"""Pictures become images as MNIST has them; the files that they are read from."""
+"""Pictures become images like MNIST's; the files that they are read from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several test modules measure trainers with."""
+"""How several test modules compare trainers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import mpsmnist
 
 
 def flat_state(trainer: mpsmnist.Trainer) -> NDArray[np.float32]:
-    """Weights, then momentum where there is any, in one vector."""
+    """Weights, then momentum if there is any, in one vector."""
     return np.concatenate([value.ravel() for value in trainer.state_dict().values()])
 
 
@@ -34,7 +34,7 @@ def assert_same_state(actual: Mapping[str, NDArray[Any]], expected: Mapping[str,
 
 
 def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:
-    """L2 norm of the difference over that of what was expected."""
+    """The L2 norm of the difference, relative to that of the expected values."""
     difference = float(np.linalg.norm((actual.astype(np.float64) - expected).ravel()))
     norm = float(np.linalg.norm(expected.ravel()))
     if norm == 0:

@@ -16,7 +16,7 @@ TEST_IMAGES = 20
 
 
 def small_dataset(seed: int = 0, num_classes: int = 10) -> Dataset:
-    """Discs enough for a few steps, in the form that mpsmnist.data.load gives."""
+    """Enough discs for a few steps, in the form that mpsmnist.data.load returns."""
     images, labels = discs(TRAIN_IMAGES + TEST_IMAGES, seed, num_classes)
     labels = labels.astype(np.uint8)
     return Dataset(

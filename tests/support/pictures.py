@@ -28,7 +28,7 @@ def write_png(path: Path, picture: Grey) -> Path:
 
 
 def save_weights(path: Path, num_classes: int = 10) -> mpsmnist.Trainer:
-    """Save the initial weights of seed 3; gives their trainer."""
+    """Save the initial weights of seed 3, and return their trainer."""
     trainer = mpsmnist.Trainer(device="cpu", seed=3, init="he", num_classes=num_classes)
     options = TrainConfig().saved_options()
     fields = {"step": 0, "total_steps": 1, "dataset": "discs", "fingerprint": "0"}

@@ -2,8 +2,8 @@
 
     python tests/support/saver.py FOLDER KILLS
 
-Prints a line of JSON: after how many kills a half-written temporary file lay about, the steps then read, and
-the files that are left in the end.
+Prints a line of JSON: how many kills left a half-written temporary file behind, the steps
+that were read then, and the files that are left in the end.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(folder: Path, kills: int) -> None:
     longest = min(0.2, 3 * (time.perf_counter() - begin))  # a child lives: enough to finish a save or two
     moments = random.Random(0)
     torn, steps = 0, [0]
-    # On a busy machine a child may save nothing in that time: then it takes more kills to prove something.
+    # On a busy machine a child may save nothing in that time: then more kills are needed.
     while len(steps) <= kills or steps[-1] == 0:
         child = os.fork()
         if child == 0:

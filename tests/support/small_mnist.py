@@ -52,7 +52,7 @@ def assert_small_set(dataset: Dataset) -> None:
 
 
 def in_cache(cache: Path) -> set[str]:
-    """The names of mnist's files in the cache, temporary ones included."""
+    """The names of mnist's files in the cache, including temporary ones."""
     return {path.name for path in (cache / "mnist").iterdir()} - {".lock"}
 
 

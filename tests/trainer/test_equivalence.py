@@ -151,7 +151,7 @@ def test_cpu_bits_do_not_depend_on_the_threads(n):
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_training_follows_the_cpu_engine_step_by_step(make_trainer, device, momentum):
-    """Each step starts from the CPU engine's state: left to themselves, two float32 trainings drift apart.
+    """Each step starts from the CPU engine's state: on their own, two float32 trainings drift apart.
 
     A loss comes of four chained sums of K = 3136 terms at most, each of which errs by sqrt(K) * 2**-24 = 3e-6
     of its norm (test_numbers.py): 3e-5 for two engines. It is the logits that err so, and a loss is a

@@ -208,7 +208,7 @@ def trainer(make_trainer):
 
 @pytest.fixture
 def check(trainer):
-    """check(call, error, words): the call fails so. At the end nothing has changed, and a step works."""
+    """check(call, error, words): the call fails so. In the end nothing has changed, and a step works."""
     before, steps = checks.flat_state(trainer), trainer.steps
 
     def rejected(call, error, words):
@@ -292,7 +292,7 @@ def test_label_range_follows_num_classes(make_trainer):
         trainer.step(images(), examples.soft_labels(N))
 
 
-def test_run_wants_learning_rates_by_name(trainer):
+def test_run_takes_learning_rates_by_name_only(trainer):
     with pytest.raises(TypeError, match=r"run\(\): incompatible function arguments"):
         trainer.run(images(), labels(), ROWS, [0.1, 0.1])
 

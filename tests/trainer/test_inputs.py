@@ -1,4 +1,4 @@
-"""Every form of input gives the bits of its plain form."""
+"""Every form of input gives the same bits as its plain form."""
 
 from __future__ import annotations
 

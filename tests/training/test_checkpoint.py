@@ -29,7 +29,7 @@ Run = dict[str, Any]
 
 
 def make(momentum: float = 0.0, num_classes: int = 10, **changes: Any) -> Checkpoint:
-    """A checkpoint after step 3 of 9, with weights that differ within and across the tensors."""
+    """A checkpoint after step 3 of 9, with weights that differ within and between the tensors."""
     shapes = parameter_shapes(num_classes)
     if momentum > 0:
         shapes |= {f"momentum.{name}": shape for name, shape in shapes.items()}
@@ -273,7 +273,7 @@ def test_kills_while_saving_never_leave_an_unreadable_checkpoint(tmp_path: Path)
 
 
 def test_processes_that_save_at_once_do_not_mix(tmp_path: Path) -> None:
-    """Three writers of one path: whatever is read at any time is one writer's whole checkpoint."""
+    """Three writers of one path: what is read at any time is the whole checkpoint of one writer."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from saver import *\n"
         "for step in range(5): save(sys.argv[2], checkpoint_of(5 * int(sys.argv[3]) + step))"

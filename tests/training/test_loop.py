@@ -1,4 +1,4 @@
-"""The training loop as a library: what it trains, tells, measures and saves."""
+"""The training loop as a library: what it trains, reports, measures and saves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from support.training import CYCLE, SMALL, run
 
 
 class StopAfter:
-    """Asks a run to end before the chunk that follows its first `calls` chunks."""
+    """Asks a run to stop after its first `calls` chunks."""
 
     def __init__(self, calls: int) -> None:
         self.calls = calls
@@ -61,15 +61,15 @@ def test_a_run_is_the_steps_that_its_options_describe(options: dict[str, Any]) -
     assert_same_state(result.trainer.state_dict(), by_hand.state_dict())
 
 
-def test_every_event_is_told_in_order(tmp_path: Path) -> None:
+def test_every_event_is_reported_in_order(tmp_path: Path) -> None:
     data = small_dataset()
     path = tmp_path / "run"
     config = TrainConfig(**SMALL, steps=7, eval_every=3, checkpoint=path, checkpoint_every=2)
     events: list[Any] = []
     result = train(config, dataset=data, on_step=events.append, on_event=events.append)
 
-    told = [(type(event), event.step) for event in events]
-    assert told == [
+    reported = [(type(event), event.step) for event in events]
+    assert reported == [
         (StartEvent, 0),
         (StepEvent, 1),
         (StepEvent, 2),

@@ -69,7 +69,7 @@ def test_shuffled_orders_are_uniform() -> None:
 
 
 def test_replacement_is_uniform() -> None:
-    """As above with 49 degrees of freedom; and images repeat within a batch, as they must."""
+    """As above, with 49 degrees of freedom; and images repeat within a batch, as they must."""
     draws = make("replacement", size=50, batch_size=100).batches(0, 500)
     counts = np.bincount(draws.ravel(), minlength=50)
     assert len(counts) == 50
