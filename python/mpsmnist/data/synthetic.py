@@ -204,7 +204,7 @@ def _basis(t: float, mirror_before: bool, mirror_after: bool) -> list[float]:
 
 
 def _compile(title: str, first: str, second: str) -> _Shape:
-    """Spread dots evenly along the strokes of a shape half-way between its extremes."""
+    """Spread dots evenly along the strokes of a shape halfway between its extremes."""
     digit, share, name = title.split(maxsplit=2)
     points, corners, strokes = _parse(first)
     others, *structure = _parse(second)
