@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-# Temporary files are told from the user's own by both ends of their names.
+# Both ends of a temporary file's name mark it as ours.
 _PREFIX, _SUFFIX = ".mpsmnist.", ".tmp"
 
 

@@ -11,11 +11,8 @@ __all__ = ["MOMENTUM_PREFIX", "from_channels_first", "parameter_shapes", "state_
 
 FloatArray = NDArray[np.float32]
 
-_FLATTENED = (
-    7,
-    7,
-    64,
-)  # (height, width, channels) of the features that fc0's 3,136 inputs are flattened from
+# (height, width, channels) of the features that fc0's 3,136 inputs are flattened from.
+_FLATTENED = (7, 7, 64)
 
 
 def state_shapes(num_classes: int = 10, *, momentum: bool = False) -> dict[str, tuple[int, ...]]:
@@ -38,7 +35,7 @@ def to_channels_first(state: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
     Args:
         state: float32 arrays by name, as in Trainer.state_dict(); momentum buffers are laid out like their
-            parameters. Some of the names will do.
+            parameters. It need not have all the names.
 
     Returns:
         New C-contiguous arrays by the same names.

@@ -71,10 +71,10 @@ def test_a_bad_folder_is_an_error_and_nothing_else_is_tried(
         message += "is not a folder"
     elif fault == "empty":
         folder.mkdir()
-        message += f"does not hold mnist: no {', '.join(NAMES)} "
+        message += f"does not contain mnist: missing {', '.join(NAMES)} "
     elif fault == "incomplete":
         (write_set(folder) / NAMES[2]).unlink()
-        message += f"does not hold mnist: no {NAMES[2]} "
+        message += f"does not contain mnist: missing {NAMES[2]} "
     else:
         (write_set(folder) / NAMES[1]).write_bytes(FILES[NAMES[1]][:-5])
         message = f"{folder / NAMES[1]}: damaged gzip data: "

@@ -150,6 +150,7 @@ def test_what_others_put_in_the_way_is_neither_followed_nor_waited_for(tmp_path:
     write(tmp_path / "file", b"data")
     assert (tmp_path / "file").read_bytes() == b"data"
     assert victim.read_bytes() == b"precious"
+    assert os.path.islink(planted) == (kind == "link")
 
 
 def test_a_guessed_name_is_not_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "training": BASE | {"data"},
     "prediction": BASE | {"data", "training"},
     "interop": BASE | {"data", "training"},
-    "commands": LIBRARY,
+    "commands": LIBRARY | {"app"},  # the command that starts it
     "app": LIBRARY,
     # What people import and `python -m` runs: thin, and imported by no part.
     "__init__": {"_core", "errors"},

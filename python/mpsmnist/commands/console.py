@@ -23,7 +23,7 @@ class Command:
     """What a command's help says, the options it has, and what it does.
 
     `run` gets the parsed options and the program's name for messages, and returns the exit code. It may raise
-    UsageError (exit code 2), Error or OSError (told in one line, exit code 1), and KeyboardInterrupt (130).
+    UsageError (exit code 2), Error or OSError (one line on stderr, exit code 1) and KeyboardInterrupt (130).
     """
 
     description: str

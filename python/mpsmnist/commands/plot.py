@@ -68,7 +68,7 @@ def save_plot(path: Path, result: TrainResult, dataset: Dataset) -> None:
     _draw_loss(loss_axes, result)
     _draw_accuracy(accuracy_axes, result)
     pictures.suptitle(
-        "The worst mistakes: what they were taken for, and what they are"
+        "The worst mistakes: what the network read, and what they are"
         if mistakes
         else f"No mistakes in {len(dataset.test_labels)} test images"
     )

@@ -39,7 +39,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--invert",
         action=argparse.BooleanOptionalAction,
-        help="the ink is dark on light, or is not (default: judge by the border)",
+        help="whether the digits are dark on light (default: judge by the border)",
     )
     add("--json", action="store_true", help="print one JSON object per picture and line")
     add(

@@ -12,7 +12,7 @@ Report = StepEvent | Event | TrainResult
 
 
 def print_json(event: Report) -> None:
-    """Print an event as a line of JSON. A run that fails half-way or is interrupted has no "end" line."""
+    """Print an event as a line of JSON. A run that fails halfway or is interrupted has no "end" line."""
     print(json.dumps(event.as_json(), allow_nan=False), flush=True)
 
 

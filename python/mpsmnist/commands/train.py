@@ -27,7 +27,7 @@ from .report import Report, TextReporter, print_json
 EPILOG = """\
 exit codes: 0 done; 1 failed (dataset, device, checkpoint, diverged, target accuracy not reached);
 2 bad usage; 130 interrupted. Ctrl-C finishes the steps under way and saves the checkpoint; a
-second one ends at once. A run that fails half-way or is interrupted prints no "end" line.
+second one ends at once. A run that fails halfway or is interrupted prints no "end" line.
 """
 
 

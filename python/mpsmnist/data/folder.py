@@ -19,8 +19,8 @@ def read_folder(source: Source, folder: Path, given_as: str) -> Dataset:
     missing = [file.name for file, path in zip(source.files, paths, strict=True) if path is None]
     if missing:
         raise DatasetError(
-            f"{given_as} is {str(folder)!r}, which does not hold {source.name}: no {', '.join(missing)}"
-            " (each may also be without .gz, and with a dot before idx)"
+            f"{given_as} is {str(folder)!r}, which does not contain {source.name}: missing "
+            f"{', '.join(missing)} (each may also be unpacked, without .gz, or have a dot before idx)"
         )
     return read_files(source, [path for path in paths if path is not None], str(folder))
 

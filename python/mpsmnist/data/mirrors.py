@@ -152,7 +152,7 @@ class _Sink:
         self.sha256.update(chunk)
         self.size += len(chunk)
         if self.size > self._limit:
-            raise _MirrorError(f"sent more than {self._limit} bytes, the most that this file can be")
+            raise _MirrorError(f"sent more than {self._limit} bytes, which is too many for this file")
         seconds = time.monotonic() - self._start
         if seconds > _READ_SECONDS and self.size < seconds * _MIN_BYTES_PER_SECOND:
             raise _MirrorError(f"too slow: {self.size} bytes in {seconds:.0f} s")

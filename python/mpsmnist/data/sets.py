@@ -88,9 +88,9 @@ def _offline_by_environment() -> bool:
 def _synthetic_warning(source: Source, reason: str) -> str:
     files = "\n".join(f"  {file.name}" for file in source.files)
     return (
-        "\n*** This is NOT real MNIST: going on with synthetic digits, drawn by the package itself. ***\n"
+        "\n*** This is NOT real MNIST: continuing with synthetic digits, drawn by the package itself. ***\n"
         f"Why: {reason}\n"
-        "For real MNIST connect to the network once, or put these files in a folder and name it with\n"
+        "To get real MNIST, connect to the network once, or put these files in a folder and name it with\n"
         f"--data-dir (data_dir in Python) or MPSMNIST_DATA_DIR:\n{files}\n"
-        'Ask for "synthetic" by name to do without this warning.'
+        'To avoid this warning, ask for "synthetic" by name.'
     )

@@ -10,8 +10,8 @@ A digit is a few pen strokes: smooth curves through control points typed in by h
 Reproducibility. Every random number is a hash (SplitMix64) of seed, split, position in the split and number
 of the draw, so an image depends on nothing else: not its neighbours, batches or NumPy's generators. Floating
 point is float32 with only + - * /, square root, minimum and maximum, applied element by element: IEEE 754
-rounds each in one way. Sums over pixels are of integers. So the bytes are the same on every platform and
-version of NumPy. A change that alters them must raise `VERSION`, which names cached copies.
+fixes how each is rounded. Sums over pixels are sums of integers. So the bytes are the same on every platform
+and version of NumPy. A change that alters them must raise `VERSION`, which names cached copies.
 """
 
 from __future__ import annotations
@@ -159,13 +159,13 @@ class _Shape:
 
     digit: int
     share: float
-    extremes: _Floats  # (2, controls, 2): x and y of both extremes, about the middle of the digit
+    extremes: _Floats  # (2, controls, 2): x and y of both extremes, relative to the digit's middle
     neighbours: NDArray[np.intp]  # (dots, 4)
     weights: _Floats  # (dots, 4)
 
 
 def _parse(line: str) -> tuple[list[tuple[float, float]], list[bool], list[list[int]]]:
-    """Points about the digit's middle, whether each is a corner, and the point numbers of every stroke."""
+    """Points relative to the digit's middle, whether each is a corner, and each stroke's point numbers."""
     points: list[tuple[float, float]] = []
     corners: list[bool] = []
     strokes: list[list[int]] = []
@@ -204,7 +204,7 @@ def _basis(t: float, mirror_before: bool, mirror_after: bool) -> list[float]:
 
 
 def _compile(title: str, first: str, second: str) -> _Shape:
-    """Spread dots evenly along the strokes of a shape half-way between its extremes."""
+    """Spread dots evenly along the strokes of a shape halfway between its extremes."""
     digit, share, name = title.split(maxsplit=2)
     points, corners, strokes = _parse(first)
     others, *structure = _parse(second)
@@ -290,7 +290,7 @@ def _trace(shape: _Shape, draws: _Draws) -> tuple[_Floats, _Floats]:
 
 
 def _bend(x: _Floats, y: _Floats, draws: _Draws) -> tuple[_Floats, _Floats]:
-    """Bend the strokes smoothly (quadratics and cubics of the place), then stretch, slant and turn them."""
+    """Bend the strokes smoothly (quadratics and cubics of position), then stretch, slant and turn them."""
     bell = draws.bell
     xx, xy, yy = x * x, x * y, y * y
     bent_x: _Floats = x + bell(0.15) * xx + bell(0.18) * xy + bell(0.18) * yy + bell(0.25) * (yy * y)
@@ -393,7 +393,7 @@ def _ink(x: _Floats, y: _Floats, draws: _Draws) -> NDArray[np.uint8]:
 
 
 def _choose(labels: NDArray[np.integer[Any]], keys: _Words) -> NDArray[np.intp]:
-    """(n,): the index in _COMPILED of each digit's shape, drawn by the shapes' shares."""
+    """(n,): the index in _COMPILED of each digit's shape, drawn according to the shapes' shares."""
     level = _Draws(keys).uniform(0, 1)[:, 0]
     choice = np.empty(len(labels), np.intp)
     floor = dict.fromkeys(range(10), 0.0)
@@ -433,7 +433,7 @@ def draw(labels: ArrayLike, seed: int = 0, *, split: Split = "train") -> NDArray
 
 
 def _labels(count: int, seed: int, split: Split) -> NDArray[np.uint8]:
-    """(count,) digits: as many of each as can be, shuffled."""
+    """(count,) digits, each equally often as far as count allows, shuffled."""
     order = np.argsort(_keys(seed, split + " labels", np.arange(count, dtype=np.uint64)), kind="stable")
     return (order % 10).astype(np.uint8)
 
@@ -441,10 +441,10 @@ def _labels(count: int, seed: int, split: Split) -> NDArray[np.uint8]:
 def generate(
     seed: int = 0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draw the whole data set of `seed`.
+    """Draw the whole dataset of `seed`.
 
     Returns uint8 arrays: train images (60000, 28, 28), train labels (60000,), test images (10000, 28, 28) and
-    test labels (10000,). Train and test come from different random streams; each has as many of every digit.
+    test labels (10000,). Train and test come from different random streams, with all digits equally often.
     """
     train_labels = _labels(TRAIN_SIZE, seed, "train")
     test_labels = _labels(TEST_SIZE, seed, "test")

@@ -14,9 +14,7 @@ from ..errors import DatasetError, Error
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
 CENTRE = 14
-MIN_CONTRAST = (
-    16  # grey levels between the background and the darkest or lightest spot; less is a blank picture
-)
+MIN_CONTRAST = 16  # grey levels from the background to the darkest or lightest spot; less is blank
 NOISE = 0.1  # ink fainter than this share of the strongest is taken for paper grain or JPEG noise
 
 Grey: TypeAlias = NDArray[np.uint8]

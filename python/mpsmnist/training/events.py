@@ -30,11 +30,11 @@ class StepEvent(NamedTuple):
 class StartEvent(NamedTuple):
     """The run is about to begin.
 
-    Whoever watches the run may keep `trainer` and call it while it trains, from a callback or from any other
-    thread: calls are serialised, and one from another thread waits until the chunk of steps under way is done
-    (see loop.CHUNK_SECONDS). `predict`, `evaluate`, `gradients`, `state_dict` and the properties change
-    nothing. Whatever sets weights or the learning rate makes it another run. In `on_step` the trainer may be
-    ahead of the event, for the steps of a chunk are reported after all of them.
+    Whoever watches the run may keep `trainer` and call it while it trains, in a callback or another thread.
+    Calls are serialised: one from another thread waits for the chunk of steps under way (loop.CHUNK_SECONDS),
+    on a busy machine for a few of them. `predict`, `evaluate`, `gradients`, `state_dict` and reading the
+    properties change nothing; whatever sets the weights or the learning rate makes it another run. In
+    `on_step` the trainer may be ahead of the event, since a chunk's steps are reported when all are done.
     """
 
     step: int  # completed steps: 0, or where the checkpoint left off
