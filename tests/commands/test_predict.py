@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mpsmnist.predict import Prediction, format_prediction, main
-from support.commands import Call, json_lines, run
+from support.commands import Call, json_lines, run, start
 from support.datasets import write_idx
 from support.examples import discs
 from support.pictures import drawing, save_weights, write_png
@@ -104,3 +105,14 @@ def test_it_runs_as_a_module(weights: Path, tmp_path: Path) -> None:
     done = run("predict", png, "--checkpoint", weights, "--device", "cpu", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["image"] == str(png)
+
+
+def test_a_reader_that_never_reads_is_a_failure_without_a_traceback(weights: Path, tmp_path: Path) -> None:
+    """The output is short, and stays in stdout's buffer until the end."""
+    png = write_png(tmp_path / "a.png", drawing())
+    arguments = (png, "--checkpoint", weights, "--device", "cpu", "--json")
+    with start("predict", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert (process.wait(timeout=60), process.stderr.read()) == (1, "")

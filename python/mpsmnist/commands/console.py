@@ -54,7 +54,9 @@ def run_command(command: Command, program: str, argv: Sequence[str] | None = Non
     command.add_options(parser)
     arguments = parser.parse_args(argv)
     try:
-        return command.run(arguments, program)
+        code = command.run(arguments, program)
+        sys.stdout.flush()  # here, where an error is still caught
+        return code
     except UsageError as error:
         parser.error(str(error))
     except BrokenPipeError:
