@@ -69,7 +69,7 @@ INTERVAL = 0.1
 
 @contextlib.contextmanager
 def alarms(handler):
-    """Call `handler` every INTERVAL seconds, when Ctrl-C would be answered: on the main thread, in Python code."""
+    """Call `handler` every INTERVAL seconds, or as soon after that as Ctrl-C would be answered."""
     previous = signal.signal(signal.SIGALRM, lambda *_: handler())
     signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
     try:
