@@ -146,7 +146,8 @@ int main() {
                     [](Prediction& p) { p.slot.images.buffer = p.slot.loss.buffer; });
   refuses_to_encode("[mps encode] the buffer of images is both a feed and a target",
                     [](Prediction& p) { p.slot.logits.buffer = p.slot.images.buffer; });
-  refuses_to_compile(OBJC_HOST_TENSORS_COPIED, "[mps compile] the executable has a tensor that is none of the feeds");
+  refuses_to_compile(OBJC_HOST_TENSORS_COPIED,
+                     "[mps compile] the executable has a tensor that is not one of the feeds");
   refuses_to_compile(OBJC_HOST_TENSORS_MISSING, "[mps compile] the executable has 10 feeds, expected 11");
   a_failure_may_lack_a_reason();
   right_use_computes();
