@@ -352,7 +352,8 @@ or (n, 1, 28, 28). Labels are integers (n,), or float probabilities (n, C) whose
 with __dlpack__, buffers and objects with __array__ are accepted. Any n >= 1. Any thread may call; calls are serialised.
 
 Bad arguments raise ValueError or TypeError before anything changes. A step that fails on the device raises DeviceError
-and leaves the weights of the last completed step.)";
+and leaves the weights of the last completed step. Ctrl-C ends run() between two steps, and predict() and evaluate()
+between some hundreds of images.)";
 
 void bind_trainer(py::module_& m, const py::object& evaluation_type) {
   py::class_<Trainer>(m, "Trainer", py::is_final(), kTrainerDoc)
