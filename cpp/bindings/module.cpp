@@ -120,23 +120,41 @@ PendingLoss step_async(Trainer& self, py::handle images, py::handle labels) {
   return self.step_async(x.view, y.view);
 }
 
-/// Lets Ctrl-C through during long native runs, at most this often because it takes the GIL.
+/// Lets Ctrl-C end a long native call; now and then, because it takes the GIL.
 class SignalCheck {
  public:
   void operator()() {
     const auto now = std::chrono::steady_clock::now();
-    if (now - last_ < std::chrono::milliseconds(50)) return;
+    if (now - last_ < kInterval) return;
     last_ = now;
     const py::gil_scoped_acquire acquire;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   }
 
  private:
+  static constexpr std::chrono::milliseconds kInterval{50};
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+OnStep with_signal_check(const py::object& on_step) {
+  if (!on_step.is_none() && PyCallable_Check(on_step.ptr()) == 0) {
+    throw py::type_error("on_step: " + py::repr(on_step).cast<std::string>() + "; expected a function or None");
+  }
+  return [&on_step, check = SignalCheck()](std::int64_t step, float loss) mutable {
+    if (!on_step.is_none()) {
+      const py::gil_scoped_acquire acquire;
+      on_step(step, loss);
+    }
+    check();
+  };
+}
+
+OnImages signal_check() {
+  return [check = SignalCheck()](std::int64_t) mutable { check(); };
+}
+
 py::array_t<float> run(Trainer& self, py::handle images, py::handle labels, py::handle batches,
-                       const py::object& learning_rates) {
+                       const py::object& learning_rates, const py::object& on_step) {
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
   const auto rows = borrow_batches(batches);
@@ -145,9 +163,10 @@ py::array_t<float> run(Trainer& self, py::handle images, py::handle labels, py::
   py::array_t<float> losses(rows.view.steps);
   const float* rates_data = learning_rates.is_none() ? nullptr : rates.data();
   float* losses_data = losses.mutable_data();
+  const OnStep report = with_signal_check(on_step);
   {
     const py::gil_scoped_release release;
-    self.run(x.view, y.view, rows.view, rates_data, losses_data, SignalCheck());
+    self.run(x.view, y.view, rows.view, rates_data, losses_data, report);
   }
   return losses;
 }
@@ -158,7 +177,7 @@ py::array_t<float> predict(Trainer& self, py::handle images) {
   float* data = probabilities.mutable_data();
   {
     const py::gil_scoped_release release;
-    self.predict(x.view, data);
+    self.predict(x.view, data, signal_check());
   }
   return probabilities;
 }
@@ -167,7 +186,7 @@ Evaluation evaluate(Trainer& self, py::handle images, py::handle labels) {
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
   const py::gil_scoped_release release;
-  return self.evaluate(x.view, y.view);
+  return self.evaluate(x.view, y.view, signal_check());
 }
 
 NamedGradients gradients(Trainer& self, py::handle images, py::handle labels) {
@@ -201,7 +220,7 @@ bool is_parameter(const Trainer& self, std::string_view name) {
   return std::any_of(parameters.begin(), parameters.end(), [&](const Parameter& p) { return p.name == name; });
 }
 
-/// Throws for the first key that is no parameter's name.
+/// Throws unless `key`, whose name without its prefix is `name`, names a parameter.
 void check_name(const Trainer& self, const std::string& argument, py::handle key, std::string_view name) {
   if (py::isinstance<py::str>(key) && is_parameter(self, name)) return;
   throw py::value_error(argument + ": " + py::repr(key).cast<std::string>() + " is not a parameter; expected " +
@@ -277,7 +296,7 @@ void load_state_dict(Trainer& self, const py::object& mapping) {
 
 py::dict parameter_shapes(std::int64_t num_classes) {
   py::dict shapes;
-  for (const Parameter& parameter : model_parameters(static_cast<int>(num_classes))) {
+  for (const Parameter& parameter : model_parameters(num_classes)) {
     shapes[parameter.name.c_str()] = py::tuple(py::cast(parameter.shape));
   }
   return shapes;
@@ -330,10 +349,11 @@ constexpr const char* kTrainerDoc = R"(Trains the MNIST convolutional network on
 
 Images are uint8 (0..255, scaled by 1/255) or float32 (taken as they are), of shape (n, 784), (n, 28, 28), (n, 28, 28, 1)
 or (n, 1, 28, 28). Labels are integers (n,), or float probabilities (n, C) whose rows sum to 1. NumPy arrays, CPU objects
-with __dlpack__, buffers and objects with __array__ will do. Any n >= 1. Any thread may call; calls are serialised.
+with __dlpack__, buffers and objects with __array__ are accepted. Any n >= 1. Any thread may call; calls are serialised.
 
 Bad arguments raise ValueError or TypeError before anything changes. A step that fails on the device raises DeviceError
-and leaves the weights of the last completed step.)";
+and leaves the weights of the last completed step. Ctrl-C ends run() between two steps, and predict() and evaluate()
+between some hundreds of images.)";
 
 void bind_trainer(py::module_& m, const py::object& evaluation_type) {
   py::class_<Trainer>(m, "Trainer", py::is_final(), kTrainerDoc)
@@ -348,13 +368,18 @@ gives the same weights everywhere. threads: for the CPU; None takes the cores th
       .def("step_async", &step_async, "images"_a, "labels"_a,
            "Start one update and return a PendingLoss. Two may be in flight: a third call waits.")
       .def("run", &run, "images"_a, "labels"_a, "batches"_a, py::kw_only(), "learning_rates"_a = py::none(),
+           "on_step"_a = py::none(),
            R"(One update per row of batches, in native code; their losses, float32 (k,).
 
 batches: integers (k, n), rows of indices into images and labels. learning_rates: floats (k,), one per step, or None for
-the Trainer's own. Everything selected is checked before the first step. Ctrl-C ends the run between two steps.)")
+the Trainer's own. Everything selected is checked before the first step.
+
+on_step(step, loss): called after each completed step, in order; step is Trainer.steps as of that step. It may use the
+Trainer, though the next step may be under way: what reads the weights waits for it. An exception in it ends the run, as
+Ctrl-C does, after the steps under way.)")
       .def("synchronize", &Trainer::synchronize, py::call_guard<py::gil_scoped_release>(),
            "Wait for every step in flight.")
-      .def("predict", &predict, "images"_a, "Softmax probabilities, float32 (n, C).")
+      .def("predict", &predict, "images"_a, "Softmax probabilities of the images, float32 (n, C).")
       .def(
           "evaluate",
           [evaluation_type](Trainer& self, py::handle images, py::handle labels) {
@@ -370,8 +395,8 @@ the Trainer's own. Everything selected is checked before the first step. Ctrl-C 
            "A copy of the weights by name, and of the momentum buffers as \"momentum.NAME\" when momentum > 0.")
       .def(
           "load_state_dict", &load_state_dict, "state"_a,
-          R"(Replace the weights. Momentum buffers come all or none ("momentum.NAME"): none sets them to zero, and a Trainer
-without momentum ignores them.)")
+          R"(Replace the weights. Give all momentum buffers ("momentum.NAME") or none: without them they become zero, and a
+Trainer without momentum ignores them.)")
       .def_property_readonly("device", &Trainer::device, "\"mps\" or \"cpu\".")
       .def_property_readonly("num_classes", &Trainer::num_classes, "C, the number of classes.")
       .def_property_readonly("steps", py::cpp_function(&Trainer::steps, py::call_guard<py::gil_scoped_release>()),

@@ -3,18 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "log_sum_exp.h"
+
 namespace mpsmnist {
-namespace {
-
-/// log(sum(exp(logits))), with the largest logit taken out so that nothing overflows.
-double log_sum_exp(const float* logits, int num_classes) {
-  const double largest = *std::max_element(logits, logits + num_classes);
-  double sum = 0;
-  for (int c = 0; c < num_classes; ++c) sum += std::exp(logits[c] - largest);
-  return largest + std::log(sum);
-}
-
-}  // namespace
 
 void softmax(const float* logits, int num_classes, float* probabilities) {
   const double normaliser = log_sum_exp(logits, num_classes);

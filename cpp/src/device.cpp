@@ -1,29 +1,70 @@
 #include "device.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "cpu/cpu_engine.h"
 #include "mps/mps_engine.h"
 #include "reject.h"
 
 namespace mpsmnist {
+namespace {
 
-std::vector<std::string> known_devices() { return {"mps", "cpu"}; }
+struct Device {
+  const char* name;
+  std::string (*unavailable_reason)();  ///< empty where the device can be used
+  std::unique_ptr<Engine> (*make)(const EngineOptions&);
+};
+
+/// Every device, best first. The last one is available everywhere.
+constexpr Device kDevices[] = {
+    {"mps", mps::unavailable_reason, mps::make_engine},
+    {"cpu", [] { return std::string(); }, cpu::make_engine},
+};
+
+/// `"a", "b" or "c"`, for messages.
+std::string listed(const std::vector<std::string>& names, const std::string& conjunction) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) text += i + 1 < names.size() ? ", " : " " + conjunction + " ";
+    text += "\"" + names[i] + "\"";
+  }
+  return text;
+}
+
+}  // namespace
+
+std::vector<std::string> known_devices() {
+  std::vector<std::string> names;
+  for (const Device& device : kDevices) names.emplace_back(device.name);
+  return names;
+}
 
 std::vector<std::string> devices() {
-  if (mps::unavailable_reason().empty()) return {"mps", "cpu"};
-  return {"cpu"};
+  std::vector<std::string> names;
+  for (const Device& device : kDevices) {
+    if (device.unavailable_reason().empty()) names.emplace_back(device.name);
+  }
+  return names;
 }
 
 std::string resolve_device(const std::string& requested) {
   if (requested == "auto") return devices().front();
-  if (requested == "mps" || requested == "cpu") return requested;
-  reject("device: \"", requested, "\" is not known; expected \"auto\", \"mps\" or \"cpu\"");
+  std::vector<std::string> expected = known_devices();
+  if (std::find(expected.begin(), expected.end(), requested) != expected.end()) return requested;
+  expected.insert(expected.begin(), "auto");
+  reject("device: \"", requested, "\" is not known; expected ", listed(expected, "or"));
 }
 
-std::unique_ptr<Engine> make_engine(const std::string& device, const EngineOptions& options) {
-  if (device == "cpu") return cpu::make_engine(options);
-  const std::string reason = mps::unavailable_reason();
-  if (!reason.empty()) throw DeviceError("device \"mps\" is not available: " + reason + "; \"cpu\" is");
-  return mps::make_engine(options);
+std::unique_ptr<Engine> make_engine(const std::string& name, const EngineOptions& options) {
+  const auto device =
+      std::find_if(std::begin(kDevices), std::end(kDevices), [&](const Device& d) { return d.name == name; });
+  const std::string reason = device->unavailable_reason();
+  if (!reason.empty()) {
+    throw DeviceError("device \"" + name + "\" is not available: " + reason +
+                      "; available: " + listed(devices(), "and"));
+  }
+  return device->make(options);
 }
 
 }  // namespace mpsmnist

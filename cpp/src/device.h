@@ -1,4 +1,4 @@
-// Which engines this machine has, and making one by name.
+// Which devices there are, and making an engine of one by its name.
 #pragma once
 
 #include <memory>
@@ -8,10 +8,11 @@
 
 namespace mpsmnist {
 
-/// The device that `requested` ("auto", "mps", "cpu") stands for here. Throws ArgumentError for another name.
+/// The device that `requested` stands for here: itself, or for "auto" the best one available. Throws ArgumentError for
+/// a name that is not known.
 std::string resolve_device(const std::string& requested);
 
-/// An engine on `device`, as resolve_device() returned it.
-std::unique_ptr<Engine> make_engine(const std::string& device, const EngineOptions& options);
+/// An engine on the device `name`, as resolve_device() returned it. Throws DeviceError if it is not available.
+std::unique_ptr<Engine> make_engine(const std::string& name, const EngineOptions& options);
 
 }  // namespace mpsmnist

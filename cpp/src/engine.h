@@ -1,4 +1,5 @@
-// What Trainer asks of a device. Two siblings implement it: cpu/cpu_engine.h and mps/mps_engine.h.
+// What Trainer asks of a device. Each device implements it in a folder of its own (cpu/, mps/) and has a line in the
+// table of device.cpp.
 #pragma once
 
 #include <cstdint>
@@ -19,19 +20,24 @@ struct StagedBatch {
   float* labels = nullptr;  ///< (n, C), rows of probabilities
 };
 
-/// Told of a part of the gradients, contiguous in their flat order, as soon as it is final: on the calling thread,
-/// while parts may still be missing. Whoever averages gradients across machines starts here, in place.
+/// Told of a part of the gradients, contiguous in their flat order, as soon as it is final, so that whoever averages
+/// gradients across machines can start while the rest is computed.
+///
+/// Parts come in any order, each once, and together cover (P,). The calls are on the thread that called the engine.
+/// From then on the engine leaves the part alone: it may be changed in place, by other threads too, and after the call.
+/// What is thrown ends backpropagate(), and the engine remains usable.
 using PartFinal = std::function<void(std::span<float> part)>;
 
 struct EngineOptions {
   std::vector<Parameter> parameters;
   int num_classes = 10;
   float momentum = 0;  ///< 0: plain SGD, and no momentum buffers are kept
-  int threads = 0;     ///< 0: the cores that this process may use
+  int threads = 0;     ///< CPU threads; 0: the cores that this process may use
 };
 
 /// One device with the weights of one network on it. Trainer serialises the calls, stages only into a slot that has
 /// nothing in flight, and calls everything but stage() and begin_step() with nothing in flight at all.
+/// A call that throws leaves the weights as they were.
 class Engine {
  public:
   /// Steps that may be in flight at once: one computes while the host fills the other.
@@ -47,7 +53,7 @@ class Engine {
   /// so does any step begun after it and before recover().
   virtual void begin_step(int slot, float learning_rate, std::shared_ptr<detail::StepOutcome> outcome) = 0;
 
-  /// begin_step and wait in one: an engine that can avoid a thread switch overrides it.
+  /// begin_step() and the wait in one. An engine that can save a thread switch overrides it.
   virtual float step(int slot, float learning_rate) {
     auto outcome = std::make_shared<detail::StepOutcome>();
     begin_step(slot, learning_rate, outcome);
@@ -60,8 +66,8 @@ class Engine {
   /// Logits (n, C) of the images staged in `slot`.
   virtual void logits(int slot, float* out) = 0;
 
-  /// Gradients of the mean loss for the batch staged in `slot`, in memory of the engine's own, which it uses again when
-  /// nobody else holds it. Unless it is empty, `part_final` is called for every part once. Nothing is updated.
+  /// Gradients of the mean loss for the batch staged in `slot`. Their memory is lent by the engine, which uses it again
+  /// when nobody holds it any more. `part_final` may be empty. Nothing is updated.
   virtual Gradients backpropagate(int slot, const PartFinal& part_final) = 0;
 
   /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,).

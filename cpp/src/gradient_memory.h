@@ -1,19 +1,20 @@
-// The memory of an engine's gradients: lent to whoever asked for them, and used again when the last holder lets go.
+// The memory of an engine's gradients: lent to whoever asks for them, and used again when nobody holds it any more.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <new>
-#include <utility>
-#include <vector>
 
 #include "buffer.h"
 #include "mpsmnist/mpsmnist.h"
 
 namespace mpsmnist {
 
-/// Lends buffers of `size` floats. What is lent may outlive this object, and be let go of from any thread.
+/// Lends buffers of `size` floats. One thread lends at a time; what is lent may be released from any thread, and may
+/// outlive this object.
 class GradientMemory {
  public:
   explicit GradientMemory(std::size_t size) : size_(size) {}
@@ -22,45 +23,24 @@ class GradientMemory {
 
   /// A buffer that nobody else holds, with whatever values its last use left. Throws DeviceError.
   std::shared_ptr<float[]> lend() try {
-    Buffer<float> buffer = returned_->take();
-    if (buffer.size() == 0) buffer = Buffer<float>(size_);
-    float* values = buffer.data();
-    auto give_back = [buffer = std::make_shared<Buffer<float>>(std::move(buffer)),
-                      returned = std::weak_ptr<Returned>(returned_)](float*) {
-      if (const auto list = returned.lock()) list->put(std::move(*buffer));
-    };
-    return {values, std::move(give_back)};
+    const auto is_free = [](const auto& buffer) { return buffer.use_count() == 1; };
+    auto next = std::find_if(buffers_.begin(), buffers_.end(), is_free);
+    if (next == buffers_.end()) {
+      next = buffers_.begin();  // empty, or in use and lent longest ago: it is not kept any longer
+      *next = std::make_shared<Buffer<float>>(size_);
+    }
+    // use_count() orders nothing by itself: the last holder's accesses come before ours.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    std::rotate(next, next + 1, buffers_.end());
+    return {buffers_.back(), buffers_.back()->data()};
   } catch (const std::bad_alloc&) {
     throw DeviceError("out of memory for the gradients");
   }
 
  private:
-  class Returned {
-   public:
-    Returned() { buffers_.reserve(kKept); }
-
-    Buffer<float> take() {
-      const std::lock_guard lock(mutex_);
-      if (buffers_.empty()) return {};
-      Buffer<float> buffer = std::move(buffers_.back());
-      buffers_.pop_back();
-      return buffer;
-    }
-
-    void put(Buffer<float> buffer) {
-      const std::lock_guard lock(mutex_);
-      if (buffers_.size() < kKept) buffers_.push_back(std::move(buffer));
-    }
-
-   private:
-    // Two, for loops that hold the last gradients while they ask for the next.
-    static constexpr std::size_t kKept = 2;
-    std::mutex mutex_;
-    std::vector<Buffer<float>> buffers_;
-  };
-
   std::size_t size_;
-  std::shared_ptr<Returned> returned_ = std::make_shared<Returned>();
+  // Two, for loops that hold the last gradients while they ask for the next. The one lent last comes last.
+  std::array<std::shared_ptr<Buffer<float>>, 2> buffers_;
 };
 
 }  // namespace mpsmnist

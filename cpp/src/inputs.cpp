@@ -26,17 +26,6 @@ std::int64_t first_not_finite(const float* values, std::int64_t count) {
   return std::find_if(values, values + count, is_bad) - values;
 }
 
-void check_image(const Images& images, std::int64_t row) {
-  const auto* floats = std::get_if<const float*>(&images.data);
-  if (floats == nullptr) return;  // every byte is valid
-  const float* pixels = *floats + row * kImagePixels;
-  const std::int64_t bad = first_not_finite(pixels, kImagePixels);
-  if (bad < kImagePixels) {
-    reject("images: pixel (", bad / kImageSide, ", ", bad % kImageSide, ") of image ", row, " is ", pixels[bad],
-           "; expected finite values");
-  }
-}
-
 void check_probabilities(const float* row_values, std::int64_t row, int num_classes) {
   double sum = 0;
   for (int c = 0; c < num_classes; ++c) {
@@ -72,7 +61,7 @@ void check_lengths(const Images& images, const Labels& labels) {
   if (images.count != labels.count) {
     reject("images and labels differ in length: ", images.count, " images but ", labels.count, " labels");
   }
-  if (images.count < 1) reject("images: the batch is empty; expected at least one image");
+  check_not_empty(images);
 }
 
 }  // namespace
@@ -87,22 +76,34 @@ void check_finite(const char* what, const std::vector<Parameter>& parameters, co
   }
 }
 
-void check_images(const Images& images) {
+void check_not_empty(const Images& images) {
   if (images.count < 1) reject("images: the batch is empty; expected at least one image");
-  for (std::int64_t row = 0; row < images.count; ++row) check_image(images, row);
+}
+
+void check_image(const Images& images, std::int64_t row) {
+  const auto* floats = std::get_if<const float*>(&images.data);
+  if (floats == nullptr) return;  // every byte is valid
+  const float* pixels = *floats + row * kImagePixels;
+  const std::int64_t bad = first_not_finite(pixels, kImagePixels);
+  if (bad < kImagePixels) {
+    reject("images: pixel (", bad / kImageSide, ", ", bad % kImageSide, ") of image ", row, " is ", pixels[bad],
+           "; expected finite values");
+  }
+}
+
+void check_labels(const Images& images, const Labels& labels, int num_classes) {
+  check_lengths(images, labels);
+  for (std::int64_t row = 0; row < labels.count; ++row) check_label(labels, row, num_classes);
 }
 
 void check_examples(const Images& images, const Labels& labels, int num_classes) {
-  check_lengths(images, labels);
-  for (std::int64_t row = 0; row < images.count; ++row) {
-    check_image(images, row);
-    check_label(labels, row, num_classes);
-  }
+  check_labels(images, labels, num_classes);
+  for (std::int64_t row = 0; row < images.count; ++row) check_image(images, row);
 }
 
 void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes) {
   check_lengths(images, labels);
-  if (batches.batch_size < 1) reject("batches: rows are empty; expected at least one index a row");
+  if (batches.batch_size < 1) reject("batches: rows are empty; expected at least one index per row");
   for (std::int64_t step = 0; step < batches.steps; ++step) {
     for (std::int64_t i = 0; i < batches.batch_size; ++i) {
       const std::int64_t row = batches.indices[step * batches.batch_size + i];

@@ -8,10 +8,15 @@
 
 namespace mpsmnist {
 
-/// Throw ArgumentError unless the batch is not empty, both arguments are of one length and every value is valid.
-void check_images(const Images& images);
+/// Throws ArgumentError if there are no images.
+void check_not_empty(const Images& images);
+/// Throws ArgumentError unless there are images, as many labels, and every label is valid.
+void check_labels(const Images& images, const Labels& labels, int num_classes);
+/// Throws ArgumentError unless every pixel of image `row` is finite.
+void check_image(const Images& images, std::int64_t row);
+/// All of the above.
 void check_examples(const Images& images, const Labels& labels, int num_classes);
-/// The same for the rows that `batches` selects, and that every index is in range.
+/// The same for the rows that `batches` selects, whose indices must be in range.
 void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes);
 /// Throws ArgumentError, naming `what`, prefix + the parameter's name, and the element, unless flat (P,) is all finite.
 void check_finite(const char* what, const std::vector<Parameter>& parameters, const float* flat,

@@ -3,9 +3,21 @@
 #include <functional>
 #include <numeric>
 
+#include "reject.h"
+
 namespace mpsmnist {
 
-std::vector<Parameter> model_parameters(int num_classes) {
+namespace {
+
+constexpr int kMinClasses = 2;
+constexpr int kMaxClasses = 100'000;
+
+}  // namespace
+
+std::vector<Parameter> model_parameters(std::int64_t num_classes) {
+  if (num_classes < kMinClasses || num_classes > kMaxClasses) {
+    reject("num_classes: ", num_classes, "; expected ", kMinClasses, " to ", kMaxClasses);
+  }
   std::vector<Parameter> parameters = {
       {"conv0.weight", {kKernelSide, kKernelSide, 1, kConv0Channels}},
       {"conv0.bias", {kConv0Channels}},

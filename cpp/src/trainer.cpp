@@ -1,8 +1,8 @@
-// Trainer: checks arguments, keeps the ring of steps in flight, and asks the engine for the rest.
+// Trainer: checks arguments, keeps track of the steps in flight, and leaves the rest to the engine.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <deque>
+#include <list>
 #include <mutex>
 #include <utility>
 
@@ -22,7 +22,6 @@ namespace {
 /// Predictions are made in chunks, so that their buffers stay small and an engine compiles few sizes.
 constexpr std::int64_t kPredictChunk = 256;
 
-constexpr int kMaxClasses = 100'000;
 constexpr int kMaxThreads = 1024;
 
 void check_learning_rate(double value) {
@@ -35,9 +34,6 @@ const TrainerOptions& checked(const TrainerOptions& options) {
   check_learning_rate(options.learning_rate);
   if (!(options.momentum >= 0 && static_cast<float>(options.momentum) < 1)) {
     reject("momentum: ", options.momentum, "; expected at least 0 and less than 1");
-  }
-  if (options.num_classes < 2 || options.num_classes > kMaxClasses) {
-    reject("num_classes: ", options.num_classes, "; expected 2 to ", kMaxClasses);
   }
   if (options.threads < 0 || options.threads > kMaxThreads) {
     reject("threads: ", options.threads, "; expected 1 to ", kMaxThreads,
@@ -53,9 +49,9 @@ class Trainer::Impl {
   explicit Impl(const TrainerOptions& options)
       : device_(resolve_device(checked(options).device)),
         seed_(options.seed),
+        parameters_(model_parameters(options.num_classes)),
         num_classes_(static_cast<int>(options.num_classes)),
         momentum_(options.momentum),
-        parameters_(model_parameters(num_classes_)),
         learning_rate_(options.learning_rate),
         engine_(make_engine(
             device_, {parameters_, num_classes_, static_cast<float>(momentum_), static_cast<int>(options.threads)})) {
@@ -82,48 +78,55 @@ class Trainer::Impl {
   std::shared_ptr<StepOutcome> step_async(const Images& images, const Labels& labels) {
     check_examples(images, labels, num_classes_);
     const std::lock_guard lock(mutex_);
-    make_room();
+    while (!has_room()) finish_oldest();
     return begin(stage(images, labels), float_rate());
   }
 
   void run(const Images& images, const Labels& labels, const Batches& batches, const float* learning_rates,
-           float* losses, const std::function<void()>& between_steps) {
+           float* losses, const OnStep& on_step) {
     check_batches(images, labels, batches, num_classes_);
     if (learning_rates != nullptr) std::for_each_n(learning_rates, batches.steps, check_learning_rate);
     const std::lock_guard lock(mutex_);
     drain();
-    try {
-      std::deque<std::shared_ptr<StepOutcome>> waiting;
-      for (std::int64_t i = 0; i < batches.steps; ++i) {
-        if (waiting.size() == Engine::kSlots) *losses++ = take_loss(waiting);
-        make_room();
-        const int slot = stage(images, labels, batches.indices + i * batches.batch_size, batches.batch_size);
-        waiting.push_back(begin(slot, learning_rates == nullptr ? float_rate() : learning_rates[i]));
-        if (between_steps) between_steps();
+    Steps ended;  // one at a time, unless on_step calls the Trainer, which waits for the others in flight
+    const auto finish_oldest_and_report = [&] {
+      finish_oldest();
+      while (!ended.empty()) {
+        const Step step = std::move(ended.front());
+        ended.pop_front();
+        const float loss = *losses++ = step.outcome->wait();
+        if (on_step) on_step(step.number, loss);
       }
-      while (!waiting.empty()) *losses++ = take_loss(waiting);
+    };
+    try {
+      for (std::int64_t i = 0; i < batches.steps; ++i) {
+        while (!has_room()) finish_oldest_and_report();
+        const int slot = stage(images, labels, batches.indices + i * batches.batch_size, batches.batch_size);
+        begin(slot, learning_rates == nullptr ? float_rate() : learning_rates[i], &ended);
+      }
+      while (!in_flight_.empty()) finish_oldest_and_report();
     } catch (...) {
       wait_for_all();
       throw;
     }
   }
 
-  void predict(const Images& images, float* probabilities) {
-    check_images(images);
+  void predict(const Images& images, float* probabilities, const OnImages& on_images) {
+    check_not_empty(images);
     const std::lock_guard lock(mutex_);
-    for_each_chunk(images, [&](std::int64_t first, std::int64_t count, const float* logits) {
+    for_each_chunk(images, on_images, [&](std::int64_t first, std::int64_t count, const float* logits) {
       for (std::int64_t i = 0; i < count; ++i) {
         softmax(logits + i * num_classes_, num_classes_, probabilities + (first + i) * num_classes_);
       }
     });
   }
 
-  Evaluation evaluate(const Images& images, const Labels& labels) {
-    check_examples(images, labels, num_classes_);
+  Evaluation evaluate(const Images& images, const Labels& labels, const OnImages& on_images) {
+    check_labels(images, labels, num_classes_);
     const std::lock_guard lock(mutex_);
     Evaluation evaluation{0, 0, images.count};
     std::vector<float> expected(static_cast<std::size_t>(num_classes_));
-    for_each_chunk(images, [&](std::int64_t first, std::int64_t count, const float* logits) {
+    for_each_chunk(images, on_images, [&](std::int64_t first, std::int64_t count, const float* logits) {
       for (std::int64_t i = 0; i < count; ++i) {
         const float* row = logits + i * num_classes_;
         stage_label(labels, first + i, num_classes_, expected.data());
@@ -195,16 +198,24 @@ class Trainer::Impl {
 
   const std::string device_;
   const std::uint64_t seed_;
+  const std::vector<Parameter> parameters_;
   const int num_classes_;
   const double momentum_;
-  const std::vector<Parameter> parameters_;
   std::atomic<double> learning_rate_;
   const std::unique_ptr<Engine> engine_;
 
  private:
+  /// A step that was begun. When it has ended it moves on to the list of its run, if it is part of one.
+  struct Step {
+    std::shared_ptr<StepOutcome> outcome;
+    std::list<Step>* ended = nullptr;
+    std::int64_t number = 0;  // steps_ with it, once it has completed
+  };
+  using Steps = std::list<Step>;  // the oldest first
+
   float float_rate() const { return static_cast<float>(learning_rate_); }
 
-  /// Copies a batch into the next slot, which make_room() or drain() has freed. `rows` null takes the images in order.
+  /// Copies a batch into the next slot, which must be free. `rows` null takes the images in order.
   int stage(const Images& images, const Labels& labels, const std::int64_t* rows = nullptr, std::int64_t n = 0) {
     if (rows == nullptr) n = images.count;
     const StagedBatch batch = engine_->stage(next_slot_, n);
@@ -216,9 +227,9 @@ class Trainer::Impl {
     return next_slot_;
   }
 
-  std::shared_ptr<StepOutcome> begin(int slot, float learning_rate) {
+  std::shared_ptr<StepOutcome> begin(int slot, float learning_rate, Steps* ended = nullptr) {
     auto outcome = std::make_shared<StepOutcome>();
-    in_flight_.push_back(outcome);
+    in_flight_.push_back({outcome, ended});
     try {
       engine_->begin_step(slot, learning_rate, outcome);
     } catch (...) {
@@ -229,15 +240,29 @@ class Trainer::Impl {
     return outcome;
   }
 
-  /// Waits until a slot is free. Throws what drain() throws.
-  void make_room() {
-    if (in_flight_.size() < Engine::kSlots) return;
-    if (!in_flight_.front()->wait_succeeded()) return drain();
-    in_flight_.pop_front();
-    ++steps_;
+  /// Whether a slot is free.
+  bool has_room() const { return in_flight_.size() < Engine::kSlots; }
+
+  /// Waits for the oldest step in flight. If it failed, drains, and throws what drain() throws.
+  void finish_oldest() {
+    if (!in_flight_.front().outcome->wait_succeeded()) return drain();
+    retire_oldest();
   }
 
-  /// Waits for every step in flight. After a failure the engine goes on from the weights of the last completed step,
+  /// Waits for the oldest step in flight and takes it out; returns whether it completed.
+  bool retire_oldest() noexcept {
+    Step& step = in_flight_.front();
+    const bool completed = step.outcome->wait_succeeded();
+    if (completed) step.number = ++steps_;
+    if (step.ended != nullptr) {
+      step.ended->splice(step.ended->end(), in_flight_, in_flight_.begin());
+    } else {
+      in_flight_.pop_front();
+    }
+    return completed;
+  }
+
+  /// Waits for every step in flight. After a failure the engine continues from the weights of the last completed step,
   /// and a failure that nobody was told of is thrown here.
   void drain() {
     const auto unreported = wait_for_all();
@@ -248,42 +273,36 @@ class Trainer::Impl {
   std::shared_ptr<StepOutcome> wait_for_all() noexcept {
     std::shared_ptr<StepOutcome> unreported;
     bool failed = false;
-    for (const auto& outcome : in_flight_) {
-      if (outcome->wait_succeeded()) {
-        ++steps_;
-        continue;
-      }
+    while (!in_flight_.empty()) {
+      const auto outcome = in_flight_.front().outcome;
+      if (retire_oldest()) continue;
       failed = true;
       if (unreported == nullptr && outcome->failed_unreported()) unreported = outcome;
     }
-    in_flight_.clear();
     if (failed) engine_->recover();
     return unreported;
   }
 
-  static float take_loss(std::deque<std::shared_ptr<StepOutcome>>& waiting) {
-    const auto oldest = std::move(waiting.front());
-    waiting.pop_front();
-    return oldest->wait();
-  }
-
-  /// Calls use(first, count, logits (count, C)) for chunk after chunk of the images.
+  /// Checks the pixels of chunk after chunk of the images, and calls use(first, count, logits (count, C)) for it.
   template <typename Use>
-  void for_each_chunk(const Images& images, const Use& use) {
-    drain();
+  void for_each_chunk(const Images& images, const OnImages& on_images, const Use& use) {
     std::vector<float> logits(static_cast<std::size_t>(std::min(images.count, kPredictChunk) * num_classes_));
     for (std::int64_t first = 0; first < images.count; first += kPredictChunk) {
       const std::int64_t count = std::min(kPredictChunk, images.count - first);
+      drain();  // here, because on_images may begin a step
       const StagedBatch batch = engine_->stage(next_slot_, count);
-      for (std::int64_t i = 0; i < count; ++i) stage_image(images, first + i, batch.images + i * kImagePixels);
+      for (std::int64_t i = 0; i < count; ++i) {
+        check_image(images, first + i);
+        stage_image(images, first + i, batch.images + i * kImagePixels);
+      }
       engine_->logits(next_slot_, logits.data());
       use(first, count, logits.data());
+      if (on_images) on_images(first + count);
     }
   }
 
-  // Recursive, because between_steps may run Python signal handlers, which may call this Trainer again.
-  std::recursive_mutex mutex_;
-  std::deque<std::shared_ptr<StepOutcome>> in_flight_;  // oldest first, at most Engine::kSlots
+  std::recursive_mutex mutex_;  // recursive, because callbacks may call the Trainer
+  Steps in_flight_;             // at most Engine::kSlots
   int next_slot_ = 0;
   std::int64_t steps_ = 0;
 };
@@ -296,13 +315,17 @@ PendingLoss Trainer::step_async(const Images& images, const Labels& labels) {
   return PendingLoss(impl_->step_async(images, labels));
 }
 void Trainer::run(const Images& images, const Labels& labels, const Batches& batches, const float* learning_rates,
-                  float* losses, const std::function<void()>& between_steps) {
-  impl_->run(images, labels, batches, learning_rates, losses, between_steps);
+                  float* losses, const OnStep& on_step) {
+  impl_->run(images, labels, batches, learning_rates, losses, on_step);
 }
 void Trainer::synchronize() { impl_->synchronize(); }
 
-void Trainer::predict(const Images& images, float* probabilities) { impl_->predict(images, probabilities); }
-Evaluation Trainer::evaluate(const Images& images, const Labels& labels) { return impl_->evaluate(images, labels); }
+void Trainer::predict(const Images& images, float* probabilities, const OnImages& on_images) {
+  impl_->predict(images, probabilities, on_images);
+}
+Evaluation Trainer::evaluate(const Images& images, const Labels& labels, const OnImages& on_images) {
+  return impl_->evaluate(images, labels, on_images);
+}
 
 Gradients Trainer::gradients(const Images& images, const Labels& labels) { return impl_->gradients(images, labels); }
 void Trainer::apply_gradients(const float* flat) { impl_->apply_gradients(flat); }

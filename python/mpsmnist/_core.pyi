@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, SupportsFloat, final
 
 import numpy as np
@@ -60,6 +60,7 @@ class Trainer:
         batches: ArrayLike,
         *,
         learning_rates: ArrayLike | None = None,
+        on_step: Callable[[int, float], object] | None = None,
     ) -> NDArray[np.float32]: ...
     def synchronize(self) -> None: ...
     def predict(self, images: ArrayLike) -> NDArray[np.float32]: ...

@@ -122,13 +122,12 @@ void test_batch_sizes(const std::string& isa) {
 }
 
 void test_classes_and_nan(const std::string& isa) {
-  for (const int classes : {1, 3, 1000}) {
+  for (const int classes : {2, 3, 1000}) {
     const auto engine = engine_with(2, 0.5F, classes);
     stage(*engine, 0, 5, classes);
     const float first = engine->step(0, 1e-4F);
     const float second = engine->step(0, 1e-4F);
-    CHECK(classes == 1 ? first == 0 && second == 0 : second < first,
-          isa + ": no descent with C = " + std::to_string(classes));
+    CHECK(second < first, isa + ": no descent with C = " + std::to_string(classes));
   }
   const auto engine = engine_with(2, 0);
   stage(*engine, 0, 4);

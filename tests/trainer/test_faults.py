@@ -5,44 +5,33 @@ Only the host implementation of tests/objc_host can be told to fail, so these ru
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mpsmnist
-from support import checks, examples
+from support import checks, examples, host
+from support.host import (
+    BUFFER,
+    BUFFERS_ALLOCATED,
+    COMMAND_BUFFER,
+    COMMITS,
+    COMPILE,
+    DESCRIPTOR,
+    DEVICE,
+    IN_FLIGHT,
+    LIVE_OBJECTS,
+    QUEUE,
+    TENSOR_DATA,
+)
 
 STEPS = 5
 N = 4
 TIMEOUT = 60  # seconds after which we call it a hang; everything here takes far less
 
-# From host_control.h.
-DEVICE, QUEUE, BUFFER, COMMAND_BUFFER, TENSOR_DATA, DESCRIPTOR, COMPILE = range(7)
-COMMITS, BUFFERS_ALLOCATED, LIVE_OBJECTS, IN_FLIGHT = 0, 2, 5, 6
-ALWAYS = 2**64 - 1
-
-
-def load_host() -> ctypes.CDLL:
-    """The controls of the host that the package was built with; skips the module if there are none."""
-    path = Path(mpsmnist.__file__).parent / "libmpsmnist.so"
-    library = ctypes.CDLL(str(path)) if path.is_file() else None
-    if not hasattr(library, "objc_host_reset"):
-        pytest.skip(
-            "faults need a build with -DMPSMNIST_OBJC_HOST=ON: no GPU fails on demand",
-            allow_module_level=True,
-        )
-    library.objc_host_count.restype = ctypes.c_int64
-    library.objc_host_fail_commit.argtypes = [ctypes.c_uint64, ctypes.c_char_p]
-    library.objc_host_return_nil.argtypes = [ctypes.c_int, ctypes.c_uint64, ctypes.c_uint64]
-    library.objc_host_set_delays.argtypes = [ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32]
-    return library
-
-
-HOST = load_host()
+HOST = host.load()
 HUNG = r"command buffer failed: the GPU hung \(MTLCommandBufferErrorDomain code 1\)"
 
 
@@ -184,12 +173,48 @@ def test_a_failure_that_nobody_asked_for_comes_with_the_next_call(undisturbed):
 
 
 def test_a_run_ends_at_the_failed_step(undisturbed):
-    images, labels = (np.concatenate(parts) for parts in zip(*map(batch, range(STEPS)), strict=True))
     trainer = make_trainer()
     fail_commit(4)
     with pytest.raises(mpsmnist.DeviceError, match=HUNG):
-        in_time(lambda: trainer.run(images, labels, np.arange(STEPS * N).reshape(STEPS, N)))
+        run_all(trainer, None)
     assert_goes_on(trainer, undisturbed, 3)
+
+
+def run_all(trainer, on_step):
+    images, labels = (np.concatenate(parts) for parts in zip(*map(batch, range(STEPS)), strict=True))
+    return in_time(
+        lambda: trainer.run(images, labels, np.arange(STEPS * N).reshape(STEPS, N), on_step=on_step)
+    )
+
+
+def test_a_run_reports_the_steps_before_the_failed_one(undisturbed):
+    trainer = make_trainer()
+    fail_commit(4)
+    reported = []
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps step\] {HUNG}$"):
+        run_all(trainer, lambda step, loss: reported.append((step, loss)))
+    assert reported == list(zip(range(1, 4), undisturbed[0], strict=False))
+    assert_goes_on(trainer, undisturbed, 3)
+
+
+def test_a_run_ends_at_a_failed_step_that_on_step_was_told_of(undisturbed):
+    """Its own call is the first to learn that the step under way has failed, and it keeps that to itself."""
+    trainer = make_trainer()
+    fail_commit(2)
+    reported, caught = [], []
+
+    def on_step(step, loss):
+        reported.append(step)
+        try:
+            trainer.synchronize()
+        except mpsmnist.DeviceError as error:
+            caught.append(error)
+
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps step\] {HUNG}$"):
+        run_all(trainer, on_step)
+    assert reported == [1]
+    assert len(caught) == 1
+    assert_goes_on(trainer, undisturbed, 1)
 
 
 READS = {
@@ -212,10 +237,10 @@ def test_reads_fail_without_harm(undisturbed, read):
 
 
 def test_no_device():
-    HOST.objc_host_return_nil(DEVICE, 1, ALWAYS)
+    HOST.objc_host_return_nil(DEVICE, 1, host.ALWAYS)
     assert mpsmnist.devices() == ["cpu"]
     assert mpsmnist.Trainer().device == "cpu"
-    message = r'^device "mps" is not available: Metal found no GPU on this machine; "cpu" is$'
+    message = r'^device "mps" is not available: Metal found no GPU on this machine; available: "cpu"$'
     with pytest.raises(mpsmnist.DeviceError, match=message):
         mpsmnist.Trainer(device="mps")
 

@@ -44,7 +44,7 @@ class MPSMNIST_EXPORT ArgumentError : public std::invalid_argument {
 /// The package's version, such as "0.1.0".
 MPSMNIST_EXPORT const char* version() noexcept;
 
-/// Every device that this package knows, best first, whether or not it is here.
+/// Every device that this package knows, best first, whether or not it is available here.
 MPSMNIST_EXPORT std::vector<std::string> known_devices();
 
 /// The devices that a Trainer can use here, best first; "cpu" always.
@@ -83,10 +83,11 @@ struct Parameter {
   std::int64_t size = 0;
 };
 
-/// The eight parameters of the network in their order, which is the same everywhere.
-MPSMNIST_EXPORT std::vector<Parameter> model_parameters(int num_classes);
+/// The eight parameters of the network in their order, which is the same everywhere. Throws ArgumentError unless
+/// num_classes is 2 to 100,000.
+MPSMNIST_EXPORT std::vector<Parameter> model_parameters(std::int64_t num_classes);
 
-/// What state dicts and checkpoints put before the name of a parameter to name its momentum buffer.
+/// In state dicts and checkpoints, this before a parameter's name is the name of its momentum buffer.
 inline constexpr char kMomentumPrefix[] = "momentum.";
 
 /// Gradients of the mean loss over a batch.
@@ -98,7 +99,7 @@ struct Gradients {
 enum class Init { kUniform, kHe };
 
 struct TrainerOptions {
-  std::string device = "auto";  ///< "auto", "mps" or "cpu"
+  std::string device = "auto";  ///< "auto" (the best one available) or one of known_devices()
   double learning_rate = 0.01;
   double momentum = 0;
   std::int64_t num_classes = 10;
@@ -123,12 +124,21 @@ class MPSMNIST_EXPORT PendingLoss {
   std::shared_ptr<detail::StepOutcome> outcome_;
 };
 
+/// Told of each completed step of Trainer::run(), in order: Trainer::steps() as of that step, and the loss before its
+/// update. The next step may be under way already: what reads the weights waits for it.
+using OnStep = std::function<void(std::int64_t step, float loss)>;
+
+/// Told, while Trainer::predict() or evaluate() goes through its images, how many are done.
+using OnImages = std::function<void(std::int64_t done)>;
+
 /// Trains one network on one device.
 ///
 /// Any thread may call any member; calls are serialised. At most two steps are in flight: a third waits. Whatever reads
 /// or replaces the weights first waits for the steps in flight. Inputs may be reused as soon as a call returns.
 /// Arguments are checked before anything changes (ArgumentError). A step that fails on the device throws DeviceError
 /// from the call that waits for it, or, when nobody asks for its result, from the next call on the Trainer.
+///
+/// Callbacks run on the calling thread and may call the Trainer. What they throw ends the call.
 class MPSMNIST_EXPORT Trainer {
  public:
   explicit Trainer(const TrainerOptions& options);
@@ -141,15 +151,15 @@ class MPSMNIST_EXPORT Trainer {
   /// Returns once the step is on its way.
   PendingLoss step_async(const Images& images, const Labels& labels);
   /// Runs batches.steps steps; losses (steps,) receives theirs. learning_rates (steps,) or null for the Trainer's own.
-  /// between_steps is called on the calling thread; what it throws ends the run after the steps under way.
+  /// When the device or on_step throws, the steps under way are still completed, but on_step is not told of them.
   void run(const Images& images, const Labels& labels, const Batches& batches, const float* learning_rates,
-           float* losses, const std::function<void()>& between_steps = {});
+           float* losses, const OnStep& on_step = {});
   /// Waits for every step in flight.
   void synchronize();
 
-  /// Softmax probabilities (n, C).
-  void predict(const Images& images, float* probabilities);
-  Evaluation evaluate(const Images& images, const Labels& labels);
+  /// Softmax probabilities (n, C). Pixels are checked as the images are reached, here and in evaluate().
+  void predict(const Images& images, float* probabilities, const OnImages& on_images = {});
+  Evaluation evaluate(const Images& images, const Labels& labels, const OnImages& on_images = {});
 
   /// Nothing is updated.
   Gradients gradients(const Images& images, const Labels& labels);

@@ -1,15 +1,13 @@
 #include "cpu/softmax.h"
 
-#include <algorithm>
 #include <cmath>
+
+#include "log_sum_exp.h"
 
 namespace mpsmnist::cpu {
 
 double softmax_cross_entropy(const float* logits, const float* labels, int num_classes, double scale, float* gradient) {
-  const double greatest = *std::max_element(logits, logits + num_classes);
-  double sum = 0;
-  for (int c = 0; c < num_classes; ++c) sum += std::exp(logits[c] - greatest);
-  const double log_sum = greatest + std::log(sum);
+  const double log_sum = log_sum_exp(logits, num_classes);
   double loss = 0;
   double label_sum = 0;
   for (int c = 0; c < num_classes; ++c) {

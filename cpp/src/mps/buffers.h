@@ -25,7 +25,7 @@ struct FloatTensor {
   float* values() const { return static_cast<float*>([buffer contents]); }
 };
 
-/// Zeros. Throws DeviceError if the memory cannot be had.
+/// Zeros. Throws DeviceError if Metal cannot allocate the memory.
 FloatTensor make_tensor(const Device& device, std::string name, Shape shape);
 
 /// What one step needs besides the parameters. A slot is rewritten only when no work of its own is in flight.
@@ -42,7 +42,7 @@ struct Slot {
 Slot make_slot(const Device& device, int num_classes);
 
 /// The same slot for n examples. A buffer is kept where it is long enough, so that only the largest n allocates.
-/// Throws DeviceError if the memory cannot be had; `slot` stays usable.
+/// Throws DeviceError if Metal cannot allocate the memory; `slot` stays usable.
 Slot resized(const Device& device, const Slot& slot, std::int64_t n);
 
 /// One tensor for each parameter, in their order.

@@ -1,4 +1,4 @@
-// One run of a program as one command buffer: checked, encoded, committed, its end reported.
+// One run of a program as one command buffer: checked, encoded and committed, and its end reported.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@
 
 namespace mpsmnist::mps {
 
-/// Tensors in the order of a Network's feeds or targets.
+/// Tensors in the order of a Graph's feeds or targets.
 using TensorRefs = std::vector<const FloatTensor*>;
 
 /// A run that is encoded and waits to be committed.

@@ -4,7 +4,7 @@
 #import <Metal/Metal.h>
 #import <MetalPerformanceShadersGraph/MetalPerformanceShadersGraph.h>
 
-#include "mps/pool.h"
+#include "mps/autorelease.h"
 
 namespace mpsmnist::mps {
 

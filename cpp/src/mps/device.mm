@@ -23,7 +23,7 @@ std::string objection_to(id<MTLDevice> device) {
 }  // namespace
 
 std::string unavailable_reason() {
-  return with_pool([] { return objection_to(MTLCreateSystemDefaultDevice()); });
+  return with_autorelease_pool([] { return objection_to(MTLCreateSystemDefaultDevice()); });
 }
 
 Device open_device() {

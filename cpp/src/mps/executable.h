@@ -1,4 +1,4 @@
-// Networks compiled for the GPU, one for each purpose and batch size, in a small cache.
+// Graphs compiled for the GPU, one for each purpose and batch size, in a small cache.
 #pragma once
 
 #include <array>
@@ -17,20 +17,20 @@ namespace mpsmnist::mps {
 enum class Purpose { kTrain, kPredict, kGradients };
 inline constexpr std::size_t kPurposes = 3;
 
-/// A compiled network. MPSGraph takes its tensors by position, in an order of its own choice.
+/// A compiled graph. MPSGraph takes its tensors by position, in an order of its own choice.
 struct Program {
   std::int64_t n = 0;
-  Network network;
+  Graph graph;
   MPSGraphExecutable* executable;
-  std::vector<std::size_t> feed_order;    ///< position in inputsArray -> index into network.feeds
-  std::vector<std::size_t> target_order;  ///< position in resultsArray -> index into network.targets
+  std::vector<std::size_t> feed_order;    ///< position in inputsArray -> index into graph.feeds
+  std::vector<std::size_t> target_order;  ///< position in resultsArray -> index into graph.targets
 };
 
 /// Blocks until MPSGraph has compiled; throws DeviceError if it cannot.
 std::shared_ptr<const Program> compile(const Device& device, const EngineOptions& options, Purpose purpose,
                                        std::int64_t n);
 
-/// Keeps the programs of the batch sizes used last. A program that is pushed out lives on while a step holds it.
+/// Keeps the programs of the batch sizes used last. One that is evicted lives on while a step holds it.
 class ProgramCache {
  public:
   /// Batch sizes kept for each purpose: enough for a training and an evaluation size with their shorter last batches.

@@ -18,14 +18,14 @@ const char* name_of(Purpose purpose) {
   }
 }
 
-Network build(const EngineOptions& options, Purpose purpose, std::int64_t n) {
+Graph build_graph(const EngineOptions& options, Purpose purpose, std::int64_t n) {
   switch (purpose) {
     case Purpose::kTrain:
-      return build_training(options, n);
+      return build_training_graph(options, n);
     case Purpose::kPredict:
-      return build_prediction(options, n);
+      return build_prediction_graph(options, n);
     case Purpose::kGradients:
-      return build_gradients(options, n);
+      return build_gradients_graph(options, n);
   }
 }
 
@@ -41,21 +41,21 @@ MPSGraphCompilationDescriptor* make_descriptor() {
   return descriptor;
 }
 
-MPSGraphExecutable* compile_network(const Device& device, const Network& network) {
+MPSGraphExecutable* compile_graph(const Device& device, const Graph& graph) {
   NSMutableDictionary<MPSGraphTensor*, MPSGraphShapedType*>* feeds = [NSMutableDictionary dictionary];
-  for (const Port& port : network.feeds) {
+  for (const Port& port : graph.feeds) {
     feeds[port.tensor] = [[MPSGraphShapedType alloc] initWithShape:to_mps_shape(port.shape)
                                                           dataType:MPSDataTypeFloat32];
   }
-  NSMutableArray<MPSGraphTensor*>* targets = [NSMutableArray arrayWithCapacity:network.targets.size()];
-  for (const Port& port : network.targets) {
+  NSMutableArray<MPSGraphTensor*>* targets = [NSMutableArray arrayWithCapacity:graph.targets.size()];
+  for (const Port& port : graph.targets) {
     [targets addObject:port.tensor];
   }
-  return [network.graph compileWithDevice:device.graph
-                                    feeds:feeds
-                            targetTensors:targets
-                         targetOperations:nil
-                    compilationDescriptor:make_descriptor()];
+  return [graph.mps compileWithDevice:device.graph
+                                feeds:feeds
+                        targetTensors:targets
+                     targetOperations:nil
+                compilationDescriptor:make_descriptor()];
 }
 
 /// For each position of `tensors`, the index of the port that it belongs to: found by identity, since neither a
@@ -66,7 +66,7 @@ std::vector<std::size_t> order_of(NSArray<MPSGraphTensor*>* tensors, const std::
   for (MPSGraphTensor* tensor in tensors) {
     const auto port = std::find_if(ports.begin(), ports.end(), [tensor](const Port& p) { return p.tensor == tensor; });
     if (port == ports.end()) {
-      throw DeviceError("[mps compile] the executable has a tensor that is none of the " + what);
+      throw DeviceError("[mps compile] the executable has a tensor that is not one of the " + what);
     }
     order.push_back(static_cast<std::size_t>(port - ports.begin()));
   }
@@ -83,15 +83,15 @@ std::shared_ptr<const Program> compile(const Device& device, const EngineOptions
                                        std::int64_t n) {
   auto program = std::make_shared<Program>();
   program->n = n;
-  program->network = build(options, purpose, n);
-  program->executable = compile_network(device, program->network);
+  program->graph = build_graph(options, purpose, n);
+  program->executable = compile_graph(device, program->graph);
   if (program->executable == nil) {
     throw DeviceError("[mps compile] MPSGraph returned no executable for " + std::string(name_of(purpose)) +
                       " at batch size " + std::to_string(n));
   }
   program->executable.options = MPSGraphOptionsNone;
-  program->feed_order = order_of(program->executable.feedTensors, program->network.feeds, "feeds");
-  program->target_order = order_of(program->executable.targetTensors, program->network.targets, "targets");
+  program->feed_order = order_of(program->executable.feedTensors, program->graph.feeds, "feeds");
+  program->target_order = order_of(program->executable.targetTensors, program->graph.targets, "targets");
   return program;
 }
 

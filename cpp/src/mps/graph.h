@@ -17,20 +17,20 @@ struct Port {
   Shape shape;
 };
 
-/// A graph whose feeds and targets stand in the order in which the engine passes its tensors.
-struct Network {
-  MPSGraph* graph;  ///< must outlive every executable compiled from it
+/// A graph whose feeds and targets are in the order in which the engine passes its tensors.
+struct Graph {
+  MPSGraph* mps;  ///< must outlive every executable compiled from it
   std::vector<Port> feeds;
   std::vector<Port> targets;
 };
 
 /// images, weights -> logits
-Network build_prediction(const EngineOptions& options, std::int64_t n);
+Graph build_prediction_graph(const EngineOptions& options, std::int64_t n);
 
 /// images, labels, weights -> loss, gradients
-Network build_gradients(const EngineOptions& options, std::int64_t n);
+Graph build_gradients_graph(const EngineOptions& options, std::int64_t n);
 
 /// images, labels, learning_rate, weights, momentum -> loss, new weights, new momentum
-Network build_training(const EngineOptions& options, std::int64_t n);
+Graph build_training_graph(const EngineOptions& options, std::int64_t n);
 
 }  // namespace mpsmnist::mps

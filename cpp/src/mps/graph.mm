@@ -33,7 +33,7 @@ MPSGraphConvolution2DOpDescriptor* same_convolution() {
                  "[mps graph] MPSGraph refused the convolution's descriptor");
 }
 
-MPSGraphPooling2DOpDescriptor* halving_pool() {
+MPSGraphPooling2DOpDescriptor* halving_max_pooling() {
   return require([MPSGraphPooling2DOpDescriptor descriptorWithKernelWidth:2
                                                              kernelHeight:2
                                                                 strideInX:2
@@ -43,19 +43,19 @@ MPSGraphPooling2DOpDescriptor* halving_pool() {
                  "[mps graph] MPSGraph refused the pooling's descriptor");
 }
 
-/// Adds operations to one Network. Every shape is static: n is a number, and no reshape leaves a dimension open.
+/// Adds operations to one Graph. Every shape is static: n is a number, and no reshape leaves a dimension open.
 class Builder {
  public:
   Builder(const EngineOptions& options, std::int64_t n) : options_(options), n_(n) {
-    network_.graph = [MPSGraph new];
-    network_.graph.options = MPSGraphOptionsNone;
+    graph_.mps = [MPSGraph new];
+    graph_.mps.options = MPSGraphOptionsNone;
   }
 
   MPSGraphTensor* feed(const std::string& name, const std::string& scope, const Shape& shape) {
-    MPSGraphTensor* tensor = [network_.graph placeholderWithShape:to_mps_shape(shape)
-                                                         dataType:MPSDataTypeFloat32
-                                                             name:[NSString stringWithUTF8String:scope.c_str()]];
-    network_.feeds.push_back({name, tensor, shape});
+    MPSGraphTensor* tensor = [graph_.mps placeholderWithShape:to_mps_shape(shape)
+                                                     dataType:MPSDataTypeFloat32
+                                                         name:[NSString stringWithUTF8String:scope.c_str()]];
+    graph_.feeds.push_back({name, tensor, shape});
     return tensor;
   }
 
@@ -80,7 +80,7 @@ class Builder {
   }
 
   void target(const std::string& name, MPSGraphTensor* tensor, const Shape& shape) {
-    network_.targets.push_back({name, tensor, shape});
+    graph_.targets.push_back({name, tensor, shape});
   }
 
   void target_parameters(const std::string& what, const Tensors& tensors) {
@@ -93,15 +93,15 @@ class Builder {
   MPSGraphTensor* logits(MPSGraphTensor* images, const Tensors& weights) {
     MPSGraphTensor* x = convolution("conv0", images, weights[kConv0Weight], weights[kConv0Bias]);
     x = convolution("conv1", x, weights[kConv1Weight], weights[kConv1Bias]);
-    x = [network_.graph reshapeTensor:x withShape:to_mps_shape({n_, kFlat}) name:@"flatten"];
+    x = [graph_.mps reshapeTensor:x withShape:to_mps_shape({n_, kFlat}) name:@"flatten"];
     x = affine("fc0", x, weights[kFc0Weight], weights[kFc0Bias]);
-    x = [network_.graph reLUWithTensor:x name:@"fc0/relu"];
+    x = [graph_.mps reLUWithTensor:x name:@"fc0/relu"];
     return affine("fc1", x, weights[kFc1Weight], weights[kFc1Bias]);
   }
 
   /// Cross-entropy of the rows, summed over the batch and divided by n: (n,C), (n,C) -> scalar
   MPSGraphTensor* mean_loss(MPSGraphTensor* logits, MPSGraphTensor* labels) {
-    MPSGraph* graph = network_.graph;
+    MPSGraph* graph = graph_.mps;
     MPSGraphTensor* sum = [graph softMaxCrossEntropyWithSourceTensor:logits
                                                         labelsTensor:labels
                                                                 axis:-1
@@ -113,7 +113,7 @@ class Builder {
 
   /// Apple's headers leave a loss's rank open ("a scalar"); the loss buffer is (1,).
   void target_loss(MPSGraphTensor* loss) {
-    loss = [network_.graph reshapeTensor:loss withShape:to_mps_shape({1}) name:@"loss/value"];
+    loss = [graph_.mps reshapeTensor:loss withShape:to_mps_shape({1}) name:@"loss/value"];
     target("loss", loss, {1});
   }
 
@@ -123,24 +123,24 @@ class Builder {
     for (MPSGraphTensor* weight : weights) {
       [sources addObject:weight];
     }
-    NSDictionary<MPSGraphTensor*, MPSGraphTensor*>* found = [network_.graph gradientForPrimaryTensor:loss
-                                                                                         withTensors:sources
-                                                                                                name:@"gradient"];
+    NSDictionary<MPSGraphTensor*, MPSGraphTensor*>* found = [graph_.mps gradientForPrimaryTensor:loss
+                                                                                     withTensors:sources
+                                                                                            name:@"gradient"];
     Tensors result;
     for (std::size_t i = 0; i < weights.size(); ++i) {
       const Parameter& parameter = options_.parameters[i];
       MPSGraphTensor* gradient = require(found[weights[i]], "[mps graph] MPSGraph found no gradient for a parameter");
       // Undoing a bias's broadcast may leave its gradient's shape to inference; this states it.
-      result.push_back([network_.graph reshapeTensor:gradient
-                                           withShape:to_mps_shape(parameter.shape)
-                                                name:op_name(scope_of(parameter), "gradient")]);
+      result.push_back([graph_.mps reshapeTensor:gradient
+                                       withShape:to_mps_shape(parameter.shape)
+                                            name:op_name(scope_of(parameter), "gradient")]);
     }
     return result;
   }
 
   /// v <- factor*v + g
   Tensors updated_momentum(const Tensors& momentum, const Tensors& gradients) {
-    MPSGraph* graph = network_.graph;
+    MPSGraph* graph = graph_.mps;
     MPSGraphTensor* factor = [graph constantWithScalar:options_.momentum dataType:MPSDataTypeFloat32];
     Tensors result;
     for (std::size_t i = 0; i < momentum.size(); ++i) {
@@ -157,7 +157,7 @@ class Builder {
 
   /// w <- w - learning_rate*v
   Tensors updated_weights(const Tensors& weights, const Tensors& directions, MPSGraphTensor* learning_rate) {
-    MPSGraph* graph = network_.graph;
+    MPSGraph* graph = graph_.mps;
     Tensors result;
     for (std::size_t i = 0; i < weights.size(); ++i) {
       const std::string scope = scope_of(options_.parameters[i]);
@@ -171,37 +171,37 @@ class Builder {
     return result;
   }
 
-  Network take() { return std::move(network_); }
+  Graph take() { return std::move(graph_); }
 
  private:
   /// 5x5 SAME convolution, bias, ReLU, 2x2 max-pool: (n,s,s,in) -> (n,s/2,s/2,out)
   MPSGraphTensor* convolution(const std::string& layer, MPSGraphTensor* x, MPSGraphTensor* weight,
                               MPSGraphTensor* bias) {
-    MPSGraph* graph = network_.graph;
+    MPSGraph* graph = graph_.mps;
     x = [graph convolution2DWithSourceTensor:x
                                weightsTensor:weight
                                   descriptor:same_convolution()
                                         name:op_name(layer, "convolution")];
     x = [graph additionWithPrimaryTensor:x secondaryTensor:bias name:op_name(layer, "biased")];
     x = [graph reLUWithTensor:x name:op_name(layer, "relu")];
-    return [graph maxPooling2DWithSourceTensor:x descriptor:halving_pool() name:op_name(layer, "pool")];
+    return [graph maxPooling2DWithSourceTensor:x descriptor:halving_max_pooling() name:op_name(layer, "pool")];
   }
 
   /// (n,in) -> (n,out)
   MPSGraphTensor* affine(const std::string& layer, MPSGraphTensor* x, MPSGraphTensor* weight, MPSGraphTensor* bias) {
-    MPSGraph* graph = network_.graph;
+    MPSGraph* graph = graph_.mps;
     x = [graph matrixMultiplicationWithPrimaryTensor:x secondaryTensor:weight name:op_name(layer, "product")];
     return [graph additionWithPrimaryTensor:x secondaryTensor:bias name:op_name(layer, "biased")];
   }
 
   const EngineOptions& options_;
   std::int64_t n_;
-  Network network_;
+  Graph graph_;
 };
 
 }  // namespace
 
-Network build_prediction(const EngineOptions& options, std::int64_t n) {
+Graph build_prediction_graph(const EngineOptions& options, std::int64_t n) {
   Builder builder(options, n);
   MPSGraphTensor* images = builder.feed_images();
   const Tensors weights = builder.feed_weights();
@@ -209,7 +209,7 @@ Network build_prediction(const EngineOptions& options, std::int64_t n) {
   return builder.take();
 }
 
-Network build_gradients(const EngineOptions& options, std::int64_t n) {
+Graph build_gradients_graph(const EngineOptions& options, std::int64_t n) {
   Builder builder(options, n);
   MPSGraphTensor* images = builder.feed_images();
   MPSGraphTensor* labels = builder.feed_labels();
@@ -220,7 +220,7 @@ Network build_gradients(const EngineOptions& options, std::int64_t n) {
   return builder.take();
 }
 
-Network build_training(const EngineOptions& options, std::int64_t n) {
+Graph build_training_graph(const EngineOptions& options, std::int64_t n) {
   Builder builder(options, n);
   MPSGraphTensor* images = builder.feed_images();
   MPSGraphTensor* labels = builder.feed_labels();

@@ -1,7 +1,7 @@
 // The MPSGraph engine, behind a header without Objective-C. A build without Metal links mps_unavailable.cpp instead.
 //
-// It has run over tests/objc_host on Linux and compiles against Apple's headers; it has never run on Apple hardware.
-// `python -m mpsmnist.doctor` holds it against the CPU engine.
+// It has run over tests/objc_host on Linux, and it compiles against Apple's headers; it has never run on Apple
+// hardware. `python -m mpsmnist.doctor` compares it with the CPU engine.
 #pragma once
 
 #include <memory>

@@ -59,7 +59,7 @@ class MpsEngine final : public Engine {
   }
 
   StagedBatch stage(int slot_index, std::int64_t n) override {
-    return with_pool([&]() -> StagedBatch {
+    return with_autorelease_pool([&]() -> StagedBatch {
       Slot& slot = slot_at(slot_index);
       if (slot.n != n) {
         slot = resized(device_, slot, n);
@@ -69,9 +69,9 @@ class MpsEngine final : public Engine {
   }
 
   void begin_step(int slot_index, float learning_rate, std::shared_ptr<detail::StepOutcome> outcome) override {
-    with_pool([&] {
+    with_autorelease_pool([&] {
       if (steps_->failed()) {
-        steps_->finish(steps_->begin(std::move(outcome)), {});  // fails in its turn
+        steps_->finish(steps_->begin(std::move(outcome)), {});  // which fails in turn
         return;
       }
       const Slot& slot = slot_at(slot_index);
@@ -90,7 +90,7 @@ class MpsEngine final : public Engine {
   void recover() override { steps_->recover(); }
 
   void logits(int slot_index, float* out) override {
-    with_pool([&] {
+    with_autorelease_pool([&] {
       const Slot& slot = slot_at(slot_index);
       const auto program = programs_.get(device_, options_, Purpose::kPredict, slot.n);
       TensorRefs feeds = {&slot.images};
@@ -101,7 +101,7 @@ class MpsEngine final : public Engine {
   }
 
   Gradients backpropagate(int slot_index, const PartFinal& part_final) override {
-    return with_pool([&] {
+    return with_autorelease_pool([&] {
       Gradients result{.flat = gradient_memory_.lend()};
       const Slot& slot = slot_at(slot_index);
       const auto program = programs_.get(device_, options_, Purpose::kGradients, slot.n);
@@ -125,7 +125,7 @@ class MpsEngine final : public Engine {
   /// On the host, in place: nothing is in flight, the memory is shared, and the gradients come from the host anyway, so
   /// that a graph would only add a copy of them and a wait.
   void apply_gradients(const float* flat, float learning_rate) override {
-    with_pool([&] {
+    with_autorelease_pool([&] {
       const ParameterSet& set = completed();
       for (std::size_t i = 0; i < set.weights.size(); ++i) {
         const FloatTensor* momentum = set.momentum.empty() ? nullptr : &set.momentum[i];
@@ -135,16 +135,16 @@ class MpsEngine final : public Engine {
   }
 
   void read_parameters(float* flat) override {
-    with_pool([&] { read_flat(completed().weights, flat); });
+    with_autorelease_pool([&] { read_flat(completed().weights, flat); });
   }
   void write_parameters(const float* flat) override {
-    with_pool([&] { write_flat(completed().weights, flat); });
+    with_autorelease_pool([&] { write_flat(completed().weights, flat); });
   }
   void read_momentum(float* flat) override {
-    with_pool([&] { read_flat(completed().momentum, flat); });
+    with_autorelease_pool([&] { read_flat(completed().momentum, flat); });
   }
   void write_momentum(const float* flat) override {
-    with_pool([&] { write_flat(completed().momentum, flat); });
+    with_autorelease_pool([&] { write_flat(completed().momentum, flat); });
   }
 
   int threads() const noexcept override { return 1; }
@@ -179,7 +179,7 @@ class MpsEngine final : public Engine {
 }  // namespace
 
 std::unique_ptr<Engine> make_engine(const EngineOptions& options) {
-  return with_pool([&]() -> std::unique_ptr<Engine> { return std::make_unique<MpsEngine>(options); });
+  return with_autorelease_pool([&]() -> std::unique_ptr<Engine> { return std::make_unique<MpsEngine>(options); });
 }
 
 }  // namespace mpsmnist::mps

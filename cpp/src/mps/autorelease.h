@@ -1,4 +1,4 @@
-// What every Objective-C++ file of the MPSGraph engine needs: ARC, autorelease pools and checked results.
+// What every Objective-C++ file of the MPSGraph engine needs: ARC, autorelease pools, and results that are not nil.
 #pragma once
 
 #include <exception>
@@ -16,7 +16,7 @@ namespace mpsmnist::mps {
 /// Runs body() inside an autorelease pool. ARC does not drain a pool that an exception leaves, and the threads that
 /// call the engine may have no outer pool, so an exception waits until the pool is gone.
 template <typename Body>
-std::invoke_result_t<Body> with_pool(Body&& body) {
+std::invoke_result_t<Body> with_autorelease_pool(Body&& body) {
   std::exception_ptr failure;
   @autoreleasepool {
     try {
