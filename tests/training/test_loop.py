@@ -94,6 +94,18 @@ def test_every_event_is_reported_in_order(tmp_path: Path) -> None:
     assert result.evaluations == [event for event in events if isinstance(event, EvaluationEvent)]
 
 
+def test_the_last_step_is_saved_once(tmp_path: Path) -> None:
+    saved: list[int] = []
+
+    def watch(event: object) -> None:
+        if isinstance(event, CheckpointEvent):
+            saved.append(event.step)
+
+    config = TrainConfig(**SMALL, steps=4, checkpoint=tmp_path / "run", checkpoint_every=2)
+    train(config, dataset=small_dataset(), on_event=watch)
+    assert saved == [2, 4]
+
+
 def test_the_result_sums_the_run_up() -> None:
     data = small_dataset()
     result = train(TrainConfig(**SMALL, steps=5, seed=2), dataset=data)
