@@ -67,7 +67,7 @@ def test_shapes_are_the_trainers(momentum: float) -> None:
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("num_classes", [1, 10])
+@pytest.mark.parametrize("num_classes", [2, 10])
 def test_what_is_saved_is_loaded(tmp_path: Path, momentum: float, num_classes: int) -> None:
     saved = make(momentum, num_classes)
     save(tmp_path / "run", saved)
@@ -167,6 +167,8 @@ def change_options(**changes: Any) -> Callable[[State, Run], None]:
         (change_run(step=True), "has step True"),
         (change_run(step="3"), "has step '3'"),
         (change_run(num_classes=0), "has num_classes 0"),
+        (change_run(num_classes=1), "has num_classes 1"),
+        (change_run(num_classes=10**30), "has num_classes 1000"),
         (change_run(num_classes=9), r"fc1\.weight of shape \(1024, 10\), expected \(1024, 9\)"),
         (change_run(dataset=None), "has dataset None"),
         (change_run(options=[]), r"has options \[\]"),

@@ -124,12 +124,13 @@ def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
         raise _bad(path, f"has bad options in its metadata: {error}") from error
     if not 0 <= run["step"] <= run["total_steps"]:
         raise _bad(path, f"is at step {run['step']} of {run['total_steps']}")
-    if run["num_classes"] < 1:
-        raise _bad(path, f"has num_classes {run['num_classes']}")
 
 
 def _check_tensors(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    shapes = state_shapes(checkpoint.num_classes, momentum=checkpoint.options["momentum"] > 0)
+    try:
+        shapes = state_shapes(checkpoint.num_classes, momentum=checkpoint.options["momentum"] > 0)
+    except (TypeError, ValueError) as error:  # TypeError: past 64 bits
+        raise _bad(path, f"has num_classes {checkpoint.num_classes}, which no network has") from error
     if lacking := [name for name in shapes if name not in checkpoint.state]:
         raise _bad(path, f"lacks the tensors {', '.join(lacking)}")
     if extra := [name for name in checkpoint.state if name not in shapes]:
