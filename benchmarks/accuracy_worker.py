@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 from environment import cpus_for, pin
 from mpsmnist.data import Dataset, load
-from mpsmnist.loop import train
-from mpsmnist.recipe import TrainConfig
-from mpsmnist.sampling import Sampler
-from mpsmnist.schedule import evaluation_steps, learning_rates
+from mpsmnist.training.config import TrainConfig
+from mpsmnist.training.loop import train
+from mpsmnist.training.sampling import Sampler
+from mpsmnist.training.schedule import evaluation_steps, learning_rates
 from worker import take_stdout
 
 

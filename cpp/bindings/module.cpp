@@ -349,10 +349,11 @@ constexpr const char* kTrainerDoc = R"(Trains the MNIST convolutional network on
 
 Images are uint8 (0..255, scaled by 1/255) or float32 (taken as they are), of shape (n, 784), (n, 28, 28), (n, 28, 28, 1)
 or (n, 1, 28, 28). Labels are integers (n,), or float probabilities (n, C) whose rows sum to 1. NumPy arrays, CPU objects
-with __dlpack__, buffers and objects with __array__ will do. Any n >= 1. Any thread may call; calls are serialised.
+with __dlpack__, buffers and objects with __array__ are accepted. Any n >= 1. Any thread may call; calls are serialised.
 
 Bad arguments raise ValueError or TypeError before anything changes. A step that fails on the device raises DeviceError
-and leaves the weights of the last completed step.)";
+and leaves the weights of the last completed step. Ctrl-C ends run() between two steps, and predict() and evaluate()
+between some hundreds of images.)";
 
 void bind_trainer(py::module_& m, const py::object& evaluation_type) {
   py::class_<Trainer>(m, "Trainer", py::is_final(), kTrainerDoc)
@@ -394,8 +395,8 @@ Ctrl-C does, after the steps under way.)")
            "A copy of the weights by name, and of the momentum buffers as \"momentum.NAME\" when momentum > 0.")
       .def(
           "load_state_dict", &load_state_dict, "state"_a,
-          R"(Replace the weights. Momentum buffers come all or none ("momentum.NAME"): none sets them to zero, and a Trainer
-without momentum ignores them.)")
+          R"(Replace the weights. Give all momentum buffers ("momentum.NAME") or none: without them they become zero, and a
+Trainer without momentum ignores them.)")
       .def_property_readonly("device", &Trainer::device, "\"mps\" or \"cpu\".")
       .def_property_readonly("num_classes", &Trainer::num_classes, "C, the number of classes.")
       .def_property_readonly("steps", py::cpp_function(&Trainer::steps, py::call_guard<py::gil_scoped_release>()),

@@ -68,7 +68,7 @@ INTERVAL = 0.1
 
 @contextlib.contextmanager
 def alarms(handler):
-    """Call `handler` every INTERVAL seconds, where Ctrl-C is answered: on the main thread."""
+    """Call `handler` every INTERVAL seconds, or as soon after that as Ctrl-C would be answered."""
     previous = signal.signal(signal.SIGALRM, lambda *_: handler())
     signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
     try:
