@@ -11,6 +11,14 @@ import numpy as np
 
 from .base import INFERENCE_CHUNK, Array, Job, Mode, Predictor, Weights, gather
 
+PEER = {
+    "imports": "numpy",
+    "install": "pip install numpy",
+    "distributions": ("numpy",),
+    "operations": ("step", "predict", "evaluate"),
+    "forms": {"numpy-cpu": {"device": "cpu", "class_name": "NumpyFloor"}},
+}
+
 KERNEL = 5
 PAD = KERNEL // 2
 

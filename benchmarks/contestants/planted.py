@@ -9,6 +9,14 @@ import numpy as np
 from .base import PIXEL_SCALE, Array
 from .numpy import NumpyFloor
 
+PEER = {
+    "imports": "numpy",
+    "install": "pip install numpy",
+    "distributions": ("numpy",),
+    "operations": ("step", "predict", "evaluate"),
+    "forms": {"planted-wrong-cpu": {"device": "cpu", "class_name": "Wrong", "only_by_name": True}},
+}
+
 
 class Wrong(NumpyFloor):
     """The NumPy floor with mistakes people make.

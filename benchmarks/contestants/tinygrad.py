@@ -14,6 +14,18 @@ from tinygrad.tensor import Tensor
 
 from .base import Array, Contestant, Job, Mode, UnavailableError, Weights, gather
 
+PEER = {
+    "imports": "tinygrad",
+    "install": "pip install tinygrad",
+    "distributions": ("tinygrad",),
+    "thread_variables": ("NUM_CPU_THREADS",),
+    "forms": {
+        "tinygrad-cpu": {"device": "cpu", "class_name": "Jitted"},
+        "tinygrad-mps": {"device": "mps", "class_name": "JittedMetal"},
+        "tinygrad-cuda": {"device": "cuda", "class_name": "JittedCuda"},
+    },
+}
+
 
 def require(device: str) -> None:
     """Raises UnavailableError where tinygrad has no such device."""

@@ -1,6 +1,6 @@
 """One training run in a process of its own: prints its evaluations as one JSON line.
 
-    python accuracy_worker.py mpsmnist|torch EPOCHS SEED EVALUATIONS THREADS DATASET DATA_DIR
+    python -m harness.training_worker mpsmnist|torch EPOCHS SEED EVALUATIONS THREADS DATASET DATA_DIR
 
 Everything that the recipe says is the same for both: initial weights, batches, learning rates, momentum, and
 the steps after which the test set is evaluated. Seconds are those of training, without evaluation.
@@ -15,13 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from environment import cpus_for, pin
 from mpsmnist.data import Dataset, load
 from mpsmnist.loop import train
 from mpsmnist.recipe import TrainConfig
 from mpsmnist.sampling import Sampler
 from mpsmnist.schedule import evaluation_steps, learning_rates
-from worker import take_stdout
+
+from .environment import cpus_for, pin
+from .worker import take_stdout
 
 
 class Point(NamedTuple):

@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from environment import ROOT
 from mpsmnist import Trainer
 from mpsmnist.data import Dataset, load
+
+from .environment import ROOT
 
 sys.path.append(str(ROOT / "tests"))
 from support import reference  # the oracle belongs to the tests
