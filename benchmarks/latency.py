@@ -10,6 +10,7 @@ README.md beside this file says how it is measured.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -134,7 +135,7 @@ def _names(text: str) -> list[str]:
 
 def _interpreter(text: str) -> tuple[str, str]:
     name, _, path = text.partition("=")
-    if not name or not Path(path).is_file():
+    if not name or not os.access(path, os.X_OK) or not Path(path).is_file():
         raise argparse.ArgumentTypeError(f"is {text!r}, expected NAME=PATH of a Python interpreter")
     return name, path
 

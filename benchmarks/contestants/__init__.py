@@ -91,13 +91,12 @@ def _declaration(path: Path) -> dict[str, Any]:
 
     It is read, not run: the file imports its framework, which may be slow or not be installed.
     """
+    declared: dict[str, Any] = {}
     for statement in ast.parse(path.read_text("utf-8")).body:
-        if isinstance(statement, ast.Assign) and [ast.unparse(name) for name in statement.targets] == [
-            "PEER"
-        ]:
-            declared: dict[str, Any] = ast.literal_eval(statement.value)
-            return declared
-    return {}
+        match statement:
+            case ast.Assign(targets=[ast.Name(id="PEER")], value=literal):
+                declared = ast.literal_eval(literal)
+    return declared
 
 
 def _is_default(entry: Entry, peers: Sequence[str] | None) -> bool:

@@ -7,7 +7,7 @@ import torch
 
 from mpsmnist import Trainer
 from mpsmnist.data import Dataset
-from mpsmnist.recipe import TrainConfig
+from mpsmnist.train import TrainConfig
 
 from .base import PIXEL_SCALE, Array, Job
 from .torch import ChannelsLast

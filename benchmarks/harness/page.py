@@ -43,7 +43,7 @@ def draw(words: str, results: Path) -> str:
 
 
 def _caption(summaries: Sequence[Result]) -> list[str]:
-    """The machine, the day, the versions and the command; what several have in common is said once."""
+    """The machine, the day, the versions, the command, and what ratios are to if not to the fastest peer."""
     environments = [summary["environment"] for summary in summaries]
     first = environments[0]
     threads = ", ".join(dict.fromkeys(str(environment["threads"]) for environment in environments))
@@ -54,10 +54,12 @@ def _caption(summaries: Sequence[Result]) -> list[str]:
         re.sub(r"--threads \d+", "--threads T", summary["command"]) if "," in threads else summary["command"]
         for summary in summaries
     )
+    against = summaries[0]["settings"].get("against")
     return [
         f"{first['cpu']}, {threads} {'thread' if threads == '1' else 'threads'}; {days}, commit {commits}; "
         f"Python {first['python']}, {versions}:",
         ", ".join(f"`{command}`" for command in commands),
+        *([f"(ratios: times the speed of `{against}`)"] if against else []),
     ]
 
 
@@ -98,8 +100,8 @@ def _threads(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
         cells = []
         for size in sizes_of(rows):
             of_size = tables.by_median([row for row in rows if row["batch_size"] == size])
-            ours = next(row for row in of_size if row["contestant"].startswith("mpsmnist"))
-            peer = next(row for row in of_size if not row["contestant"].startswith("mpsmnist"))
+            ours = next(row for row in of_size if not row["is_peer"])
+            peer = next(row for row in of_size if row["is_peer"])
             both = " / ".join(milliseconds(row["milliseconds"]["median"]) for row in (ours, peer))
             cells.append(f"{both}: {ratio(ours['ratio'])}")
         lines.append([str(summary["environment"]["threads"]), *cells])
@@ -111,13 +113,16 @@ def _runs(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
     found: dict[str, dict[int, list[str]]] = {}
     for summary in summaries:
         for row in _rows(summary, sizes):
-            if row["contestant"].startswith("mpsmnist"):
+            if not row["is_peer"]:
                 by_size = found.setdefault(f"`{row['contestant']} {row['mode']}`", {})
                 by_size.setdefault(row["batch_size"], []).append(f"{row['ratio']['value']:.2f}")
-    columns = sizes_of(_rows(summaries[0], sizes))
+    first = _rows(summaries[0], sizes)
     return table(
-        ["contestant", *_size_columns(_rows(summaries[0], sizes))],
-        [[name, *(", ".join(by_size.get(size, [])) for size in columns)] for name, by_size in found.items()],
+        ["contestant", *_size_columns(first)],
+        [
+            [name, *(", ".join(by_size.get(size, [])) for size in sizes_of(first))]
+            for name, by_size in found.items()
+        ],
     )
 
 

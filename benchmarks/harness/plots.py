@@ -50,7 +50,7 @@ def _draw_lines(axes: Axes, rows: Rows, operation: str) -> None:
             label=contestant if mode == operation else f"{contestant} {mode}",
             marker="o",
             capsize=3,
-            linewidth=3 if contestant.startswith(OURS) else 1,
+            linewidth=1 if points[0]["is_peer"] else 3,
         )
     axes.set_xscale("log")
     axes.set_yscale("log")

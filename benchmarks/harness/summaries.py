@@ -76,13 +76,14 @@ def _latency(measured: Rows, settings: Result) -> dict[str, Rows]:
     for batch in measured:
         size = {"batch_size": batch["batch_size"]}
         reports = batch["contestants"]
+        is_peer = {report["name"]: report["is_peer"] for report in reports}
         times = _times(reports, settings["operation"])
         ratios = _ratios(times, reports, settings)
         for (contestant, mode), rounds in times.items():
             ratio = ratios.get((contestant, mode))
             rows.append(
                 size
-                | {"contestant": contestant, "mode": mode}
+                | {"contestant": contestant, "is_peer": is_peer[contestant], "mode": mode}
                 | {"milliseconds": _scaled(estimates.spread(rounds), MILLISECONDS)}
                 | {"ratio": ratio and ratio._asdict()}
             )

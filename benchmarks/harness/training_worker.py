@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mpsmnist.data import Dataset, load
-from mpsmnist.loop import train
-from mpsmnist.recipe import TrainConfig
 from mpsmnist.sampling import Sampler
 from mpsmnist.schedule import evaluation_steps, learning_rates
+from mpsmnist.train import TrainConfig, train
 
 from .environment import cpus_for, pin
 from .worker import take_stdout

@@ -28,4 +28,12 @@ def work(digits: Path, tmp_path: Path) -> workload.Workload:
 @pytest.fixture
 def protocol() -> Protocol:
     """The smallest measurement that has everything in it."""
-    return Protocol(threads=1, rounds=2, steps=3, turn_seconds=0.1, warm_up_steps=1, warm_up_seconds=0.1)
+    return Protocol(
+        threads=1,
+        rounds=2,
+        steps=3,
+        turn_seconds=0.1,
+        warm_up_steps=1,
+        warm_up_seconds=0.1,
+        settle_seconds=0.01,
+    )

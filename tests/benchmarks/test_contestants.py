@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import contestants
 from contestants import base, select
 from contestants.numpy import NumpyFloor
 from harness import environment, workload
+from support import reference
 
 
 def test_every_framework_has_its_pip_command_and_its_versions() -> None:
@@ -122,15 +124,20 @@ def test_contestants_get_their_threads_and_no_code_compiled_for_others(
 
 def test_peers_predict_many_images_in_chunks(digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = workload.read_dataset("mnist", digits)
-    weights = workload.reference.initial_parameters()
+    weights = reference.initial_parameters()
     job = base.Job(dataset.test_images, dataset.test_labels, weights, learning_rate=0.1, threads=1)
     network = NumpyFloor(job)
     batch = network.prepare(np.arange(40))
     at_once, evaluation = network.predict(batch), network.evaluate(batch)
     seen: list[int] = []
     logits = network.logits
+
+    def recorded(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen.append(len(images))
+        return logits(images)
+
     monkeypatch.setattr("contestants.numpy.INFERENCE_CHUNK", 16)
-    monkeypatch.setattr(network, "logits", lambda images: seen.append(len(images)) or logits(images))
+    monkeypatch.setattr(network, "logits", recorded)
     np.testing.assert_allclose(network.predict(batch), at_once, atol=workload.TOLERANCE)
     assert network.evaluate(batch) == pytest.approx(evaluation, rel=workload.TOLERANCE)
     assert seen == [16, 16, 8] * 2

@@ -51,7 +51,7 @@ def test_summary_and_raw_times_have_the_environment_and_the_settings(latency: Ru
 def test_the_command_is_kept_without_paths(latency: Run) -> None:
     command = latency.summary["command"]
     assert command.startswith("python benchmarks/latency.py --rounds 2 --steps 3")
-    assert command.endswith("--batch-sizes 2 --dataset mnist --threads 1")
+    assert command.endswith("--batch-sizes 2 --dataset auto --threads 1")
 
 
 def test_contestants_that_are_right_are_timed(latency: Run) -> None:
@@ -113,11 +113,15 @@ def test_wrong_predictions_and_evaluations_are_refused_by_name(calls: tuple[str,
 
 
 def test_two_interpreters_and_gradients_run_beside_each_other(digits: Path, tmp_path: Path) -> None:
-    options = ["--device", "cpu", "--peers", "mpsmnist-gradients", "--python", f"other={sys.executable}"]
+    other, started = tmp_path / "python", tmp_path / "started"
+    other.write_text(f"#!/bin/sh\necho $$ >> '{started}'\nexec '{sys.executable}' \"$@\"\n")
+    other.chmod(0o755)
+    options = ["--device", "cpu", "--peers", "mpsmnist-gradients", "--python", f"other={other}"]
     options += ["--against", "mpsmnist-cpu@other", "--batch-sizes", "2"]
     options += ["--rounds", "2", "--steps", "2", "--turn-seconds", "0.1"]
     run = benchmarks.run("latency.py", options, digits, tmp_path)
     assert run.status == 0, run.text
+    assert len(started.read_text().splitlines()) == 2
     names = ["mpsmnist-cpu", "mpsmnist-gradients-cpu", "mpsmnist-cpu@other", "mpsmnist-gradients-cpu@other"]
     assert [row["contestant"] for row in run.summary["contestants"]] == names
     assert run.summary["settings"]["against"] == "mpsmnist-cpu@other"

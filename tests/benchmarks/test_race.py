@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contestants import Entry, select
 from harness import workload
+from harness.environment import BENCHMARKS
 from harness.race import Protocol, compare
 
 
@@ -36,6 +39,32 @@ def test_an_interpreter_without_the_package_is_reported(work: workload.Workload,
     (report,) = compare([missing], work, protocol)
     assert report.status == "failed"
     assert "no_such_package" in report.reason
+
+
+def test_a_contestant_has_its_own_thread_variables(
+    work: workload.Workload, protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environments: list[dict[str, str]] = []
+    start = subprocess.Popen.__init__
+
+    def record(process: subprocess.Popen[str], *words: Any, **options: Any) -> None:
+        environments.append(options["env"])
+        start(process, *words, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", record)
+    entry = Entry("a-cpu", "cpu", "numpy", "NoSuchClass", "numpy", "", thread_variables=("ITS_THREADS",))
+    compare([entry], work, protocol)
+    assert [(env["ITS_THREADS"], env["OMP_NUM_THREADS"]) for env in environments] == [("1", "1")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the memory of the parent does not count")
+def test_peak_memory_is_that_of_the_process_itself() -> None:
+    ballast = bytearray(400_000_000)
+    script = "from harness.worker import peak_bytes; print(peak_bytes())"
+    found = subprocess.run(
+        [sys.executable, "-c", script], cwd=BENCHMARKS, check=True, capture_output=True, text=True
+    )
+    assert 5_000_000 < int(found.stdout) < len(ballast) / 2
 
 
 def test_a_slow_contestant_has_one_step_a_turn(work: workload.Workload, protocol: Protocol) -> None:

@@ -58,7 +58,7 @@ def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
 def run(name: str, options: list[str], digits: Path, folder: Path, *, plot: bool = True) -> Run:
     """Run a benchmark on one thread. It must write what it is asked for, and warn of nothing."""
     output, picture = folder / "result.json", folder / "result.png"
-    common = ["--dataset", "mnist", "--data-dir", str(digits), "--threads", "1"]
+    common = ["--dataset", "auto", "--data-dir", str(digits), "--threads", "1"]
     files = [
         "--output",
         str(output),
