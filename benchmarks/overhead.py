@@ -2,7 +2,7 @@
 
     python benchmarks/overhead.py --batch-sizes 1 16 64 256
 
-The parts are found by calls that go part of the way:
+Calls that go part of the way show the parts:
 
 - "call": `synchronize()` with nothing to wait for: a Python call into the core and back.
 - "refused": a `step` that is refused for its very last label: taking the arrays, checking every value, and a
@@ -35,7 +35,7 @@ CHEAP_CALLS = 200
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The cost of Trainer.step besides its arithmetic.")
+    parser = argparse.ArgumentParser(description="What Trainer.step costs apart from its arithmetic.")
     add = parser.add_argument
     add("--batch-sizes", type=positive, nargs="+", default=[1, 16, 64, 256], metavar="N")
     add("--rounds", type=positive, default=9, help="the parts take turns so many times (default: 9)")

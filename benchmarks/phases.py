@@ -1,4 +1,4 @@
-"""Where the time of a step on the CPU goes: its phases, beside the best that this machine can do.
+"""Where the time of a step on the CPU goes: its phases, compared with the best that this machine can do.
 
     cmake --preset core && cmake --build --preset core
     python benchmarks/phases.py --output phases.json

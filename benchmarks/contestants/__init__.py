@@ -23,11 +23,11 @@ class Entry:
     class_name: str
     imports: str  # the module whose import is timed
     install: str  # the command that installs it
-    distributions: tuple[str, ...] = ()  # their versions stand beside the figures
+    distributions: tuple[str, ...] = ()  # their versions are kept with the figures
     operations: tuple[str, ...] = ("step",)  # what is timed here; more than steps needs a Predictor
     thread_variables: tuple[str, ...] = ()  # environment variables that set its number of threads
     only_by_name: bool = False
-    python: str | None = None  # the interpreter that runs it, where that is not this one
+    python: str | None = None  # the interpreter that runs it, if not this one
 
     @property
     def is_peer(self) -> bool:

@@ -19,9 +19,9 @@ PEER = {
 
 
 class Wrong(NumpyFloor):
-    """The NumPy floor with mistakes people make.
+    """The NumPy floor with mistakes that people make.
 
-    Training: conv1's weight gradient is turned half around. Prediction: pixels stay 0 to 255.
+    Training: conv1's weight gradient is rotated by 180 degrees. Prediction: pixels stay 0 to 255.
     """
 
     def loss_and_gradients(self, images: Array, labels: Array) -> tuple[float, dict[str, Array]]:

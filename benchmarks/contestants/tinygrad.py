@@ -31,7 +31,7 @@ def require(device: str) -> None:
     """Raises UnavailableError where tinygrad has no such device."""
     try:
         Device[device]
-    except Exception as error:  # each backend has its own way to say that it is not there
+    except Exception as error:  # each backend reports its absence in its own way
         hint = "; it needs clang, or CC=NAME of one" if device == "CPU" else ""
         raise UnavailableError(f"tinygrad has no {device} device here{hint} ({error!r})") from error
 

@@ -1,4 +1,4 @@
-"""The machine, as a reader of the figures needs it, and how threads are set alike for every contestant."""
+"""The machine, as readers of the figures need to know it; and the same threads for every contestant."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def contestant_environment(threads: int, more_variables: Iterable[str] = ()) -> 
     """The environment of a contestant: this one's, with every thread pool told the same number.
 
     torch.compile writes that number into its code, and keeps the code for the next process, which may have
-    another: 16 threads on 8 processors took 80 times as long as 8. So it must not keep it.
+    another number: 16 threads on 8 processors take 80 times as long as 8. So its cache is off.
     """
     threads_alike = dict.fromkeys((*THREAD_VARIABLES, *more_variables), str(threads))
     return os.environ | threads_alike | {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
@@ -69,7 +69,7 @@ def pin(cpus: list[int]) -> bool:
 
 
 def describe(threads: int, distributions: Iterable[str]) -> dict[str, Any]:
-    """What stands beside every figure: the machine, the commit, and the versions of these distributions."""
+    """What is kept with every figure: the machine, the commit, and the versions of these distributions."""
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),

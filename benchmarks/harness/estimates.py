@@ -43,7 +43,7 @@ def ratios_to_fastest(times: Mapping[Name, Rounds], references: Sequence[Name]) 
     """The time of the fastest of `references` over that of each contestant; nothing when there are none.
 
     The time of a contestant is the median of its rounds' medians.
-    Rounds are resampled, the same ones for everybody: contestants of a round ran beside each other, and what
+    Rounds are resampled, the same ones for everybody: contestants of a round ran side by side, and what
     disturbs one round disturbs them alike. Each resample has its own fastest reference.
     """
     if not references:

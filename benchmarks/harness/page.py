@@ -126,11 +126,11 @@ def _runs(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
     )
 
 
-def _besides(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
-    """Start, compilation, idle processor time, memory and errors."""
+def _startup(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
+    """Startup, compilation, idle processor time, memory and errors."""
     (summary,) = summaries
     rows = [row for row in summary["contestants"] if not sizes or row["batch_size"] in sizes]
-    return tables.besides([row for row in rows if row["status"] == "timed"])
+    return tables.startup([row for row in rows if row["status"] == "timed"])
 
 
 def _batch_sizes(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
@@ -181,7 +181,7 @@ VIEWS: dict[str, View] = {
     "throughput": _throughput,
     "threads": _threads,
     "runs": _runs,
-    "besides": _besides,
+    "startup": _startup,
     "batch-sizes": _batch_sizes,
     "targets": _targets,
     "overhead": _overhead,

@@ -15,7 +15,7 @@ from .workload import CHECKED_STEPS, Workload
 # Thread pools spin for a while after their last work (libgomp, LLVM's OpenMP: up to 0.2 s): let them sleep.
 SETTLE_SECONDS = 0.3
 SHOWN_ANSWERS = 10  # the losses of the checked steps, the probabilities of the first image
-UNTIMED_STEPS = 2  # at the start of a turn: others have used the caches meanwhile
+UNTIMED_STEPS = 2  # at the start of a turn: others have used the caches in the meantime
 
 Say = Callable[[str], None]
 
@@ -25,7 +25,7 @@ class Protocol:
     """How much is measured.
 
     A turn has UNTIMED_STEPS, then `steps` steps or as many as fit in `turn_seconds`. Where not even the
-    untimed ones fit, it is one timed step: what the others left in the caches is no part of so long a step.
+    untimed ones fit, it is one timed step: for so long a step the state of the caches hardly matters.
     Where predictions or evaluations are timed, a step is a call of them.
     """
 
@@ -40,7 +40,7 @@ class Protocol:
 
 @dataclass
 class Report:
-    """What was found out about one contestant at one batch size. Times are seconds.
+    """What is known of one contestant at one batch size. Times are seconds.
 
     Where predictions or evaluations are timed, a step is a call of them.
     """
@@ -62,7 +62,7 @@ class Report:
     throughput: dict[str, list[list[float]]] = field(default_factory=dict)  # by mode: [per step], per round
     preparation: list[float] = field(default_factory=list)  # per batch, one per round
     idle_cpu: list[float] = field(default_factory=list)  # cores used right after each turn
-    peak_bytes: int | None = None  # of memory, the whole process, so far
+    peak_bytes: int | None = None  # the most memory that the process has had
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""

@@ -118,7 +118,7 @@ def _ratios(times: Times, reports: Rows, settings: Result) -> dict[tuple[str, st
 
 
 def _contestant(report: dict[str, Any], tolerance: float) -> dict[str, Any]:
-    """What is known of a contestant besides the times of its turns; None where it never got that far."""
+    """What else is known of a contestant; None where it never got that far."""
     peak = report.get("peak_bytes")
     return {
         "contestant": report["name"],

@@ -89,7 +89,7 @@ def _latency(summary: Result) -> list[str]:
             ]
         timed = [row for row in contestants if row["status"] == "timed"]
         if timed:
-            lines += ["Before and beside that:", "", *besides(timed)]
+            lines += ["Startup, memory and errors:", "", *startup(timed)]
         lines += [_absence(row) for row in contestants if row["status"] != "timed"]
     return lines
 
@@ -142,8 +142,8 @@ def _rounds(row: Mapping[str, Any]) -> str:
     return f"{milliseconds(row['milliseconds']['low'])} - {milliseconds(row['milliseconds']['high'])}"
 
 
-def besides(contestants: Rows) -> list[str]:
-    """What else is known of those that were timed; their memory where it was measured."""
+def startup(contestants: Rows) -> list[str]:
+    """What else is known of those that were timed; their memory if it was measured."""
     columns: dict[str, Callable[[Mapping[str, Any]], str]] = {
         "contestant": lambda row: f"`{row['contestant']}`",
         "import s": lambda row: f"{row['import_seconds']:.2f}",

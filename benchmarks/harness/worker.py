@@ -1,9 +1,10 @@
-"""One contestant in a process of its own: obeys JSON lines on stdin, answers on stdout, and sleeps between.
+"""One contestant in a process of its own: it reads commands from stdin and answers on stdout.
 
     python -m harness.worker ASSIGNMENT
 
-ASSIGNMENT is a JSON object, the arguments of Worker and the CPUs it is pinned to. Between two commands the
-process is blocked in a read. Whatever a framework prints goes to stderr.
+ASSIGNMENT is a JSON object: the arguments of Worker, and the CPUs that it is pinned to. Commands and answers
+are JSON objects, one a line. Between two commands the process is blocked in a read. Whatever a framework
+prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Worker:
         begin = time.perf_counter()
         importlib.import_module(imports)
         self._import_seconds = time.perf_counter() - begin
-        # Not at the top of the file: NumPy would then be missing in the import time of all who use it.
+        # Not at the top of the file: NumPy would then be missing from the import time of all that use it.
         np, base = importlib.import_module("numpy"), importlib.import_module("contestants.base")
         contestant = getattr(importlib.import_module(f"contestants.{module}"), class_name)
 
@@ -151,7 +152,7 @@ def peak_bytes() -> int:
     """The most memory that this process has had so far."""
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux's ru_maxrss begins with that of the process that started this one.
+    # On Linux ru_maxrss starts at that of the process that started this one.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return 1024 * int(status["VmHWM"].split()[0])
 

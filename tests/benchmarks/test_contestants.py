@@ -38,7 +38,7 @@ def test_nothing_but_its_file_is_needed_for_a_peer(tmp_path: Path, monkeypatch: 
         "import no_such_framework\n"
         'PEER = {"imports": "no_such_framework", "install": "pip install fast", "forms": {\n'
         '    "fast-cpu": {"device": "cpu", "class_name": "Fast"},\n'
-        '    "fast-mps": {"device": "mps", "class_name": "FastMps", "operations": ("step", "predict")}}}\n'
+        '    "fast-mps": {"device": "mps", "class_name": "FastMps", "install": "pip install fast-mps"}}}\n'
     )
     monkeypatch.setattr(contestants, "__file__", str(tmp_path / "__init__.py"))
     cpu, mps = select(["fast"], "all")
@@ -47,7 +47,7 @@ def test_nothing_but_its_file_is_needed_for_a_peer(tmp_path: Path, monkeypatch: 
     )
     assert cpu.is_peer
     assert not cpu.installed
-    assert (mps.class_name, mps.operations) == ("FastMps", ("step", "predict"))
+    assert (mps.class_name, mps.install, mps.operations) == ("FastMps", "pip install fast-mps", ("step",))
 
 
 def test_no_framework_is_imported_to_find_the_contestants() -> None:

@@ -112,7 +112,7 @@ def test_wrong_predictions_and_evaluations_are_refused_by_name(calls: tuple[str,
     assert run.status == 1
 
 
-def test_two_interpreters_and_gradients_run_beside_each_other(digits: Path, tmp_path: Path) -> None:
+def test_two_interpreters_and_gradients_run_side_by_side(digits: Path, tmp_path: Path) -> None:
     other, started = tmp_path / "python", tmp_path / "started"
     other.write_text(f"#!/bin/sh\necho $$ >> '{started}'\nexec '{sys.executable}' \"$@\"\n")
     other.chmod(0o755)

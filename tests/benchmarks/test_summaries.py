@@ -59,7 +59,7 @@ def test_latency_has_milliseconds_of_all_steps_and_of_rounds() -> None:
     )
 
 
-def test_what_is_known_besides_the_times() -> None:
+def test_what_else_is_known_of_a_contestant() -> None:
     failed = report(
         "mlx-cpu", [], status="failed", reason="it died", preparation=[], idle_cpu=[], worst_errors={}
     )
