@@ -1,4 +1,4 @@
-"""Seconds and steps of training until the test accuracy is reached: mpsmnist and PyTorch, one recipe.
+"""Seconds and steps of training until the test accuracy is reached, with one recipe for everybody.
 
     python benchmarks/time_to_accuracy.py --seeds 5 --output accuracy.json --plot accuracy.png
 
@@ -14,13 +14,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from contestants import select
+from contestants import Entry, select
 from harness.arguments import add_common, positive
 from harness.command import run
 from harness.environment import BENCHMARKS, contestant_environment
 from harness.workload import read_dataset
-
-NAMES = ("mpsmnist", "torch")
 
 
 class Recipe(NamedTuple):
@@ -34,7 +32,7 @@ DEFAULT_RECIPES = (Recipe(1, (98.0, 99.0)), Recipe(5, (99.4,)))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Time to accuracy of mpsmnist and PyTorch.")
+    parser = argparse.ArgumentParser(description="Time to accuracy of mpsmnist and its peers.")
     add = parser.add_argument
     add(
         "--seeds",
@@ -56,35 +54,45 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def measure(options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
+def measure(entries: Sequence[Entry], options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
     """The evaluations of every run, one recipe after the other."""
-    names = [name for name in NAMES if _installed(name)]
     for recipe in options.recipes:
-        yield [_run(name, recipe, seed, options) for seed in range(options.seeds) for name in names]
+        yield [_run(entry, recipe, seed, options) for seed in range(options.seeds) for entry in entries]
 
 
-def _run(name: str, recipe: Recipe, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    print(f"{name}, {recipe.epochs:g} epochs, seed {seed}", file=sys.stderr, flush=True)
-    words = (name, recipe.epochs, seed, options.evaluations, options.threads, options.dataset)
-    folder = "" if options.data_dir is None else options.data_dir.absolute()
+def _run(entry: Entry, recipe: Recipe, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    print(f"{entry.name}, {recipe.epochs:g} epochs, seed {seed}", file=sys.stderr, flush=True)
+    assignment = {
+        "module": entry.module,
+        "class_name": entry.class_name,
+        "epochs": recipe.epochs,
+        "seed": seed,
+        "count": options.evaluations,
+        "threads": options.threads,
+        "dataset": options.dataset,
+        "data_dir": None if options.data_dir is None else str(options.data_dir.absolute()),
+    }
     done = subprocess.run(
-        [sys.executable, "-m", "harness.training_worker", *(str(word) for word in (*words, folder))],
+        [sys.executable, "-m", "harness.training_worker", json.dumps(assignment)],
         cwd=BENCHMARKS,
-        env=contestant_environment(options.threads),
+        env=contestant_environment(options.threads, entry.thread_variables),
         stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        sys.exit(f"the run of {name} with seed {seed} failed; what it said is above")
-    return {"epochs": recipe.epochs, "contestant": name, "seed": seed, **json.loads(done.stdout)}
+        sys.exit(f"the run of {entry.name} with seed {seed} failed; what it said is above")
+    evaluations = json.loads(done.stdout)
+    return {"epochs": recipe.epochs, "contestant": entry.name, "seed": seed, "evaluations": evaluations}
 
 
-def _installed(name: str) -> bool:
-    entry = next(entry for entry in select([], "cpu") + select(["torch"], "cpu") if entry.imports == name)
-    if not entry.installed:
-        print(f"- not installed: {name}: {entry.install}")
-    return entry.installed
+def _installed() -> list[Entry]:
+    """Those that can run here; the others are listed with the command that installs them."""
+    entries = select(None, "cpu", "train")
+    for entry in entries:
+        if not entry.installed:
+            print(f"- not installed: {entry.name}: {entry.install}")
+    return [entry for entry in entries if entry.installed]
 
 
 def _recipe(text: str) -> Recipe:
@@ -95,6 +103,7 @@ def _recipe(text: str) -> Recipe:
 def main(arguments: Sequence[str]) -> int:
     """Measure and print."""
     options = parse(arguments)
+    entries = _installed()
     settings = {
         "seeds": options.seeds,
         "evaluations": options.evaluations,
@@ -106,8 +115,8 @@ def main(arguments: Sequence[str]) -> int:
         options,
         arguments=arguments,
         settings=settings,
-        parts=measure(options),
-        distributions=("mpsmnist", "numpy", "torch"),
+        parts=measure(entries, options),
+        distributions=dict.fromkeys(name for entry in entries for name in entry.distributions),
     )
     return 0
 

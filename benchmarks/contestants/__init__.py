@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 OURS = "mpsmnist"
-OPERATIONS = ("step", "predict", "evaluate")  # methods of contestants
+OPERATIONS = ("step", "predict", "evaluate")  # of latency.py: methods of contestants
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Entry:
     imports: str  # the module whose import is timed
     install: str  # the command that installs it
     distributions: tuple[str, ...] = ()  # their versions are kept with the figures
-    operations: tuple[str, ...] = ("step",)  # what is timed here; more than steps needs a Predictor
+    operations: tuple[str, ...] = ("step",)  # predict and evaluate need a Predictor, train a TrainingRun
     thread_variables: tuple[str, ...] = ()  # environment variables that set its number of threads
     only_by_name: bool = False
     python: str | None = None  # the interpreter that runs it, if not this one
@@ -42,7 +42,9 @@ class Entry:
 
 def contestants() -> list[Entry]:
     """All of them: ours first, then by file."""
-    files = sorted(Path(__file__).parent.glob("*.py"), key=lambda path: (path.stem != OURS, path.stem))
+    files = sorted(
+        Path(__file__).parent.glob("*.py"), key=lambda path: (not path.stem.startswith(OURS), path.stem)
+    )
     return [entry for path in files for entry in _entries(path)]
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from contestants import OURS
-
 from .environment import headline
 from .summaries import Result, Rows
 from .tables import epochs, sizes_of
@@ -75,12 +73,13 @@ def _time_to_accuracy(summary: Result) -> Figure:
     figure = Figure(figsize=(7 * len(recipes), 5), layout="constrained")
     for axes, recipe in zip(figure.subplots(1, len(recipes), squeeze=False).flat, recipes, strict=True):
         runs = [run for run in summary["curves"] if run["epochs"] == recipe["epochs"]]
+        colours = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(run["contestant"] for run in runs))}
         for run in runs:
             _, seconds, accuracies = zip(*run["points"], strict=True)
             axes.plot(
                 seconds,
                 [100 * accuracy for accuracy in accuracies],
-                color="tab:blue" if run["contestant"] == OURS else "tab:orange",
+                color=colours[run["contestant"]],
                 label=run["contestant"] if run["seed"] == runs[0]["seed"] else None,
                 alpha=0.7,
             )

@@ -112,6 +112,10 @@ def test_only_contestants_that_predict_are_compared_in_it() -> None:
         select(["jax"], "all", "predict")
 
 
+def test_runs_are_contestants_of_their_own_command() -> None:
+    assert [entry.name for entry in select(None, "cpu", "train")] == ["mpsmnist", "torch"]
+
+
 def test_contestants_get_their_threads_and_no_code_compiled_for_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
