@@ -59,12 +59,3 @@ def test_every_picture_can_be_drawn_from_its_summary(tmp_path: Path) -> None:
         assert f"results/{picture.name}" in results.PAGE.read_text("utf-8")
         plots.draw(summaries.read(picture.with_suffix(".json")), tmp_path / picture.name)
         assert (tmp_path / picture.name).read_bytes().startswith(b"\x89PNG")
-
-
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [("tables latency-epyc", "no view 'tables'"), ("latency nothing-here", "names nothing-here: no summary")],
-)
-def test_a_table_of_nothing_is_refused(words: str, complaint: str) -> None:
-    with pytest.raises(ValueError, match=complaint):
-        page.drawn_anew(f"<!-- table: {words} -->\n<!-- end -->\n", results.SUMMARIES)
