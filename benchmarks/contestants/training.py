@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from mpsmnist.data import Dataset
-from mpsmnist.sampling import Sampler
-from mpsmnist.schedule import evaluation_steps, learning_rates
+from mpsmnist.training.sampling import Sampler
+from mpsmnist.training.schedule import evaluation_steps, learning_rates
 from mpsmnist.train import TrainConfig
 
 from .base import Array

@@ -1,45 +1,41 @@
-"""The command line of `python -m mpsmnist.train`: options, signals, warnings and exit codes."""
+"""The command `train`: its options, and a run with its reports, warnings and outputs."""
 
 import argparse
 import contextlib
-import signal
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
+from ..data import DATASETS, Dataset, SyntheticDataWarning, load
+from ..training.config import (
+    DEVICE_CHOICES,
+    INITS,
+    PRESETS,
+    ConfigError,
+    TrainConfig,
+    check_output,
+    merge,
+    preset_options,
+)
+from ..training.loop import resumed_config, train
+from ..training.sampling import SAMPLINGS
+from ..training.schedule import SCHEDULES
 from . import plot
-from ._core import __version__
-from .console import DONE, FAILED, INTERRUPTED, complain, run_program
-from .data import DATASETS, Dataset, SyntheticDataWarning, load
-from .loop import resumed_config, train
-from .recipe import DEVICES, INITS, PRESETS, ConfigError, TrainConfig, check_output, merge, preset_options
-from .report import JsonReporter, Report, TextReporter
-from .sampling import SAMPLINGS
-from .schedule import SCHEDULES
-
-PROGRAM = "python -m mpsmnist.train"
+from .console import DONE, FAILED, INTERRUPTED, Command, UsageError, complain, stop_on_interrupt
+from .report import Report, TextReporter, print_json
 
 EPILOG = """\
 exit codes: 0 done; 1 failed (dataset, device, checkpoint, diverged, target accuracy not reached);
 2 bad usage; 130 interrupted. Ctrl-C finishes the steps under way and saves the checkpoint; a
-second one ends at once. A run that fails half way or is interrupted prints no "end" line.
+second one ends at once. A run that fails halfway or is interrupted prints no "end" line.
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Describe the options. Their default is None, "not given": a preset or checkpoint then has its say."""
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description="Train the classic MNIST convolutional network.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"mpsmnist {__version__}")
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options. None stands for "not given": a preset or checkpoint may then set them."""
     _add_run_options(parser.add_argument_group("the run"))
     _add_place_options(parser.add_argument_group("data and device"))
     _add_output_options(parser.add_argument_group("output"))
-    return parser
 
 
 def _add_run_options(group: argparse._ArgumentGroup) -> None:
@@ -65,10 +61,10 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
 
 def _add_place_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--dataset", choices=DATASETS, help="default auto: mnist or, where it cannot be had, synthetic")
-    add("--data-dir", type=Path, metavar="DIR", help="where the dataset's files are")
-    add("--offline", action="store_const", const=True, help="never touch the network")
-    add("--device", choices=DEVICES, help="default auto: mps where there is one, else cpu")
+    add("--dataset", choices=DATASETS, help="default auto: mnist or, where it is unavailable, synthetic")
+    add("--data-dir", type=Path, metavar="DIR", help="the folder that holds the dataset's files")
+    add("--offline", action="store_const", const=True, help="never use the network")
+    add("--device", choices=DEVICE_CHOICES, help="default auto: mps where there is one, else cpu")
     add("--threads", type=int, metavar="N", help="CPU threads (default: the cores that this process may use)")
 
 
@@ -76,13 +72,11 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--checkpoint", type=Path, metavar="PATH", help="save the run here at its end, and on Ctrl-C")
     add("--checkpoint-every", type=int, metavar="N", help="save the checkpoint every N steps too")
-    resume = (
-        "continue this checkpoint's run with its options; it is saved there again unless --checkpoint differs"
-    )
+    resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
     add("--resume", type=Path, metavar="PATH", help=resume)
     add("--plot", type=Path, metavar="PATH", help="draw the curves and the worst mistakes to a PNG file")
     add("--json", action="store_true", help="print one JSON object per event and line to stdout")
-    add("--quiet", action="store_true", help="print nothing but errors to stderr")
+    add("--quiet", action="store_true", help="print nothing but errors and warnings to stderr")
 
 
 def parse_config(arguments: argparse.Namespace) -> TrainConfig:
@@ -95,25 +89,22 @@ def parse_config(arguments: argparse.Namespace) -> TrainConfig:
     return TrainConfig(**options)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; for --help and bad usage argparse raises SystemExit."""
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
+def _run(arguments: argparse.Namespace, program: str) -> int:
     try:
-        return run_program(PROGRAM, lambda: _run(arguments))
+        return _train(arguments, program)
     except ConfigError as error:
-        parser.error(str(error))
+        raise UsageError(str(error)) from error
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _train(arguments: argparse.Namespace, program: str) -> int:
     config = parse_config(arguments)
     if config.checkpoint is not None:
         check_output("checkpoint", config.checkpoint)
     if arguments.plot is not None:
         check_output("plot", arguments.plot)
         plot.require_matplotlib()
-    dataset = _load_dataset(config)
-    reporters: list[Callable[[Report], None]] = [JsonReporter(config)] if arguments.json else []
+    dataset = _load_dataset(config, program)
+    reporters: list[Callable[[Report], None]] = [print_json] if arguments.json else []
 
     def report(event: Report) -> None:
         for reporter in reporters:
@@ -121,52 +112,43 @@ def _run(arguments: argparse.Namespace) -> int:
 
     with contextlib.ExitStack() as stack:
         if not arguments.quiet:
-            reporters.append(stack.enter_context(TextReporter(config)))
-        stop = stack.enter_context(_stop_on_interrupt())
+            reporters.append(stack.enter_context(TextReporter()))
+        stop = stack.enter_context(stop_on_interrupt())
         result = train(config, dataset=dataset, on_step=report, on_event=report, stop=stop)
     if result.interrupted:
         saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
-        complain(PROGRAM, f"interrupted after step {result.steps}{saved}")
+        complain(program, f"interrupted after step {result.steps}{saved}")
         return INTERRUPTED
     if arguments.plot is not None:
         plot.save_plot(arguments.plot, result, dataset)
     report(result)
     if result.target_reached is False:
         reached, target = f"{result.test_accuracy:.2%}", f"{config.target_accuracy:.2%}"
-        complain(PROGRAM, f"the test accuracy is {reached}, short of the target {target}")
+        complain(program, f"the test accuracy is {reached}, short of the target {target}")
         return FAILED
     return DONE
 
 
-def _load_dataset(config: TrainConfig) -> Dataset:
-    """Load the data; that it is not real MNIST is said so that nobody can miss it, however quiet the run."""
+def _load_dataset(config: TrainConfig, program: str) -> Dataset:
+    """Load the data. That it is not real MNIST must not be missed, however quiet the run."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             dataset = load(config.dataset, data_dir=config.data_dir, offline=config.offline)
         except ValueError as error:
-            raise ConfigError(str(error)) from error
+            raise UsageError(str(error)) from error
     for warning in caught:
         text = str(warning.message).strip()
         if issubclass(warning.category, SyntheticDataWarning):
             line = "*" * 100
             text = f"{line}\n{text}\n{line}"
-        complain(PROGRAM, f"warning:\n{text}")
+        complain(program, f"warning:\n{text}")
     return dataset
 
 
-@contextlib.contextmanager
-def _stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether Ctrl-C was pressed. A second Ctrl-C ends the process at once."""
-    pressed = False
-
-    def handle(_signal: int, _frame: object) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
+COMMAND = Command(
+    description="Train the classic MNIST convolutional network.",
+    epilog=EPILOG,
+    add_options=_add_options,
+    run=_run,
+)

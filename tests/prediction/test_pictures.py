@@ -1,71 +1,18 @@
-"""Prediction from pictures: the preparation, the files it reads, and the command line."""
+"""Pictures become images like MNIST's; the files that they are read from."""
 
 from __future__ import annotations
 
 import gzip
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
-import mpsmnist
-from mpsmnist import predict
-from mpsmnist.checkpoint import Checkpoint, save
-from mpsmnist.pictures import BOX, CENTRE, PictureError, prepare, read_pictures
-from mpsmnist.predict import Prediction, format_prediction, load_trainer, predict_picture
-from mpsmnist.recipe import TrainConfig
+from mpsmnist.prediction.pictures import BOX, CENTRE, PictureError, prepare, read_pictures
+from support.datasets import write_idx
 from support.examples import discs
-from support.runs import json_lines, run, write_idx
-
-Grey = NDArray[np.uint8]
-Main = Callable[..., tuple[int, str, str]]
-
-
-def drawing(height: int = 120, width: int = 200) -> Grey:
-    """A slanted stroke of light ink on black, off centre and thicker below."""
-    rows, columns = np.mgrid[:height, :width]
-    stroke = (abs(columns - 60 - 0.4 * rows) < 4 + rows / 8) & (rows > 20) & (rows < 90)
-    return np.where(stroke, 230, 0).astype(np.uint8)
-
-
-def save_checkpoint(path: Path, num_classes: int = 10) -> mpsmnist.Trainer:
-    """Save the initial weights of seed 3; gives their trainer."""
-    trainer = mpsmnist.Trainer(device="cpu", seed=3, init="he", num_classes=num_classes)
-    options = TrainConfig().saved_options()
-    fields = {"step": 0, "total_steps": 1, "sampler_position": 0, "dataset": "discs", "fingerprint": "0"}
-    save(path, Checkpoint(state=trainer.state_dict(), options=options, num_classes=num_classes, **fields))  # type: ignore[arg-type]
-    return trainer
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, mpsmnist.Trainer]:
-    path = tmp_path_factory.mktemp("weights") / "run.safetensors"
-    return path, save_checkpoint(path)
-
-
-@pytest.fixture
-def main(weights: tuple[Path, mpsmnist.Trainer], capsys: pytest.CaptureFixture[str]) -> Main:
-    """Run the command line in this process; gives the exit code, stdout and stderr."""
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        usual = ("--checkpoint", weights[0], "--device", "cpu")
-        try:
-            code = predict.main([str(argument) for argument in (*usual, *arguments)])
-        except SystemExit as exit_:  # argparse
-            code = int(exit_.code or 0)
-        return code, *capsys.readouterr()
-
-    return call
-
-
-def write_png(path: Path, picture: Grey) -> Path:
-    Image.fromarray(picture).save(path)
-    return path
+from support.pictures import Grey, drawing, write_png
 
 
 def centre_of_mass(pixels: Grey) -> tuple[float, float]:
@@ -240,93 +187,3 @@ def test_a_truncated_png_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(PictureError, match=str(path)):
         list(read_pictures(path))
-
-
-def test_a_picture_gets_the_networks_own_probabilities(weights: tuple[Path, mpsmnist.Trainer]) -> None:
-    path, trainer = weights
-    image = discs(1)[0][0]
-    result = predict_picture(load_trainer(path, "cpu"), "disc", image)
-    expected = trainer.predict(image[np.newaxis])[0]
-    assert result.probabilities == expected.tolist()
-    assert (result.image, result.digit, result.inverted) == ("disc", int(expected.argmax()), False)
-
-
-def test_weights_of_another_number_of_classes(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "run", num_classes=26)
-    result = predict_picture(load_trainer(tmp_path / "run", "cpu"), "disc", discs(1)[0][0])
-    assert len(result.probabilities) == 26
-    assert sum(result.probabilities) == pytest.approx(1, abs=1e-5)
-
-
-def test_the_bar_chart() -> None:
-    probabilities = [0.0, 0.001, 0.75, 0.249, *[0.0] * 6]
-    lines = format_prediction(Prediction("two.png", 2, probabilities, True)).splitlines()
-    assert lines[0] == "two.png: 2 (dark on light: inverted)"
-    assert lines[1] == "   0   0.00%"
-    assert lines[2] == "   1   0.10%"
-    assert lines[3] == "   2  75.00% " + "#" * 30
-    assert lines[4] == "   3  24.90% " + "#" * 10
-    assert len(lines) == 11
-
-
-def test_pictures_on_the_command_line(main: Main, tmp_path: Path) -> None:
-    images = discs(2)[0]
-    png = write_png(tmp_path / "a.png", 255 - drawing())
-    idx = write_idx(tmp_path / "images", images)
-    code, out, err = main(png, idx)
-    assert (code, err) == (0, "")
-    assert [line.split(": ")[0] for line in out.splitlines()[::11]] == [str(png), f"{idx}[0]", f"{idx}[1]"]
-    assert out.splitlines()[0].endswith("(dark on light: inverted)")
-
-    code, out, err = main(png, idx, "--json")
-    assert (code, err) == (0, "")
-    results = json_lines(out)
-    assert [list(result) for result in results] == [["image", "digit", "probabilities", "inverted"]] * 3
-    assert [result["inverted"] for result in results] == [True, False, False]
-    for result in results:
-        assert len(result["probabilities"]) == 10
-        assert result["digit"] == int(np.argmax(result["probabilities"]))
-
-
-def test_invert_on_the_command_line(main: Main, tmp_path: Path) -> None:
-    framed = write_png(tmp_path / "framed.png", np.pad(255 - drawing(), 3, constant_values=0))
-    told = [json.loads(main(framed, "--json", *option)[1])["inverted"] for option in ([], ["--no-invert"])]
-    assert told == [False, False]
-    plain = write_png(tmp_path / "plain.png", 255 - drawing())
-    assert json.loads(main(plain, "--json", "--invert")[1])["inverted"] is True
-    assert main(plain, "--no-invert")[0] == 1
-
-
-def test_one_bad_picture_does_not_hide_the_others(main: Main, tmp_path: Path) -> None:
-    blank = write_idx(tmp_path / "images", np.stack([np.zeros((28, 28), np.uint8), discs(1)[0][0]]))
-    code, out, err = main(tmp_path / "absent.png", blank, "--json")
-    assert code == 1
-    assert [result["image"] for result in json_lines(out)] == [f"{blank}[1]"]
-    assert err.splitlines() == [
-        f"python -m mpsmnist.predict: {tmp_path}/absent.png: No such file or directory",
-        f"python -m mpsmnist.predict: {blank}[0]: the picture is blank: nothing differs from its border",
-    ]
-
-
-def test_a_bad_checkpoint_is_named(main: Main, tmp_path: Path) -> None:
-    png = write_png(tmp_path / "a.png", drawing())
-    code, out, err = main(png, "--checkpoint", tmp_path / "absent")
-    assert (code, out) == (1, "")
-    assert "absent' does not exist" in err
-    code, out, err = main(png, "--checkpoint", png)
-    assert (code, out) == (1, "")
-    assert "no readable safetensors file" in err
-
-
-@pytest.mark.parametrize(
-    "arguments", [[], ["a.png", "--threads", "0"], ["a.png", "--device", "cuda"], ["--nonsense"]]
-)
-def test_bad_usage(main: Main, arguments: list[str]) -> None:
-    assert main(*arguments)[0] == 2
-
-
-def test_it_runs_as_a_module(weights: tuple[Path, mpsmnist.Trainer], tmp_path: Path) -> None:
-    png = write_png(tmp_path / "a.png", drawing())
-    done = run("predict", png, "--checkpoint", weights[0], "--device", "cpu", "--json")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["image"] == str(png)

@@ -1,4 +1,4 @@
-"""How a training run is told: JSON lines for programs on stdout, text for people on stderr."""
+"""How a training run is reported: JSON lines for programs on stdout, text for people on stderr."""
 
 import json
 import sys
@@ -6,67 +6,20 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ._core import __version__
-from .events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
-from .recipe import RECIPE_FIELDS, TrainConfig
+from ..training.events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
 
 Report = StepEvent | Event | TrainResult
 
-_END_FIELDS = (
-    "steps",
-    "loss",
-    "test_accuracy",
-    "test_loss",
-    "device",
-    "dataset",
-    "seed",
-    "train_seconds",
-    "steps_per_second",
-)
 
-
-class JsonReporter:
-    """Prints every event as a line of JSON. A run that fails half way or is interrupted has no "end" line."""
-
-    def __init__(self, config: TrainConfig) -> None:
-        self._config = config
-
-    def __call__(self, event: Report) -> None:
-        """Print the event."""
-        print(json.dumps(self._fields(event), allow_nan=False), flush=True)
-
-    def _fields(self, event: Report) -> dict[str, Any]:
-        match event:
-            case StartEvent():
-                return {"event": "start", **self._start(event)}
-            case StepEvent():
-                return {"event": "step", **event._asdict()}
-            case EvaluationEvent():
-                return {"event": "eval", **event._asdict()}
-            case CheckpointEvent():
-                return {"event": "checkpoint", "step": event.step, "path": str(event.path)}
-            case TrainResult():
-                return {"event": "end", **{name: getattr(event, name) for name in _END_FIELDS}}
-
-    def _start(self, event: StartEvent) -> dict[str, Any]:
-        return {
-            "version": __version__,
-            "step": event.step,
-            "total_steps": event.total_steps,
-            "device": event.device,
-            "threads": event.threads,
-            "dataset": event.dataset.name,
-            "train_images": len(event.dataset.train_images),
-            "test_images": len(event.dataset.test_images),
-            **{name: getattr(self._config, name) for name in (*RECIPE_FIELDS, "target_accuracy")},
-        }
+def print_json(event: Report) -> None:
+    """Print an event as a line of JSON. A run that fails halfway or is interrupted has no "end" line."""
+    print(json.dumps(event.as_json(), allow_nan=False), flush=True)
 
 
 class TextReporter:
-    """Tells a human on stderr: a progress bar on a terminal, a line per tenth of the run elsewhere."""
+    """Reports to people on stderr: a progress bar on a terminal, a line per tenth of the run elsewhere."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self._config = config
+    def __init__(self) -> None:
         self._total_steps = 0
         self._bar: Any = None
 
@@ -78,7 +31,7 @@ class TextReporter:
             self._bar.close()
 
     def __call__(self, event: Report) -> None:
-        """Print what a human wants to know of the event."""
+        """Print what a person wants to know of the event."""
         match event:
             case StartEvent():
                 self._start(event)
@@ -92,7 +45,7 @@ class TextReporter:
                 _say(_summary(event))
 
     def _start(self, event: StartEvent) -> None:
-        config, dataset, self._total_steps = self._config, event.dataset, event.total_steps
+        config, dataset, self._total_steps = event.config, event.dataset, event.total_steps
         device = f"cpu with {event.threads} threads" if event.device == "cpu" else event.device
         _say(
             f"{dataset.name}: {len(dataset.train_images)} training and {len(dataset.test_images)} test images"

@@ -1,18 +1,16 @@
-"""The training loop as a library: what it trains, tells, saves and resumes."""
+"""The training loop as a library: what it trains, reports, measures and saves."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from mpsmnist import CheckpointError, DatasetError, Trainer, checkpoint
-from mpsmnist.sampling import Sampler
-from mpsmnist.schedule import learning_rates
 from mpsmnist.train import (
     CheckpointEvent,
     ConfigError,
@@ -21,35 +19,17 @@ from mpsmnist.train import (
     StartEvent,
     StepEvent,
     TrainConfig,
-    TrainResult,
-    resumed_config,
     train,
 )
-from support.runs import small_dataset, write_mnist
-
-# Small batches: what is tested here does not depend on their size.
-SMALL: dict[str, Any] = {"device": "cpu", "batch_size": 2}
-CYCLE: dict[str, Any] = SMALL | {
-    "momentum": 0.9,
-    "init": "he",
-    "schedule": "one-cycle",
-    "sampling": "shuffle",
-    "learning_rate": 0.02,
-}
-
-
-def run(**options: Any) -> TrainResult:
-    return train(TrainConfig(**SMALL | options), dataset=small_dataset())
-
-
-def assert_same_bits(a: dict[str, NDArray[np.float32]], b: dict[str, NDArray[np.float32]]) -> None:
-    assert a.keys() == b.keys()
-    for name, tensor in a.items():
-        assert tensor.tobytes() == b[name].tobytes(), name
+from mpsmnist.training.sampling import Sampler
+from mpsmnist.training.schedule import learning_rates
+from support.checks import assert_same_state
+from support.datasets import small_dataset, write_mnist
+from support.training import CYCLE, SMALL, run
 
 
 class StopAfter:
-    """Asks a run to end before the chunk that follows its first `calls` chunks."""
+    """Asks a run to stop after its first `calls` chunks."""
 
     def __init__(self, calls: int) -> None:
         self.calls = calls
@@ -78,18 +58,18 @@ def test_a_run_is_the_steps_that_its_options_describe(options: dict[str, Any]) -
         by_hand.learning_rate = rate
         losses.append(by_hand.step(data.train_images[batch], data.train_labels[batch]))
     np.testing.assert_array_equal(result.losses, np.array(losses, np.float32))
-    assert_same_bits(result.trainer.state_dict(), by_hand.state_dict())
+    assert_same_state(result.trainer.state_dict(), by_hand.state_dict())
 
 
-def test_every_event_is_told_in_order(tmp_path: Path) -> None:
+def test_every_event_is_reported_in_order(tmp_path: Path) -> None:
     data = small_dataset()
     path = tmp_path / "run"
     config = TrainConfig(**SMALL, steps=7, eval_every=3, checkpoint=path, checkpoint_every=2)
     events: list[Any] = []
     result = train(config, dataset=data, on_step=events.append, on_event=events.append)
 
-    told = [(type(event), event.step) for event in events]
-    assert told == [
+    reported = [(type(event), event.step) for event in events]
+    assert reported == [
         (StartEvent, 0),
         (StepEvent, 1),
         (StepEvent, 2),
@@ -126,19 +106,28 @@ def test_the_result_sums_the_run_up() -> None:
     assert result.steps_per_second == pytest.approx(5 / result.train_seconds)
 
 
-def test_training_time_leaves_out_what_is_no_training() -> None:
-    slept = 0.0
+def test_training_time_is_that_of_sampling_and_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only sampling, steps, evaluations and events move, each by an amount of its own."""
+    now = 0.0
 
-    def sleep(_event: object) -> None:
-        nonlocal slept
-        time.sleep(0.3)
-        slept += 0.3
+    def taking(seconds: float, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            nonlocal now
+            now += seconds
+            return function(*arguments, **options)
 
-    begin = time.perf_counter()
+        return call
+
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    monkeypatch.setattr(Sampler, "batches", taking(1, Sampler.batches))
+    monkeypatch.setattr(Trainer, "run", taking(10, Trainer.run))
+    monkeypatch.setattr(Trainer, "evaluate", taking(1000, Trainer.evaluate))
+    watch = taking(1000, lambda _event: None)
     config = TrainConfig(**SMALL, steps=3, eval_every=1)
-    result = train(config, dataset=small_dataset(), on_step=sleep, on_event=sleep)
-    assert slept > 2
-    assert 0 < result.train_seconds < time.perf_counter() - begin - slept
+    result = train(config, dataset=small_dataset(), on_step=watch, on_event=watch)
+    assert result.train_seconds == 3 * (1 + 10)
+    assert result.steps_per_second == 3 / result.train_seconds
+    assert [event.train_seconds for event in result.evaluations] == [11, 22, 33]
 
 
 def test_training_learns() -> None:
@@ -159,6 +148,14 @@ def test_a_target_ends_the_run_when_it_is_reached() -> None:
     assert [event.accuracy >= 0.05 for event in result.evaluations] == [False] * (result.steps - 1) + [True]
 
 
+def test_an_accuracy_equal_to_the_target_reaches_it() -> None:
+    accuracy = run(steps=5).test_accuracy
+    assert accuracy is not None
+    assert accuracy > 0
+    result = run(steps=50, eval_every=5, target_accuracy=accuracy)
+    assert (result.steps, result.test_accuracy, result.target_reached) == (5, accuracy, True)
+
+
 def test_a_target_that_is_not_reached() -> None:
     result = run(steps=2, target_accuracy=1.0)
     assert (result.target_reached, result.steps) == (False, 2)
@@ -174,7 +171,7 @@ def test_stop_ends_the_run_and_saves_it(tmp_path: Path) -> None:
     assert (result.test_accuracy, result.test_loss, result.evaluations) == (None, None, [])
     saved = checkpoint.load(path)
     assert (saved.step, saved.total_steps) == (result.steps, 500)
-    assert_same_bits(saved.state, result.trainer.state_dict())
+    assert_same_state(saved.state, result.trainer.state_dict())
 
 
 def test_stop_before_the_first_step(tmp_path: Path) -> None:
@@ -182,94 +179,6 @@ def test_stop_before_the_first_step(tmp_path: Path) -> None:
     result = train(config, dataset=small_dataset(), stop=lambda: True)
     assert (result.steps, result.loss, result.steps_per_second) == (0, None, None)
     assert checkpoint.load(tmp_path / "run").step == 0
-
-
-@pytest.mark.parametrize(
-    "options", [SMALL, SMALL | {"momentum": 0.5}, CYCLE], ids=["original", "momentum", "cycle"]
-)
-@pytest.mark.parametrize("at", [1, 13, 30])
-def test_a_resumed_run_has_the_same_bits(tmp_path: Path, options: dict[str, Any], at: int) -> None:
-    data, path = small_dataset(), tmp_path / "run"
-    straight = train(TrainConfig(**options, steps=30, seed=3), dataset=data)
-
-    saved: list[CheckpointEvent] = []
-
-    def save_event(event: object) -> None:
-        if isinstance(event, CheckpointEvent):
-            saved.append(event)
-
-    config = TrainConfig(**options, steps=30, seed=3, checkpoint=path, checkpoint_every=at)
-    first = train(config, dataset=data, on_event=save_event, stop=lambda: bool(saved))
-    assert first.steps == at
-    second = train(resumed_config(path, checkpoint_every=None), dataset=data)
-    np.testing.assert_array_equal(np.concatenate([first.losses, second.losses]), straight.losses)
-    assert_same_bits(second.trainer.state_dict(), straight.trainer.state_dict())
-    assert_same_bits(checkpoint.load(path).state, straight.trainer.state_dict())
-    assert (second.test_accuracy, second.test_loss) == (straight.test_accuracy, straight.test_loss)
-
-
-def test_a_run_that_is_done_can_be_evaluated_and_prolonged(tmp_path: Path) -> None:
-    data, path = small_dataset(), tmp_path / "run"
-    first = train(TrainConfig(**SMALL, steps=4, checkpoint=path), dataset=data)
-    again = train(resumed_config(path), dataset=data)
-    assert (again.steps, again.loss, again.test_loss) == (4, None, first.test_loss)
-    longer = train(resumed_config(path, steps=9), dataset=data)
-    straight = train(TrainConfig(**SMALL, steps=9), dataset=data)
-    assert_same_bits(longer.trainer.state_dict(), straight.trainer.state_dict())
-
-
-def test_a_resumed_run_keeps_its_options_and_place(tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    options = CYCLE | {"seed": 2**64 - 1, "eval_every": 3, "target_accuracy": 0.9, "checkpoint_every": 2}
-    train(TrainConfig(**options, epochs=0.1, checkpoint=path), dataset=small_dataset())
-    config = resumed_config(path)
-    assert config == TrainConfig(**options, steps=3, dataset="discs", checkpoint=path, resume=path)
-    elsewhere = resumed_config(
-        path, checkpoint=tmp_path / "other", eval_every=4, dataset="auto", seed=2**64 - 1
-    )
-    assert (elsewhere.checkpoint, elsewhere.eval_every) == (tmp_path / "other", 4)
-    assert elsewhere.dataset == "discs"
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"seed": 1}, "seed is 1, but the run in .* has 0: a resumed run keeps it"),
-        ({"batch_size": 4}, "batch_size is 4, but the run in .* has 2"),
-        ({"learning_rate": 0.1}, "learning_rate is 0.1, but"),
-        ({"momentum": 0.5}, "momentum is 0.5, but"),
-        ({"init": "he"}, "init is 'he', but"),
-        ({"schedule": "one-cycle"}, "schedule is 'one-cycle', but"),
-        ({"sampling": "shuffle"}, "sampling is 'shuffle', but"),
-        ({"dataset": "mnist"}, "dataset is 'mnist', but the run in .* trains on 'discs'"),
-        ({"steps": 3}, "steps is 3, but the run in .* is at step 4 already"),
-    ],
-)
-def test_a_resumed_run_cannot_become_another(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    path = tmp_path / "run"
-    run(steps=4, checkpoint=path)
-    before = path.read_bytes()
-    with pytest.raises(ConfigError, match=words):
-        train(resumed_config(path, **changes), dataset=small_dataset())
-    with pytest.raises(ConfigError, match=words):
-        train(TrainConfig(**SMALL | {"steps": 4, "resume": path} | changes), dataset=small_dataset())
-    assert path.read_bytes() == before
-
-
-def test_a_one_cycle_run_cannot_be_prolonged(tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    train(TrainConfig(**CYCLE, steps=4, checkpoint=path), dataset=small_dataset())
-    with pytest.raises(
-        ConfigError, match="has 4 steps, not 5: its one-cycle schedule depends on their number"
-    ):
-        train(resumed_config(path, steps=5), dataset=small_dataset())
-
-
-def test_other_data_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    run(steps=2, checkpoint=path)
-    with pytest.raises(ConfigError, match="the training set is not the one"):
-        train(resumed_config(path), dataset=small_dataset(seed=1))
 
 
 @pytest.mark.parametrize("rate", [1e6, 1e30])
@@ -286,7 +195,7 @@ def test_a_run_that_diverges_says_where_and_keeps_the_last_good_checkpoint(
         train(config, dataset=data, on_step=steps.append)
     assert f"step {len(steps) + 1}:" in str(error.value)
     assert all(np.isfinite(event.loss) for event in steps)
-    assert_same_bits(checkpoint.load(path).state, good.trainer.state_dict())
+    assert_same_state(checkpoint.load(path).state, good.trainer.state_dict())
 
 
 def test_weights_that_are_not_finite_are_not_saved_over_good_ones(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mpsmnist.recipe import (
+from mpsmnist.training.config import (
     PRESETS,
     RECIPE_FIELDS,
     SAVED_FIELDS,

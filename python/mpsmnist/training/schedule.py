@@ -1,4 +1,4 @@
-"""When things happen in a run: the learning rate of each step, and after which steps it is evaluated."""
+"""The learning rate of each step of a run, and the steps after which it is evaluated."""
 
 from typing import Literal, get_args
 
@@ -20,8 +20,8 @@ def learning_rates(
     """Compute the learning rates, float32 (count,), of `count` steps of `total` from the 0-based `first` on.
 
     "one-cycle" is L. N. Smith, "A disciplined approach to neural network hyper-parameters: part 1" (2018,
-    arXiv 1803.09820), with straight lines up and down and a constant momentum. Straight lines need no library
-    function whose last bit may differ between platforms.
+    arXiv 1803.09820), with straight lines up and down and constant momentum. Straight lines need no library
+    functions, whose last bits may differ between platforms.
     """
     if schedule == "constant":
         return np.full(count, peak, np.float32)
@@ -31,10 +31,10 @@ def learning_rates(
 
 
 def evaluation_steps(schedule: Schedule, total: int, every: int | None, *, has_target: bool) -> list[int]:
-    """Return after how many completed steps the test set is evaluated, rising; the last one is `total`.
+    """Return the numbers of completed steps after which the test set is evaluated: ascending, up to `total`.
 
     Without `every`, a run with a target accuracy is evaluated ten times: evenly when the learning rate is
-    constant, but closer and closer together in the last half of a one-cycle run, which is best at its end.
+    constant, but ever closer together in the last half of a one-cycle run, which is at its best at the end.
     """
     if every is not None:
         points = list(range(every, total, every))

@@ -1,13 +1,9 @@
-"""Small data sets and command lines for the tests of training and prediction."""
+"""Small datasets, and the files that they are read from."""
 
 from __future__ import annotations
 
-import json
 import struct
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +16,7 @@ TEST_IMAGES = 20
 
 
 def small_dataset(seed: int = 0, num_classes: int = 10) -> Dataset:
-    """Discs enough for a few steps, in the form that mpsmnist.data.load gives."""
+    """Enough discs for a few steps, in the form that mpsmnist.data.load returns."""
     images, labels = discs(TRAIN_IMAGES + TEST_IMAGES, seed, num_classes)
     labels = labels.astype(np.uint8)
     return Dataset(
@@ -34,8 +30,13 @@ def small_dataset(seed: int = 0, num_classes: int = 10) -> Dataset:
     )
 
 
+def idx_bytes(array: NDArray[np.uint8]) -> bytes:
+    """The contents of an IDX file."""
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
 def write_idx(path: Path, array: NDArray[np.uint8]) -> Path:
-    path.write_bytes(struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes())
+    path.write_bytes(idx_bytes(array))
     return path
 
 
@@ -47,17 +48,3 @@ def write_mnist(folder: Path, seed: int = 0) -> Path:
     write_idx(folder / "t10k-images-idx3-ubyte", data.test_images)
     write_idx(folder / "t10k-labels-idx1-ubyte", data.test_labels)
     return folder
-
-
-def command(module: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", f"mpsmnist.{module}", *map(str, arguments)]
-
-
-def run(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(module, *arguments), capture_output=True, text=True, timeout=120, check=False
-    )
-
-
-def json_lines(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines()]

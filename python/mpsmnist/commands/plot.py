@@ -1,4 +1,4 @@
-"""One picture of a training run: its curves and the test images that it got most wrong. Needs matplotlib."""
+"""A picture of a training run: its curves, and the test images that it got most wrong. Needs matplotlib."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import Dataset
-from .errors import Error
-from .events import TrainResult
+from ..data import Dataset
+from ..errors import Error
+from ..training.events import TrainResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,16 +18,16 @@ ROWS, COLUMNS = 3, 8
 
 
 class Mistake(NamedTuple):
-    """A test image that was taken for another class."""
+    """A test image that was read as another class."""
 
-    image: int  # its place in the test set
+    image: int  # its index in the test set
     label: int
     predicted: int
     confidence: float  # the probability of the wrong class
 
 
 def require_matplotlib() -> None:
-    """Raise Error, which says how to get it, when matplotlib is not installed."""
+    """Raise Error, which says how to install it, if matplotlib is missing."""
     if find_spec("matplotlib") is None:
         raise Error("a plot needs matplotlib, which is not installed: pip install 'mpsmnist[plot]'")
 
@@ -35,14 +35,14 @@ def require_matplotlib() -> None:
 def worst_mistakes(
     probabilities: NDArray[np.float32], labels: NDArray[np.uint8], count: int
 ) -> list[Mistake]:
-    """Find the at most `count` wrong predictions whose true class got the least probability, worst first.
+    """Find up to `count` wrong predictions, those whose true class got the least probability first.
 
-    probabilities: float32 (n, C), of Trainer.predict; labels: integers (n,).
+    probabilities: float32 (n, C), from Trainer.predict; labels: integers (n,).
     """
     predicted = probabilities.argmax(axis=1)
-    of_truth = probabilities[np.arange(len(labels)), labels]
+    of_label = probabilities[np.arange(len(labels)), labels]
     wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(of_truth[wrong], kind="stable")][:count]
+    worst = wrong[np.argsort(of_label[wrong], kind="stable")][:count]
     return [
         Mistake(int(i), int(labels[i]), int(predicted[i]), float(probabilities[i, predicted[i]]))
         for i in worst
@@ -50,14 +50,14 @@ def worst_mistakes(
 
 
 def save_plot(path: Path, result: TrainResult, dataset: Dataset) -> None:
-    """Draw the run to a PNG file.
+    """Draw the run as a PNG file.
 
     Raises:
         Error: matplotlib is not installed.
         OSError: the file cannot be written.
     """
     require_matplotlib()
-    from matplotlib.figure import Figure  # noqa: PLC0415 (optional; not pyplot, which wants a screen)
+    from matplotlib.figure import Figure  # noqa: PLC0415 (optional; not pyplot, which may want a screen)
 
     mistakes = worst_mistakes(
         result.trainer.predict(dataset.test_images), dataset.test_labels, ROWS * COLUMNS
@@ -68,7 +68,7 @@ def save_plot(path: Path, result: TrainResult, dataset: Dataset) -> None:
     _draw_loss(loss_axes, result)
     _draw_accuracy(accuracy_axes, result)
     pictures.suptitle(
-        "The worst mistakes: what they were taken for, and what they are"
+        "The worst mistakes: what the network read, and what they are"
         if mistakes
         else f"No mistakes in {len(dataset.test_labels)} test images"
     )

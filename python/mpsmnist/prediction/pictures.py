@@ -8,20 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .data import read_idx
-from .errors import DatasetError, Error
+from ..data import read_idx
+from ..errors import DatasetError, Error
 
-SIDE = 28  # of the field
-BOX = 20  # MNIST's digits fit into such a box, and their centre of mass lies on pixel (14, 14)
+SIDE = 28  # of the prepared picture
+BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
 CENTRE = 14
-MIN_CONTRAST = 16  # grey levels between the background and the darkest or lightest spot; less is blank
-NOISE = 0.1  # ink below this share of the strongest is paper grain or JPEG noise
+MIN_CONTRAST = 16  # grey levels from the background to the darkest or lightest spot; less is blank
+NOISE = 0.1  # ink fainter than this share of the strongest is taken for paper grain or JPEG noise
 
 Grey: TypeAlias = NDArray[np.uint8]
 
 
 class PictureError(Error):
-    """A file is no picture, or shows nothing."""
+    """A file is not a picture, or the picture is blank."""
 
 
 class Digit(NamedTuple):
@@ -35,10 +35,10 @@ def read_pictures(path: str | os.PathLike[str]) -> Iterator[tuple[str, Grey]]:
     """Read a picture file, or an IDX file of pictures (n, height, width), plain or gzipped.
 
     Yields:
-        The picture's name, which is the path with its place in an IDX file, and its levels (height, width).
+        Each picture's name (the path, with an index if it is an IDX file) and grey levels (height, width).
 
     Raises:
-        PictureError: the file cannot be read, or is neither.
+        PictureError: the file cannot be read, or is neither of these.
     """
     name = os.fspath(path)
     try:
@@ -85,7 +85,7 @@ def _to_grey(image: Image.Image) -> Grey:
     rgba = image.convert("RGBA")
     grey = np.asarray(rgba.convert("L"), np.float64)
     alpha = np.asarray(rgba.getchannel("A"), np.float64) / 255
-    # What shows through is paper for dark ink, and a blackboard for light ink.
+    # What shows through is white paper under dark ink, and a blackboard under light ink.
     paper = 255 if (grey * alpha).sum() < 127.5 * alpha.sum() else 0
     blend: NDArray[np.float64] = grey * alpha + paper * (1 - alpha)
     return blend.round().astype(np.uint8)
@@ -95,11 +95,11 @@ def prepare(picture: Grey, invert: bool | None = None) -> Digit:
     """Make a picture of one digit, uint8 (height, width), look like MNIST's.
 
     A 28x28 picture of light ink on black is taken as it is. Any other is inverted if it is dark on light,
-    cropped to its ink, scaled into a 20x20 box and put into the field by its centre of mass, as MNIST's were.
+    cropped to its ink, scaled to fit a 20x20 box and centred by its centre of mass, as MNIST's digits were.
 
     Args:
         picture: the grey levels.
-        invert: whether it is dark on light; None looks at the border.
+        invert: whether it is dark on light; None judges by the border.
 
     Raises:
         PictureError: the picture is blank.
@@ -126,7 +126,7 @@ def _crop(ink: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fit(ink: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale to the box, proportions kept and the strongest ink at 255."""
+    """Scale to the box with proportions kept, and the strongest ink to 255."""
     height, width = (max(1, round(side * BOX / max(ink.shape))) for side in ink.shape)
     image = Image.fromarray(ink.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
     scaled = np.array(image, np.float64)
@@ -135,7 +135,7 @@ def _fit(ink: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _centre(ink: NDArray[np.float64]) -> Grey:
-    """Put the ink, at most BOX x BOX, into the field, its centre of mass on CENTRE as far as it fits."""
+    """Put the ink, at most BOX x BOX, into a SIDE x SIDE picture, centre of mass at CENTRE if it fits."""
     field = np.zeros((SIDE, SIDE), np.uint8)
     corners = []
     for axis, side in enumerate(ink.shape):

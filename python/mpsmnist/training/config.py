@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from .._core import DEVICES
 from .sampling import SAMPLINGS, Sampling
 from .schedule import SCHEDULES, Schedule
 
 Init = Literal["uniform", "he"]
 INITS: tuple[str, ...] = get_args(Init)
-DEVICES = ("auto", "mps", "cpu")
+DEVICE_CHOICES = ("auto", *DEVICES)
 DEFAULT_STEPS = 300
 
 # What a resumed run must not change, or it would not be the same run.
@@ -24,7 +25,7 @@ SAVED_FIELDS = (*RECIPE_FIELDS, "device", "eval_every", "target_accuracy", "chec
 
 
 class ConfigError(ValueError):
-    """Options that make no sense, alone, together or with the checkpoint that is resumed."""
+    """Options that make no sense, alone, together, or for the checkpoint to be resumed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class TrainConfig:
             ("init", INITS),
             ("schedule", SCHEDULES),
             ("sampling", SAMPLINGS),
-            ("device", DEVICES),
+            ("device", DEVICE_CHOICES),
         ):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
@@ -86,7 +87,7 @@ class TrainConfig:
         return cls(**merge(preset_options(name), options))
 
     def total_steps(self, train_images: int) -> int:
-        """Tell how many steps the run has on a training set of so many images."""
+        """Return how many steps the run has on a training set of so many images."""
         if self.epochs is not None:
             return math.ceil(self.epochs * train_images / self.batch_size)
         return DEFAULT_STEPS if self.steps is None else self.steps
@@ -155,7 +156,7 @@ def preset_options(name: str) -> dict[str, Any]:
 
 
 def merge(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Put `options` over `base`; a length in either form replaces the other form."""
+    """Put `options` over `base`; a length given as steps replaces one given as epochs, and vice versa."""
     merged = {**base, **options}
     if options.get("steps") is not None and "epochs" not in options:
         merged["epochs"] = None
@@ -165,7 +166,7 @@ def merge(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]
 
 
 def check_output(option: str, path: Path) -> None:
-    """Raise ConfigError where a file could not be written, before time is spent on what it shall hold."""
+    """Raise ConfigError if the file could not be written, before time is spent on its contents."""
     folder = path.parent
     if path.is_dir():
         raise ConfigError(f"{option} is {str(path)!r}, which is a folder, expected a file name")

@@ -1,4 +1,4 @@
-"""The training loop: chunks of native steps, with evaluations and checkpoints between them."""
+"""The training loop: chunks of native steps, with evaluations and checkpoints in between."""
 
 import functools
 import math
@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._core import Trainer
+from .._core import Trainer
+from ..data import Dataset, load
+from ..errors import Error
 from .checkpoint import Checkpoint, fingerprint
 from .checkpoint import load as load_checkpoint
 from .checkpoint import save as save_checkpoint
-from .data import Dataset, load
-from .errors import Error
+from .config import RECIPE_FIELDS, ConfigError, TrainConfig, check_output, merge
 from .events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
-from .recipe import RECIPE_FIELDS, ConfigError, TrainConfig, check_output, merge
 from .sampling import Sampler
 from .schedule import evaluation_steps, learning_rates
 
-# Steps run in native code in chunks of about this long: Python costs nothing, and Ctrl-C is answered soon.
+# Steps run in native code in chunks of about this length: Python costs next to nothing, and Ctrl-C, like
+# whoever else waits for the trainer, gets its turn soon.
 CHUNK_SECONDS = 0.2
 MAX_CHUNK = 100
 
@@ -59,18 +60,18 @@ def train(
 ) -> TrainResult:
     """Train a network as `config` says.
 
-    Steps run in native code in chunks of CHUNK_SECONDS or so.
+    Steps run in native code in chunks of about CHUNK_SECONDS.
 
     Args:
         config: the options of the run.
-        dataset: what to train on; by default the set that `config` names.
-        on_step: gets every step, in order, soon after the chunk that held it.
-        on_event: gets every other event, when it happens.
+        dataset: what to train on; by default the dataset that `config` names.
+        on_step: gets every step, in order, after the chunk of steps that it belongs to.
+        on_event: gets every other event when it happens; StartEvent has the trainer.
         stop: asked before each chunk whether to end early; the checkpoint is then saved, nothing evaluated.
 
     Raises:
-        ConfigError: the options do not fit each other, the data or the checkpoint. Nothing was done yet.
-        DatasetError, DeviceError, CheckpointError: there is no such data, device or usable checkpoint.
+        ConfigError: the options do not fit each other, the data or the checkpoint. Nothing has been trained.
+        DatasetError, DeviceError, CheckpointError: the data, the device or the checkpoint cannot be used.
         DivergedError: the loss is no longer finite. The last good checkpoint stays in place.
     """
     saved = None if config.resume is None else load_checkpoint(config.resume)
@@ -136,7 +137,15 @@ class _Run:
     def train(self, stop: Callable[[], bool]) -> TrainResult:
         trainer = self._trainer
         self._on_event(
-            StartEvent(self._step, self._total_steps, trainer.device, trainer.threads, self._dataset)
+            StartEvent(
+                step=self._step,
+                total_steps=self._total_steps,
+                device=trainer.device,
+                threads=trainer.threads,
+                dataset=self._dataset,
+                config=self._config,
+                trainer=trainer,
+            )
         )
         save_every = self._config.checkpoint_every
         interrupted = False
@@ -152,11 +161,11 @@ class _Run:
         if self._saved_step != self._step:
             self._save()
         if not interrupted and not self._evaluations:
-            self._evaluate()  # a resumed run that had no step left to do
+            self._evaluate()  # a resumed run that had no steps left to do
         return self._result(interrupted)
 
     def _next_halt(self) -> int:
-        """Return the next step after which there is something to do; the last step always is one."""
+        """Return the next step after which there is something to do; the last step is always one."""
         halts = [step for step in self._evaluate_at if step > self._step]
         if (every := self._config.checkpoint_every) is not None:
             halts.append((self._step // every + 1) * every)
@@ -194,7 +203,7 @@ class _Run:
         return target is not None and bool(self._evaluations) and self._evaluations[-1].accuracy >= target
 
     def _save(self) -> None:
-        """Save the checkpoint, if one was asked for, unless it would spoil a good one."""
+        """Save the checkpoint, if one was asked for. Weights that are not finite never replace a good one."""
         config, data = self._config, self._dataset
         if config.checkpoint is None:
             return
@@ -206,7 +215,6 @@ class _Run:
             options=config.saved_options(),
             step=self._step,
             total_steps=self._total_steps,
-            sampler_position=self._step * config.batch_size,
             num_classes=data.num_classes,
             dataset=data.name,
             fingerprint=self._fingerprint,
