@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from mpsmnist.data import Dataset
+from mpsmnist.train import TrainConfig
 from mpsmnist.training.sampling import Sampler
 from mpsmnist.training.schedule import evaluation_steps, learning_rates
-from mpsmnist.train import TrainConfig
 
 from .base import Array
 

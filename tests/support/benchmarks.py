@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from support import examples
+from support.datasets import idx_bytes
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -46,13 +45,8 @@ def write_digits(folder: Path) -> None:
     """A small dataset in MNIST's files."""
     for part, seed in (("train", 1), ("t10k", 2)):
         images, labels = examples.discs(40, seed=seed)
-        write_idx(folder / f"{part}-images-idx3-ubyte", images)
-        write_idx(folder / f"{part}-labels-idx1-ubyte", labels.astype(np.uint8))
-
-
-def write_idx(path: Path, array: NDArray[np.uint8]) -> None:
-    header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}i", *array.shape)
-    path.write_bytes(header + array.tobytes())
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels.astype(np.uint8)))
 
 
 def run(name: str, options: list[str], digits: Path, folder: Path, *, plot: bool = True) -> Run:
