@@ -11,9 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from environment import ROOT
 from mpsmnist import Trainer
 from mpsmnist.data import Dataset, load
+
+from .environment import ROOT
 
 sys.path.append(str(ROOT / "tests"))
 from support import reference  # the oracle belongs to the tests
@@ -26,21 +27,21 @@ INIT: Literal["uniform", "he"] = "he"
 SEED = 0
 BATCHES = 256  # every contestant goes through the same ones in the same order, again and again
 CHECKED_STEPS = 5
-# Predictions are those of a network that knows something: ReLU passes less through than at the start.
+# Predictions come from a trained network, whose ReLUs let less through than at the start.
 TRAINED_STEPS = 300
 TRAINED_BATCH = 16
 ORACLE_CHUNK = 100  # images at a time: float64 patches are large
 
 # A float32 gradient errs by about 1e-6 of its norm, and the loss moves by less than itself in a step, so ten
 # times that is ample for five steps, as long as ReLU and pooling decide as the oracle does. With this seed
-# all stay below 1e-6, but for tinygrad at 256 images (3e-6); with one seed in eight a decision is too close
-# for float32, whoever computes it: see README.md.
+# all stay below 1e-6, except tinygrad at 256 images (3e-6); with one seed in eight a decision is too close
+# for float32, whoever computes it: see RESULTS.md.
 # A float32 logit errs by at most 4e-6 of the logits' rms, about 4 here, and a probability by at most half of
 # that: 8e-6.
 TOLERANCE = 1e-5
 # Errors of single images cancel in the mean loss of many: correct contestants were below 1e-7 with 600. It is
-# so strict because training makes the loss insensitive: there a forgotten fc1.bias moved it by 6e-6.
-# Accuracies agree exactly: of the first 2,000 test images the closest decision is one by 3e-3 in the logits.
+# so strict because training makes the loss insensitive: a forgotten fc1.bias moves it by 6e-6.
+# Accuracies agree exactly: among the first 2,000 test images the closest decision is by 3e-3 in the logits.
 CANCELLING_IMAGES = 100
 
 
@@ -103,7 +104,7 @@ def _initial_weights() -> Weights:
 
 
 def _trained_weights(dataset: Dataset) -> Weights:
-    """Those after a few hundred steps of our own: where they come from is the same to everybody."""
+    """Those after a few hundred of our own steps: it makes no difference to anybody who trained them."""
     trainer = Trainer(device="cpu", learning_rate=LEARNING_RATE, init=INIT, seed=SEED)
     count = len(dataset.train_images)
     rows = np.random.default_rng(SEED).integers(0, count, (TRAINED_STEPS, TRAINED_BATCH))

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import selectors
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from contestants import Entry
-from environment import contestant_environment, cpus_for
-from workload import CHECKED_STEPS, LEARNING_RATE, Workload
 
-WORKER = Path(__file__).with_name("worker.py")
-ANSWER_SECONDS = 900  # torch.compile and tinygrad may compile for minutes
+from .process import WorkerError, WorkerProcess, WorkerUnavailableError
+from .workload import CHECKED_STEPS, Workload
+
 # Thread pools spin for a while after their last work (libgomp, LLVM's OpenMP: up to 0.2 s): let them sleep.
 SETTLE_SECONDS = 0.3
 SHOWN_ANSWERS = 10  # the losses of the checked steps, the probabilities of the first image
-UNTIMED_STEPS = 2  # at the start of a turn: others have used the caches meanwhile
+UNTIMED_STEPS = 2  # at the start of a turn: others have used the caches in the meantime
 
 Say = Callable[[str], None]
 
@@ -34,7 +25,7 @@ class Protocol:
     """How much is measured.
 
     A turn has UNTIMED_STEPS, then `steps` steps or as many as fit in `turn_seconds`. Where not even the
-    untimed ones fit, it is one timed step: what the others left in the caches is no part of so long a step.
+    untimed ones fit, it is one timed step: for so long a step the state of the caches hardly matters.
     Where predictions or evaluations are timed, a step is a call of them.
     """
 
@@ -49,7 +40,7 @@ class Protocol:
 
 @dataclass
 class Report:
-    """What was found out about one contestant at one batch size. Times are seconds.
+    """What is known of one contestant at one batch size. Times are seconds.
 
     Where predictions or evaluations are timed, a step is a call of them.
     """
@@ -71,84 +62,11 @@ class Report:
     throughput: dict[str, list[list[float]]] = field(default_factory=dict)  # by mode: [per step], per round
     preparation: list[float] = field(default_factory=list)  # per batch, one per round
     idle_cpu: list[float] = field(default_factory=list)  # cores used right after each turn
+    peak_bytes: int | None = None  # the most memory that the process has had
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
         return asdict(self)
-
-
-class WorkerError(Exception):
-    """The contestant's process failed, died or did not answer."""
-
-
-class WorkerUnavailableError(Exception):
-    """The contestant cannot run here."""
-
-
-class WorkerProcess:
-    """The contestant's process, and questions to it."""
-
-    def __init__(self, entry: Entry, workload: Workload, threads: int) -> None:
-        self._stderr = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (closed by close)
-        cpus = ",".join(str(cpu) for cpu in cpus_for(threads))
-        found = (entry.imports, entry.module, entry.attribute)
-        words = (workload.operation, *found, workload.folder, threads, LEARNING_RATE, cpus)
-        self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), *(str(word) for word in words)],
-            env=contestant_environment(threads),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            text=True,
-            bufsize=1,
-        )
-
-    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
-        """Its answer. Raises WorkerError or WorkerUnavailableError."""
-        assert self._process.stdin is not None
-        self._process.send_signal(signal.SIGCONT)
-        with suppress(BrokenPipeError):  # it has died; what it said before is read below
-            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-        answer: dict[str, Any] = json.loads(self._read_line())
-        if "unavailable" in answer:
-            raise WorkerUnavailableError(answer["unavailable"])
-        if "error" in answer:
-            raise WorkerError(answer["error"])
-        return answer
-
-    def pause(self) -> None:
-        """Stop it until it is asked again: a thread pool that spins on would slow the others down."""
-        self._process.send_signal(signal.SIGSTOP)
-
-    def close(self) -> None:
-        """End it: it leaves when its input ends."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.send_signal(signal.SIGCONT)
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
-        self._stderr.close()
-
-    def _read_line(self) -> str:
-        assert self._process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stdout, selectors.EVENT_READ)
-            if not selector.select(ANSWER_SECONDS):
-                raise WorkerError(f"no answer in {ANSWER_SECONDS} s")
-        line = self._process.stdout.readline()
-        if not line:
-            raise WorkerError(f"its process ended with status {self._process.wait()}: {self._last_words()}")
-        return line
-
-    def _last_words(self) -> str:
-        self._stderr.seek(0)
-        return self._stderr.read()[-500:].strip()
 
 
 class Contender:
@@ -193,11 +111,13 @@ class Contender:
                 count=report.steps_per_turn,
             )
             time.sleep(self._protocol.settle_seconds)
-            report.idle_cpu.append(self._process.ask("idle")["cores"])
+            afterwards = self._process.ask("idle")
         except WorkerError as error:
             report.status, report.reason = "failed", str(error)
             return False
         self._process.pause()
+        report.idle_cpu.append(afterwards["cores"])
+        report.peak_bytes = afterwards["peak_bytes"]
         report.throughput.get(mode, report.sync).append(answer["seconds"])
         if mode == self._workload.operation:
             report.preparation.append(answer["preparation_seconds"])

@@ -1,4 +1,4 @@
-"""The machine, as a reader of the figures needs it, and how threads are set alike for every contestant."""
+"""The machine, as readers of the figures need to know it; and the same threads for every contestant."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = Path(__file__).resolve().parent.parent
+ROOT = BENCHMARKS.parent
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
-    "NUM_CPU_THREADS",  # tinygrad
 )
-DISTRIBUTIONS = ("mpsmnist", "numpy", "torch", "jax", "jaxlib", "mlx", "tinygrad", "threadpoolctl")
 
 
 def usable_cpus() -> list[int]:
@@ -50,13 +50,13 @@ def _siblings(cpu: int) -> str:
         return str(cpu)
 
 
-def contestant_environment(threads: int) -> dict[str, str]:
+def contestant_environment(threads: int, more_variables: Iterable[str] = ()) -> dict[str, str]:
     """The environment of a contestant: this one's, with every thread pool told the same number.
 
     torch.compile writes that number into its code, and keeps the code for the next process, which may have
-    another: 16 threads on 8 processors took 80 times as long as 8. So it must not keep it.
+    another number: 16 threads on 8 processors take 80 times as long as 8. So its cache is off.
     """
-    threads_alike = dict.fromkeys(THREAD_VARIABLES, str(threads))
+    threads_alike = dict.fromkeys((*THREAD_VARIABLES, *more_variables), str(threads))
     return os.environ | threads_alike | {"TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
 
 
@@ -68,27 +68,27 @@ def pin(cpus: list[int]) -> bool:
     return True
 
 
-def describe(threads: int) -> dict[str, Any]:
-    """What stands beside every figure."""
+def describe(threads: int, distributions: Iterable[str]) -> dict[str, Any]:
+    """What is kept with every figure: the machine, the commit, and the versions of these distributions."""
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
         "cpu": _cpu_model(),
         "usable_cpus": len(usable_cpus()),
         "threads": threads,
-        "pinned_to": cpus_for(threads) if hasattr(os, "sched_setaffinity") else None,
-        "thread_variables": list(THREAD_VARIABLES),
-        "load_average": list(os.getloadavg()),
         "os": platform.platform(),
         "python": platform.python_version(),
-        "versions": {name: version for name in DISTRIBUTIONS if (version := _version(name))},
+        "versions": {name: version for name in distributions if (version := _version(name))},
     }
 
 
 def headline(environment: dict[str, Any]) -> str:
+    """The machine, the commit and the day."""
+    threads = environment["threads"]
     return (
-        f"{environment['cpu']}, {environment['usable_cpus']} usable CPUs, {environment['threads']} threads, "
-        f"{environment['os']}, commit {environment['commit']}, {environment['date']}"
+        f"{environment['cpu']}, {environment['usable_cpus']} usable CPUs, "
+        f"{threads} {'thread' if threads == 1 else 'threads'}, "
+        f"commit {environment['commit']}, {environment['date'][:10]}"
     )
 
 

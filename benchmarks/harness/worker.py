@@ -1,10 +1,10 @@
-"""One contestant in a process of its own: obeys JSON lines on stdin, answers on stdout, and sleeps between.
+"""One contestant in a process of its own: it reads commands from stdin and answers on stdout.
 
-    python worker.py OPERATION IMPORTS MODULE ATTRIBUTE FOLDER THREADS LEARNING_RATE CPU,CPU,...
+    python -m harness.worker ASSIGNMENT
 
-OPERATION is the method that is called and timed: step, predict or evaluate.
-
-Between two commands the process is blocked in a read. Whatever a framework prints goes to stderr.
+ASSIGNMENT is a JSON object: the arguments of Worker, and the CPUs that it is pinned to. Commands and answers
+are JSON objects, one a line. Between two commands the process is blocked in a read. Whatever a framework
+prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import gc
 import importlib
 import json
 import os
+import resource
 import sys
 import time
 from pathlib import Path
 from typing import IO, Any
 
-from environment import pin
+from .environment import pin
 
 
 class Worker:
@@ -26,26 +27,28 @@ class Worker:
 
     def __init__(
         self,
-        operation: str,
+        *,
         imports: str,
         module: str,
-        attribute: str,
-        *,
-        folder: Path,
+        class_name: str,
+        operation: str,
+        folder: str,
+        learning_rate: float,
         threads: int,
-        rate: float,
     ) -> None:
+        """`operation` is the method that is called and timed: step, predict or evaluate."""
         begin = time.perf_counter()
         importlib.import_module(imports)
         self._import_seconds = time.perf_counter() - begin
-        # Not at the top of the file: NumPy would then be missing in the import time of all who use it.
+        # Not at the top of the file: NumPy would then be missing from the import time of all that use it.
         np, base = importlib.import_module("numpy"), importlib.import_module("contestants.base")
-        contestant = getattr(importlib.import_module(f"contestants.{module}"), attribute)
+        contestant = getattr(importlib.import_module(f"contestants.{module}"), class_name)
 
-        self._rows = np.load(folder / "batches.npy")
-        self._weights = dict(np.load(folder / "weights.npz"))
-        images, labels = np.load(folder / "images.npy"), np.load(folder / "labels.npy")
-        job = base.Job(images, labels, self._weights, rate, threads)
+        files = Path(folder)
+        self._rows = np.load(files / "batches.npy")
+        self._weights = dict(np.load(files / "weights.npz"))
+        images, labels = np.load(files / "images.npy"), np.load(files / "labels.npy")
+        job = base.Job(images, labels, self._weights, learning_rate, threads)
         begin = time.perf_counter()
         self._contestant = contestant(job)
         self._build_seconds = time.perf_counter() - begin
@@ -125,9 +128,10 @@ class Worker:
         return [(time.perf_counter() - begin) / len(timed)]
 
     def idle(self) -> dict[str, Any]:
-        """The share of one core that this process used since its last answer."""
+        """The share of one core that this process used since its last answer, and its peak memory."""
         wall, cpu = self._idle_since
-        return {"cores": (time.process_time() - cpu) / max(time.perf_counter() - wall, 1e-9)}
+        cores = (time.process_time() - cpu) / max(time.perf_counter() - wall, 1e-9)
+        return {"cores": cores, "peak_bytes": peak_bytes()}
 
     def rest(self) -> None:
         """Remember when the process fell idle."""
@@ -144,6 +148,15 @@ def thread_pools() -> list[dict[str, Any]] | None:
     return [{key: pool[key] for key in keys} for pool in threadpool_info()]
 
 
+def peak_bytes() -> int:
+    """The most memory that this process has had so far."""
+    if sys.platform == "darwin":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # On Linux ru_maxrss starts at that of the process that started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return 1024 * int(status["VmHWM"].split()[0])
+
+
 def take_stdout() -> IO[str]:
     """The pipe to the harness; from now on file descriptor 1 is stderr."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -152,19 +165,12 @@ def take_stdout() -> IO[str]:
 
 
 def main(arguments: list[str]) -> None:
-    operation, imports, module, attribute, folder, threads, rate, cpus = arguments
+    """Obey until the input ends."""
+    assignment = json.loads(arguments[0])
     answers = take_stdout()
-    pin([int(cpu) for cpu in cpus.split(",")])
+    pin(assignment.pop("cpus"))
     try:
-        worker = Worker(
-            operation,
-            imports,
-            module,
-            attribute,
-            folder=Path(folder),
-            threads=int(threads),
-            rate=float(rate),
-        )
+        worker = Worker(**assignment)
     except Exception as error:
         kind = "unavailable" if type(error).__name__ == "UnavailableError" else "error"
         answers.write(json.dumps({kind: str(error) or repr(error)}) + "\n")
