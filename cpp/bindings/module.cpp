@@ -213,6 +213,13 @@ py::array_t<float> flatten(const Trainer& self, const std::string& argument, con
   return flat;
 }
 
+/// A dict of the mapping's own: PyDict_Next may not walk one that another thread may change.
+py::dict copy_mapping(py::handle mapping) {
+  py::dict copy;
+  if (PyDict_Update(copy.ptr(), mapping.ptr()) != 0) throw py::error_already_set();
+  return copy;
+}
+
 bool is_mapping(py::handle object) { return PyMapping_Check(object.ptr()) != 0 && py::hasattr(object, "keys"); }
 
 bool is_parameter(const Trainer& self, std::string_view name) {
@@ -232,7 +239,7 @@ py::array_t<float> flat_gradients(const Trainer& self, const py::object& object)
     return borrow_floats("gradients", object.cast<const NamedGradients&>().flat, {self.parameter_count()});
   }
   if (!is_mapping(object)) return borrow_floats("gradients", object, {self.parameter_count()});
-  const py::dict tensors(object);
+  const py::dict tensors = copy_mapping(object);
   for (const auto& [key, value] : tensors) check_name(self, "gradients", key, py::str(key).cast<std::string>());
   return flatten(self, "gradients", tensors, "");
 }
@@ -283,7 +290,7 @@ void load_state_dict(Trainer& self, const py::object& mapping) {
     throw py::type_error("state: a " + py::str(py::type::of(mapping).attr("__name__")).cast<std::string>() +
                          "; expected a mapping of names to arrays");
   }
-  const py::dict state(mapping);
+  const py::dict state = copy_mapping(mapping);
   const bool with_momentum = check_names(self, state) && self.momentum() > 0;
   const auto parameters = flatten(self, "state", state, "");
   py::array_t<float> momentum;
@@ -410,7 +417,7 @@ Trainer without momentum ignores them.)")
 
 }  // namespace
 
-PYBIND11_MODULE(_core, m) {
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.doc() = "The native core of mpsmnist.";
   m.attr("__version__") = version();
   bind_errors(m);
