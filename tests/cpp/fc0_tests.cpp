@@ -135,7 +135,7 @@ void check_backward(const Kernels& kernels, const Input& input, const std::vecto
   CHECK_MESSAGE(weight_gradient[fc0_index(kFc0Rows, 0)] == -7, "rows of another task were written");
 }
 
-// Stores the gradient and updates the weights from it, or does both at once.
+// What a backward pass with an update leaves behind.
 struct Updated {
   std::vector<float> weight, velocity, pooled_gradient;
   bool operator==(const Updated&) const = default;
