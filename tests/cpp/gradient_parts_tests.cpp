@@ -95,5 +95,19 @@ TEST_CASE("gradient parts: after a listener that throws the engine remains usabl
   });
 }
 
+// fc0 and fc1, nearly all of the gradients, come before the convolutions' backward pass begins.
+TEST_CASE("gradient parts: the CPU engine tells of everything from fc0.weight on first") {
+  for_each_cpu_engine([] {
+    const auto engine = engine_with({});
+    const std::size_t size = parameters_of(*engine).size();
+    const auto from = static_cast<std::size_t>(model_parameters(10)[kFc0Weight].offset);
+    stage(*engine, 0, kImages);
+    const Told told = backpropagate(*engine);
+    REQUIRE(told.parts.size() > 1);
+    CHECK(told.parts[0].begin - told.gradients.flat.get() == static_cast<std::ptrdiff_t>(from));
+    CHECK(told.parts[0].values.size() == size - from);
+  });
+}
+
 }  // namespace
 }  // namespace mpsmnist::test
