@@ -2,7 +2,7 @@
 
     python benchmarks/overhead.py --batch-sizes 1 16 64 256
 
-The parts are found by calls that go part of the way:
+Calls that go part of the way show the parts:
 
 - "call": `synchronize()` with nothing to wait for: a Python call into the core and back.
 - "refused": a `step` that is refused for its very last label: taking the arrays, checking every value, and a
@@ -19,34 +19,29 @@ import argparse
 import gc
 import sys
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from environment import cpus_for, describe, headline, pin, usable_cpus
+from harness.arguments import add_common, positive
+from harness.command import run
+from harness.environment import cpus_for, pin
+from harness.workload import INIT, LEARNING_RATE, SEED, read_dataset
 from mpsmnist import Trainer, devices
-from output import measure_and_save
-from tables import print_table
-from workload import INIT, LEARNING_RATE, SEED, read_dataset
+from mpsmnist.data import Dataset
 
-SCHEMA = 1
-MICROSECONDS = 1e6
 CHEAP_CALLS = 200
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The cost of Trainer.step besides its arithmetic.")
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="What Trainer.step costs apart from its arithmetic.")
     add = parser.add_argument
-    add("--batch-sizes", type=int, nargs="+", default=[1, 16, 64, 256], metavar="N")
-    add("--threads", type=int, default=len(usable_cpus()))
-    add("--rounds", type=int, default=9, help="the parts take turns so many times (default: 9)")
-    add("--steps", type=int, default=40, help="steps in a turn (default: 40)")
+    add("--batch-sizes", type=positive, nargs="+", default=[1, 16, 64, 256], metavar="N")
+    add("--rounds", type=positive, default=9, help="the parts take turns so many times (default: 9)")
+    add("--steps", type=positive, default=40, help="steps in a turn (default: 40)")
     add("--device", choices=devices(), default="cpu")
-    add("--dataset", default="auto")
-    add("--data-dir", type=Path)
-    add("--json", type=Path, metavar="PATH")
+    add_common(parser)
     return parser.parse_args(arguments)
 
 
@@ -71,24 +66,13 @@ def parts(trainer: Trainer, images: Any, labels: Any, batches: Any) -> dict[str,
     }
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything that --json saves."""
-    environment = describe(options.threads)
-    print(headline(environment) + "\n")
+def measure(options: argparse.Namespace, dataset: Dataset) -> Iterator[list[dict[str, Any]]]:
+    """The seconds of every part at every batch size."""
     pin(cpus_for(options.threads))
-    dataset = read_dataset(options.dataset, options.data_dir)
-    batches = [_measure_batch(options, dataset, batch_size) for batch_size in options.batch_sizes]
-    _print(batches)
-    return {
-        "schema": SCHEMA,
-        "kind": "overhead",
-        "command": ["benchmarks/overhead.py", *options.command],
-        "environment": environment,
-        "batches": batches,
-    }
+    yield [_measure_batch(options, dataset, batch_size) for batch_size in options.batch_sizes]
 
 
-def _measure_batch(options: argparse.Namespace, dataset: Any, batch_size: int) -> dict[str, Any]:
+def _measure_batch(options: argparse.Namespace, dataset: Dataset, batch_size: int) -> dict[str, Any]:
     """Seconds per part: one figure a round."""
     trainer = Trainer(
         device=options.device, learning_rate=LEARNING_RATE, init=INIT, seed=SEED, threads=options.threads
@@ -104,29 +88,6 @@ def _measure_batch(options: argparse.Namespace, dataset: Any, batch_size: int) -
             seconds[name].append(turn())
     gc.enable()
     return {"batch_size": batch_size, "seconds": seconds}
-
-
-def _print(batches: Sequence[dict[str, Any]]) -> None:
-    header = ["batch", "call", "refused", "native", "step", "step - native", "float32 - bytes"]
-    rows = []
-    for batch in batches:
-        seconds = {name: np.array(values) * MICROSECONDS for name, values in batch["seconds"].items()}
-        columns = (
-            seconds["call"],
-            seconds["refused"],
-            seconds["native"],
-            seconds["step"],
-            seconds["step"] - seconds["native"],
-            seconds["step, float32"] - seconds["step"],
-        )
-        rows.append([str(batch["batch_size"]), *(_spread(column) for column in columns)])
-    print_table(header, rows)
-    print("\nMicroseconds: median over rounds (quartiles).")
-
-
-def _spread(values: Any) -> str:
-    low, median, high = np.percentile(values, (25, 50, 75))
-    return f"{median:.1f} ({low:.1f} - {high:.1f})"
 
 
 def _per_call(call: Callable[[], object], count: int) -> float:
@@ -147,11 +108,19 @@ def _refused(trainer: Trainer, images: Any, labels: Any) -> None:
     raise AssertionError("a step with a bad label was taken")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Measure and print."""
-    measure_and_save(parse, measure, arguments)
+    options = parse(arguments)
+    dataset = read_dataset(options.dataset, options.data_dir)
+    settings = {
+        "device": options.device,
+        "rounds": options.rounds,
+        "steps": options.steps,
+        "dataset": dataset.name,
+    }
+    run("overhead", options, arguments=arguments, settings=settings, parts=measure(options, dataset))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
-"""Seconds and steps of training until the test accuracy is reached: mpsmnist and PyTorch, one recipe.
+"""Seconds and steps of training until the test accuracy is reached, with one recipe for everybody.
 
-    python benchmarks/time_to_accuracy.py --seeds 5 --json accuracy.json --plot accuracy.png
+    python benchmarks/time_to_accuracy.py --seeds 5 --output accuracy.json --plot accuracy.png
 
 The runs alternate, each in a process of its own. README.md beside this file says what is timed.
 """
@@ -9,22 +9,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from contestants import select
-from environment import contestant_environment, describe, headline, usable_cpus
-from estimates import median_interval
-from output import measure_and_save
-from tables import print_table
-
-WORKER = Path(__file__).with_name("accuracy_worker.py")
-SCHEMA = 1
-NAMES = ("mpsmnist", "torch")
+from contestants import Entry, select
+from harness.arguments import add_common, positive
+from harness.command import run
+from harness.environment import BENCHMARKS, contestant_environment
+from harness.workload import read_dataset
 
 
 class Recipe(NamedTuple):
@@ -37,10 +31,16 @@ class Recipe(NamedTuple):
 DEFAULT_RECIPES = (Recipe(1, (98.0, 99.0)), Recipe(5, (99.4,)))
 
 
-def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Time to accuracy of mpsmnist and PyTorch.")
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Time to accuracy of mpsmnist and its peers.")
     add = parser.add_argument
-    add("--seeds", type=int, default=5, metavar="N", help="runs of each, with seeds 0 to N-1 (default: 5)")
+    add(
+        "--seeds",
+        type=positive,
+        default=5,
+        metavar="N",
+        help="runs of each, with seeds 0 to N-1 (default: 5)",
+    )
     add(
         "--recipes",
         type=_recipe,
@@ -49,98 +49,50 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="EPOCHS:PERCENT,...",
         help="epochs of the fast preset, and the targets looked for in them (default: 1:98,99 5:99.4)",
     )
-    add("--evaluations", type=int, default=20, help="of the test set in each run (default: 20)")
-    add("--threads", type=int, default=len(usable_cpus()))
-    add("--dataset", default="mnist")
-    add("--data-dir", type=Path)
-    add("--json", type=Path, metavar="PATH")
-    add("--plot", type=Path, metavar="PATH")
+    add("--evaluations", type=positive, default=20, help="of the test set in each run (default: 20)")
+    add_common(parser, dataset="mnist", plot="test accuracy against training seconds")
     return parser.parse_args(arguments)
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything that --json saves."""
-    environment = describe(options.threads)
-    print(headline(environment))
-    names = [name for name in NAMES if _installed(name)]
-    recipes = []
+def measure(entries: Sequence[Entry], options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
+    """The evaluations of every run, one recipe after the other."""
     for recipe in options.recipes:
-        runs = [_run(name, recipe, seed, options) for seed in range(options.seeds) for name in names]
-        reached = {name: _reached(name, recipe, runs) for name in names}
-        recipes.append({**recipe._asdict(), "runs": runs, "reached": reached})
-        _print(recipe, reached)
-    return {
-        "schema": SCHEMA,
-        "kind": "time to accuracy",
-        "command": ["benchmarks/time_to_accuracy.py", *options.command],
-        "environment": environment,
-        "seeds": options.seeds,
-        "evaluations": options.evaluations,
-        "recipes": recipes,
+        yield [_run(entry, recipe, seed, options) for seed in range(options.seeds) for entry in entries]
+
+
+def _run(entry: Entry, recipe: Recipe, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    print(f"{entry.name}, {recipe.epochs:g} epochs, seed {seed}", file=sys.stderr, flush=True)
+    assignment = {
+        "module": entry.module,
+        "class_name": entry.class_name,
+        "epochs": recipe.epochs,
+        "seed": seed,
+        "count": options.evaluations,
+        "threads": options.threads,
+        "dataset": options.dataset,
+        "data_dir": None if options.data_dir is None else str(options.data_dir.absolute()),
     }
-
-
-def _run(name: str, recipe: Recipe, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    words = (name, recipe.epochs, seed, options.evaluations, options.threads, options.dataset)
-    print(f"{name}, {recipe.epochs:g} epochs, seed {seed}", file=sys.stderr, flush=True)
     done = subprocess.run(
-        [sys.executable, str(WORKER), *(str(word) for word in words), str(options.data_dir or "")],
-        env=contestant_environment(options.threads),
+        [sys.executable, "-m", "harness.training_worker", json.dumps(assignment)],
+        cwd=BENCHMARKS,
+        env=contestant_environment(options.threads, entry.thread_variables),
         stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        sys.exit(f"the run of {name} with seed {seed} failed; what it said is above")
-    return {"name": name, "seed": seed, **json.loads(done.stdout)}
+        sys.exit(f"the run of {entry.name} with seed {seed} failed; what it said is above")
+    evaluations = json.loads(done.stdout)
+    return {"epochs": recipe.epochs, "contestant": entry.name, "seed": seed, "evaluations": evaluations}
 
 
-def _reached(name: str, recipe: Recipe, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per target: how many runs reached it, and median and interval of their seconds and steps.
-
-    A run that never did counts as infinitely slow; a figure that this makes infinite is None.
-    """
-    mine = [run["evaluations"] for run in runs if run["name"] == name]
-    result = []
-    for target in recipe.targets:
-        firsts = [next((p for p in points if 100 * p["accuracy"] >= target), None) for points in mine]
-        row: dict[str, Any] = {"target": target, "runs": len(mine), "reached": sum(map(bool, firsts))}
-        for key in ("seconds", "step"):
-            values = [first[key] if first else math.inf for first in firsts]
-            row[key] = [value if math.isfinite(value) else None for value in median_interval(values)]
-        result.append(row)
-    return result
-
-
-def _print(recipe: Recipe, reached: dict[str, list[dict[str, Any]]]) -> None:
-    print(f"\n## {recipe.epochs:g} epochs of the fast preset\n")
-    print_table(
-        ["target", "contestant", "reached", "seconds, median (95%)", "steps, median (95%)"],
-        [
-            [
-                f"{row['target']:g}%",
-                name,
-                f"{row['reached']} of {row['runs']}",
-                _figure(row["seconds"], ".1f"),
-                _figure(row["step"], ".0f"),
-            ]
-            for name, rows in reached.items()
-            for row in rows
-        ],
-    )
-    print(flush=True)
-
-
-def _figure(values: Sequence[float | None], form: str) -> str:
-    median, low, high = ("never" if value is None else format(value, form) for value in values)
-    return f"{median} ({low} - {high})"
-
-
-def _installed(name: str) -> bool:
-    entry = next(entry for entry in select([], "cpu") + select(["torch"], "cpu") if entry.imports == name)
-    if not entry.installed:
-        print(f"- not installed: {name}: {entry.install}")
-    return entry.installed
+def _installed() -> list[Entry]:
+    """Those that can run here; the others are listed with the command that installs them."""
+    entries = select(None, "cpu", "train")
+    for entry in entries:
+        if not entry.installed:
+            print(f"- not installed: {entry.name}: {entry.install}")
+    return [entry for entry in entries if entry.installed]
 
 
 def _recipe(text: str) -> Recipe:
@@ -148,11 +100,26 @@ def _recipe(text: str) -> Recipe:
     return Recipe(float(epochs), tuple(float(target) for target in targets.split(",")))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Measure and print."""
-    measure_and_save(parse, measure, arguments)
+    options = parse(arguments)
+    entries = _installed()
+    settings = {
+        "seeds": options.seeds,
+        "evaluations": options.evaluations,
+        "dataset": read_dataset(options.dataset, options.data_dir).name,
+        "recipes": [recipe._asdict() for recipe in options.recipes],
+    }
+    run(
+        "time_to_accuracy",
+        options,
+        arguments=arguments,
+        settings=settings,
+        parts=measure(entries, options),
+        distributions=dict.fromkeys(name for entry in entries for name in entry.distributions),
+    )
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Fixtures shared by the behaviour tests: every one of them runs once per device."""
+"""Fixtures shared by the behaviour tests: each test runs once per device."""
 
 from __future__ import annotations
 

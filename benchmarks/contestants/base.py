@@ -14,8 +14,8 @@ Array = NDArray[Any]
 Weights = Mapping[str, NDArray[np.float32]]  # names and layouts of Trainer.state_dict()
 
 PIXEL_SCALE = 1 / 255
-# Images of one forward pass when peers predict or evaluate. Ours is the same. On 2 busy cores PyTorch's eager
-# layouts took as long per image with 500, and about 15% longer with 128.
+# Images of one forward pass when peers predict or evaluate, the same as ours. PyTorch's eager layouts take as
+# long per image with 500, and about 15% longer with 128.
 INFERENCE_CHUNK = 256
 
 
@@ -25,7 +25,7 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """What every contestant is given alike.
+    """What every contestant is given.
 
     images: uint8 (N, 28, 28); labels: uint8 (N,); weights: float32, where training starts.
     """
@@ -63,7 +63,7 @@ class Contestant(ABC):
 
     @abstractmethod
     def prepare(self, rows: Array) -> Any:
-        """The batch of these rows, as this framework likes it best: gathered, scaled, on its device."""
+        """The batch of these rows, in the form that suits this framework best: on its device."""
 
     @abstractmethod
     def step(self, batch: Any) -> float:

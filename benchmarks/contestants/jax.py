@@ -14,6 +14,16 @@ from jax import lax
 
 from .base import Array, Contestant, Job, Mode, UnavailableError, Weights, gather
 
+PEER = {
+    "imports": "jax",
+    "install": "pip install jax",
+    "distributions": ("jax", "jaxlib"),
+    "forms": {
+        "jax-cpu": {"device": "cpu", "class_name": "Jitted"},
+        "jax-cuda": {"device": "cuda", "class_name": "JittedGpu", "install": "pip install 'jax[cuda13]'"},
+    },
+}
+
 
 def convolution(x: jax.Array, weight: jax.Array) -> jax.Array:
     layouts = ("NHWC", "HWIO", "NHWC")

@@ -12,6 +12,16 @@ import numpy as np
 
 from .base import Array, Contestant, Job, Mode, UnavailableError, Weights, gather
 
+PEER = {
+    "imports": "mlx.core",
+    "install": "pip install mlx    # on Linux: pip install 'mlx[cpu]'",
+    "distributions": ("mlx",),
+    "forms": {
+        "mlx-cpu": {"device": "cpu", "class_name": "Compiled"},
+        "mlx-mps": {"device": "mps", "class_name": "CompiledGpu"},
+    },
+}
+
 Parameters = dict[str, mx.array]
 
 

@@ -14,6 +14,26 @@ import mpsmnist
 
 from .base import Array, Job, Mode, Predictor, UnavailableError, Weights
 
+PEER = {
+    "imports": "mpsmnist",
+    "install": "pip install .",
+    "distributions": ("mpsmnist", "numpy"),
+    "forms": {
+        "mpsmnist-cpu": {
+            "device": "cpu",
+            "class_name": "MpsmnistCpu",
+            "operations": ("step", "predict", "evaluate"),
+        },
+        "mpsmnist-mps": {
+            "device": "mps",
+            "class_name": "MpsmnistMps",
+            "operations": ("step", "predict", "evaluate"),
+        },
+        "mpsmnist-gradients-cpu": {"device": "cpu", "class_name": "GradientsCpu", "only_by_name": True},
+        "mpsmnist-gradients-mps": {"device": "mps", "class_name": "GradientsMps", "only_by_name": True},
+    },
+}
+
 IN_FLIGHT = 2
 
 
@@ -72,6 +92,27 @@ class MpsmnistCpu(Mpsmnist):
 
 
 class MpsmnistMps(Mpsmnist):
+    device = "mps"
+
+
+class Gradients(Mpsmnist):
+    """A step in two calls, for those who do something with the gradients in between: average them, say."""
+
+    def step(self, batch: Any) -> float:
+        images, labels = batch
+        gradients = self._trainer.gradients(images, labels)
+        self._trainer.apply_gradients(gradients)
+        return gradients.loss
+
+    def throughput_modes(self) -> dict[str, Mode]:
+        return {}
+
+
+class GradientsCpu(Gradients):
+    device = "cpu"
+
+
+class GradientsMps(Gradients):
     device = "mps"
 
 

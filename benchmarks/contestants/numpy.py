@@ -1,4 +1,4 @@
-"""The floor: im2col and BLAS, float32, written as a NumPy user would who cares about speed."""
+"""The floor: im2col and BLAS, float32, written as a NumPy user who cares about speed would write it."""
 
 # ruff: noqa: D102 (Contestant describes the methods, and the names say what the subclasses are)
 
@@ -10,6 +10,14 @@ from typing import Any
 import numpy as np
 
 from .base import INFERENCE_CHUNK, Array, Job, Mode, Predictor, Weights, gather
+
+PEER = {
+    "imports": "numpy",
+    "install": "pip install numpy",
+    "distributions": ("numpy",),
+    "operations": ("step", "predict", "evaluate"),
+    "forms": {"numpy-cpu": {"device": "cpu", "class_name": "NumpyFloor"}},
+}
 
 KERNEL = 5
 PAD = KERNEL // 2
@@ -52,7 +60,7 @@ def relu_maxima(entries: Sequence[Array]) -> Array:
 def pool(x: Array) -> tuple[Array, Array]:
     """ReLU, then the 2x2 maxima of x (n, h, w, c) and, per window entry, whether it won.
 
-    The first maximum in row-major order wins; nobody does where the maximum is not above 0.
+    The first maximum in row-major order wins; none does where the maximum is not above 0.
     """
     n, h, w, c = x.shape
     entries = window_entries(x)

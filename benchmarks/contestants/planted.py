@@ -9,11 +9,19 @@ import numpy as np
 from .base import PIXEL_SCALE, Array
 from .numpy import NumpyFloor
 
+PEER = {
+    "imports": "numpy",
+    "install": "pip install numpy",
+    "distributions": ("numpy",),
+    "operations": ("step", "predict", "evaluate"),
+    "forms": {"planted-wrong-cpu": {"device": "cpu", "class_name": "Wrong", "only_by_name": True}},
+}
+
 
 class Wrong(NumpyFloor):
-    """The NumPy floor with mistakes people make.
+    """The NumPy floor with mistakes that people make.
 
-    Training: conv1's weight gradient is turned half around. Prediction: pixels stay 0 to 255.
+    Training: conv1's weight gradient is rotated by 180 degrees. Prediction: pixels stay 0 to 255.
     """
 
     def loss_and_gradients(self, images: Array, labels: Array) -> tuple[float, dict[str, Array]]:

@@ -14,12 +14,24 @@ from tinygrad.tensor import Tensor
 
 from .base import Array, Contestant, Job, Mode, UnavailableError, Weights, gather
 
+PEER = {
+    "imports": "tinygrad",
+    "install": "pip install tinygrad",
+    "distributions": ("tinygrad",),
+    "thread_variables": ("NUM_CPU_THREADS",),
+    "forms": {
+        "tinygrad-cpu": {"device": "cpu", "class_name": "Jitted"},
+        "tinygrad-mps": {"device": "mps", "class_name": "JittedMetal"},
+        "tinygrad-cuda": {"device": "cuda", "class_name": "JittedCuda"},
+    },
+}
+
 
 def require(device: str) -> None:
     """Raises UnavailableError where tinygrad has no such device."""
     try:
         Device[device]
-    except Exception as error:  # each backend has its own way to say that it is not there
+    except Exception as error:  # each backend reports its absence in its own way
         hint = "; it needs clang, or CC=NAME of one" if device == "CPU" else ""
         raise UnavailableError(f"tinygrad has no {device} device here{hint} ({error!r})") from error
 

@@ -13,6 +13,23 @@ from torch.nn import functional
 
 from .base import INFERENCE_CHUNK, Array, Job, Mode, Predictor, UnavailableError, Weights, gather
 
+PEER = {
+    "imports": "torch",
+    "install": "pip install torch",
+    "distributions": ("torch",),
+    "operations": ("step", "predict", "evaluate"),
+    "forms": {
+        "torch-eager-cpu": {"device": "cpu", "class_name": "Eager"},
+        "torch-channels-last-cpu": {"device": "cpu", "class_name": "ChannelsLast"},
+        "torch-compile-cpu": {"device": "cpu", "class_name": "Compiled"},
+        "torch-eager-mps": {"device": "mps", "class_name": "EagerMps"},
+        "torch-eager-cuda": {"device": "cuda", "class_name": "EagerCuda"},
+        "torch-channels-last-cuda": {"device": "cuda", "class_name": "ChannelsLastCuda"},
+        "torch-compile-cuda": {"device": "cuda", "class_name": "CompiledCuda"},
+        "torch-graph-cuda": {"device": "cuda", "class_name": "CudaGraph", "operations": ("step",)},
+    },
+}
+
 Batch = tuple[torch.Tensor, torch.Tensor]
 WARM_UP_BEFORE_CAPTURE = 3
 

@@ -42,7 +42,7 @@ py::array to_array(const std::string& name, py::handle object) {
   }
 }
 
-/// Contiguous, aligned and in the machine's byte order: as it is if it is so already.
+/// Contiguous, aligned and in the machine's byte order: unchanged if it already is.
 template <typename T>
 py::array_t<T, py::array::c_style> contiguous(const py::array& array) {
   // forcecast: the callers have checked the dtype, and only widen or swap bytes here.

@@ -213,6 +213,13 @@ py::array_t<float> flatten(const Trainer& self, const std::string& argument, con
   return flat;
 }
 
+/// A dict of the mapping's own: PyDict_Next may not walk one that another thread may change.
+py::dict copy_mapping(py::handle mapping) {
+  py::dict copy;
+  if (PyDict_Update(copy.ptr(), mapping.ptr()) != 0) throw py::error_already_set();
+  return copy;
+}
+
 bool is_mapping(py::handle object) { return PyMapping_Check(object.ptr()) != 0 && py::hasattr(object, "keys"); }
 
 bool is_parameter(const Trainer& self, std::string_view name) {
@@ -232,7 +239,7 @@ py::array_t<float> flat_gradients(const Trainer& self, const py::object& object)
     return borrow_floats("gradients", object.cast<const NamedGradients&>().flat, {self.parameter_count()});
   }
   if (!is_mapping(object)) return borrow_floats("gradients", object, {self.parameter_count()});
-  const py::dict tensors(object);
+  const py::dict tensors = copy_mapping(object);
   for (const auto& [key, value] : tensors) check_name(self, "gradients", key, py::str(key).cast<std::string>());
   return flatten(self, "gradients", tensors, "");
 }
@@ -283,7 +290,7 @@ void load_state_dict(Trainer& self, const py::object& mapping) {
     throw py::type_error("state: a " + py::str(py::type::of(mapping).attr("__name__")).cast<std::string>() +
                          "; expected a mapping of names to arrays");
   }
-  const py::dict state(mapping);
+  const py::dict state = copy_mapping(mapping);
   const bool with_momentum = check_names(self, state) && self.momentum() > 0;
   const auto parameters = flatten(self, "state", state, "");
   py::array_t<float> momentum;
@@ -349,10 +356,11 @@ constexpr const char* kTrainerDoc = R"(Trains the MNIST convolutional network on
 
 Images are uint8 (0..255, scaled by 1/255) or float32 (taken as they are), of shape (n, 784), (n, 28, 28), (n, 28, 28, 1)
 or (n, 1, 28, 28). Labels are integers (n,), or float probabilities (n, C) whose rows sum to 1. NumPy arrays, CPU objects
-with __dlpack__, buffers and objects with __array__ will do. Any n >= 1. Any thread may call; calls are serialised.
+with __dlpack__, buffers and objects with __array__ are accepted. Any n >= 1. Any thread may call; calls are serialised.
 
 Bad arguments raise ValueError or TypeError before anything changes. A step that fails on the device raises DeviceError
-and leaves the weights of the last completed step.)";
+and leaves the weights of the last completed step. Ctrl-C ends run() between two steps, and predict() and evaluate()
+between some hundreds of images.)";
 
 void bind_trainer(py::module_& m, const py::object& evaluation_type) {
   py::class_<Trainer>(m, "Trainer", py::is_final(), kTrainerDoc)
@@ -394,8 +402,8 @@ Ctrl-C does, after the steps under way.)")
            "A copy of the weights by name, and of the momentum buffers as \"momentum.NAME\" when momentum > 0.")
       .def(
           "load_state_dict", &load_state_dict, "state"_a,
-          R"(Replace the weights. Momentum buffers come all or none ("momentum.NAME"): none sets them to zero, and a Trainer
-without momentum ignores them.)")
+          R"(Replace the weights. Give all momentum buffers ("momentum.NAME") or none: without them they become zero, and a
+Trainer without momentum ignores them.)")
       .def_property_readonly("device", &Trainer::device, "\"mps\" or \"cpu\".")
       .def_property_readonly("num_classes", &Trainer::num_classes, "C, the number of classes.")
       .def_property_readonly("steps", py::cpp_function(&Trainer::steps, py::call_guard<py::gil_scoped_release>()),
@@ -409,7 +417,7 @@ without momentum ignores them.)")
 
 }  // namespace
 
-PYBIND11_MODULE(_core, m) {
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.doc() = "The native core of mpsmnist.";
   m.attr("__version__") = version();
   bind_errors(m);

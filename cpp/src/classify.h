@@ -1,4 +1,4 @@
-// From logits to probabilities, classes and losses, in double: shared by both engines' predictions.
+// From logits to probabilities, classes and losses, in double: for the predictions of every device.
 #pragma once
 
 namespace mpsmnist {

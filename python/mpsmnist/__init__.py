@@ -1,6 +1,6 @@
 """Trains the classic MNIST convolutional network through a native core.
 
-``Trainer`` is the whole of it; ``mpsmnist.data`` loads datasets, ``mpsmnist.train`` runs the training loop.
+``Trainer`` is the heart of it; ``mpsmnist.data`` loads datasets, ``mpsmnist.train`` runs the training loop.
 """
 
 from ._core import Evaluation, Gradients, PendingLoss, Trainer, __version__, devices

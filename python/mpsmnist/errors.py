@@ -10,4 +10,4 @@ class DatasetError(Error):
 
 
 class CheckpointError(Error):
-    """A checkpoint cannot be read, or does not fit what was asked of it."""
+    """A checkpoint cannot be read or written, or is not what was asked for."""

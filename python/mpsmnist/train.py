@@ -1,4 +1,4 @@
-"""Train a network: `python -m mpsmnist.train`, or from Python.
+"""Train a network: `mpsmnist train`, `python -m mpsmnist.train`, or from Python.
 
 from mpsmnist.train import TrainConfig, train
 
@@ -7,11 +7,12 @@ print(result.test_accuracy)
 """
 
 import sys
+from collections.abc import Sequence
 
-from .cli import main
-from .events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
-from .loop import DivergedError, resumed_config, train
-from .recipe import PRESETS, ConfigError, TrainConfig
+from .commands.main import run_subcommand
+from .training.config import PRESETS, ConfigError, TrainConfig
+from .training.events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
+from .training.loop import DivergedError, resumed_config, train
 
 __all__ = [
     "PRESETS",
@@ -28,6 +29,12 @@ __all__ = [
     "resumed_config",
     "train",
 ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; for --help and bad usage argparse raises SystemExit."""
+    return run_subcommand("train", "python -m mpsmnist.train", argv)
+
 
 if __name__ == "__main__":
     sys.exit(main())

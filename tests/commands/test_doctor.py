@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 
 import mpsmnist
-from mpsmnist import doctor
+from mpsmnist.commands import examination
+from mpsmnist.doctor import Finding, examine, main
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "TRAINING_STEPS", 2)
-    monkeypatch.setattr(doctor, "LATENCY_STEPS", 1)
-    monkeypatch.setattr(doctor, "LATENCY_BATCHES", (2,))
-    monkeypatch.setattr(doctor, "BATCH_SIZE", 4)
+    monkeypatch.setattr(examination, "TRAINING_STEPS", 2)
+    monkeypatch.setattr(examination, "LATENCY_STEPS", 1)
+    monkeypatch.setattr(examination, "LATENCY_BATCHES", (2,))
+    monkeypatch.setattr(examination, "BATCH_SIZE", 4)
 
 
 class FakeGpu:
@@ -43,15 +44,15 @@ def fake(monkeypatch: pytest.MonkeyPatch, **mistakes: Callable[..., Any]) -> Non
                 return right
             return lambda *arguments: mistakes[name](right, *arguments)
 
-    monkeypatch.setattr(doctor, "Trainer", Gpu)
+    monkeypatch.setattr(examination, "Trainer", Gpu)
 
 
-def failures(findings: list[doctor.Finding]) -> list[str]:
+def failures(findings: list[Finding]) -> list[str]:
     return [finding.name for finding in findings if finding.verdict == "FAIL"]
 
 
 def test_the_devices_here_agree(capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor.main(["--json"]) == 0
+    assert main(["--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["agreed"] is True
     assert report["machine"]["mpsmnist"] == mpsmnist.__version__
@@ -59,7 +60,7 @@ def test_the_devices_here_agree(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_text_names_the_machine_and_ends_with_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor.main([]) == 0
+    assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"mpsmnist: {mpsmnist.__version__}"
     assert lines[-1] == "All devices agree."
@@ -67,7 +68,7 @@ def test_text_names_the_machine_and_ends_with_the_verdict(capsys: pytest.Capture
 
 def test_a_good_gpu_passes_and_its_ties_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch)
-    findings = list(doctor.examine())
+    findings = list(examine())
     assert failures(findings) == []
     (ties,) = [finding for finding in findings if finding.name == "pooling ties"]
     assert ties.verdict == "info"
@@ -83,7 +84,7 @@ def test_a_wrong_gradient_is_found(
         return gradients
 
     fake(monkeypatch, gradients=wrong)
-    assert doctor.main([]) == 1
+    assert main([]) == 1
     output = capsys.readouterr().out
     assert "FAIL  mps  gradient of conv1.weight" in output
     assert "please send this text" in output
@@ -95,24 +96,24 @@ def test_a_wrong_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         return right(*batch)
 
     fake(monkeypatch, step=twice)
-    assert failures(list(doctor.examine())) == ["one step", "training, momentum 0", "training, momentum 0.9"]
+    assert failures(list(examine())) == ["one step", "training, momentum 0", "training, momentum 0.9"]
 
 
 @pytest.mark.parametrize("parameter", ["conv0.weight", "fc1.bias"])
 def test_a_nan_in_any_update_is_found(monkeypatch: pytest.MonkeyPatch, parameter: str) -> None:
-    """NaN is neither more nor less than a number, so that a plain maximum loses it."""
+    """NaN is neither more nor less than a number, so a plain maximum would miss it."""
 
     def poisoned(right: Callable[[], Any]) -> Any:
         return (state := right()) | {parameter: np.full_like(state[parameter], np.nan)}
 
     fake(monkeypatch, state_dict=poisoned)
-    found = failures(list(doctor.examine()))
+    found = failures(list(examine()))
     assert found == ["initial weights", "one step", "training, momentum 0", "training, momentum 0.9"]
 
 
 def test_a_nan_loss_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, step=lambda right, *batch: right(*batch) * float("nan"))
-    assert failures(list(doctor.examine())) == ["one step", "training, momentum 0", "training, momentum 0.9"]
+    assert failures(list(examine())) == ["one step", "training, momentum 0", "training, momentum 0.9"]
 
 
 @pytest.mark.parametrize(("listed", "verdict"), [(["mps", "cpu"], "FAIL"), (["cpu"], "info")])
@@ -125,26 +126,26 @@ def test_a_listed_gpu_that_does_not_start_is_a_failure(
                 raise mpsmnist.DeviceError("[mps device] Metal returned no command queue")
             super().__init__(device, **options)
 
-    monkeypatch.setattr(doctor, "Trainer", Gpu)
-    monkeypatch.setattr(doctor, "devices", lambda: listed)
-    (finding,) = [finding for finding in doctor.examine() if finding.device == "mps"]
+    monkeypatch.setattr(examination, "Trainer", Gpu)
+    monkeypatch.setattr(examination, "devices", lambda: listed)
+    (finding,) = [finding for finding in examine() if finding.device == "mps"]
     assert (finding.name, finding.verdict) == ("device", verdict)
     assert "no command queue" in finding.detail
 
 
 def test_a_device_error_in_a_timing_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     def small(right: Callable[..., float], *batch: Any) -> float:
-        if len(batch[0]) == doctor.LATENCY_BATCHES[0]:
+        if len(batch[0]) == examination.LATENCY_BATCHES[0]:
             raise mpsmnist.DeviceError("[mps compile] no executable at batch size 2")
         return right(*batch)
 
     fake(monkeypatch, step=small)
-    assert failures(list(doctor.examine())) == ["latency"]
+    assert failures(list(examine())) == ["latency"]
 
 
 def test_wrong_predictions_and_weights_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     fake(monkeypatch, predict=lambda right, images: right(images)[::-1])
-    assert failures(list(doctor.examine())) == ["prediction"]
+    assert failures(list(examine())) == ["prediction"]
 
 
 def test_a_device_error_is_a_failure_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +153,7 @@ def test_a_device_error_is_a_failure_and_the_rest_goes_on(monkeypatch: pytest.Mo
         raise mpsmnist.DeviceError("[mps gradients] the GPU caught fire")
 
     fake(monkeypatch, gradients=broken)
-    findings = list(doctor.examine())
+    findings = list(examine())
     assert failures(findings) == ["gradients", "pooling ties"]
     assert "the GPU caught fire" in next(f.detail for f in findings if f.name == "gradients")
     assert "latency, batch 2" in [f.name for f in findings if f.device == "mps"]
@@ -169,7 +170,7 @@ def test_a_device_error_is_a_failure_and_the_rest_goes_on(monkeypatch: pytest.Mo
     ],
 )
 def test_tie_conventions(shares: tuple[float, ...], words: str) -> None:
-    assert doctor._tie_convention(list(shares)).startswith(words)
+    assert examination._tie_convention(list(shares)).startswith(words)
 
 
 def test_an_abort_names_the_check() -> None:

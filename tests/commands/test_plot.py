@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 
 import mpsmnist
-from mpsmnist import cli, plot
-from mpsmnist.plot import Mistake, save_plot, worst_mistakes
+from mpsmnist.commands import plot
+from mpsmnist.commands import train as cli
+from mpsmnist.commands.plot import Mistake, save_plot, worst_mistakes
 from mpsmnist.train import TrainConfig, train
-from support.runs import small_dataset, write_mnist
+from support.commands import Call
+from support.datasets import small_dataset
 
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
@@ -35,23 +37,9 @@ def test_worst_mistakes_come_first() -> None:
 
 
 @needs_matplotlib
-def test_a_run_is_drawn_from_the_command_line(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
+def test_a_run_is_drawn_from_the_command_line(run_train: Call, tmp_path: Path) -> None:
     path = tmp_path / "plot.png"
-    arguments = [
-        "--data-dir",
-        write_mnist(data),
-        "--device",
-        "cpu",
-        "--batch-size",
-        2,
-        "--steps",
-        6,
-        "--plot",
-        path,
-    ]
-    assert cli.main([*map(str, arguments), "--quiet"]) == 0
+    assert run_train("--steps", 6, "--plot", path, "--quiet") == (0, "", "")
     with Image.open(path) as image:
         image.load()
         assert image.format == "PNG"
@@ -68,12 +56,13 @@ def test_short_and_long_runs_are_drawn(tmp_path: Path, steps: int) -> None:
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_missing_matplotlib_is_told_before_training(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_a_missing_matplotlib_is_reported_before_training(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(plot, "find_spec", lambda _name: None)
     monkeypatch.setattr(cli, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
-    assert cli.main(["--plot", str(tmp_path / "plot.png")]) == 1
-    assert "pip install 'mpsmnist[plot]'" in capsys.readouterr().err
+    code, _, err = run_train("--plot", tmp_path / "plot.png")
+    assert code == 1
+    assert "pip install 'mpsmnist[plot]'" in err
     with pytest.raises(mpsmnist.Error, match="matplotlib"):
         plot.require_matplotlib()

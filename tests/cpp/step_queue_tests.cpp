@@ -1,6 +1,8 @@
 // The order of steps in flight: outcomes in order whatever the order of the ends, and what a failure leaves behind.
 #include "mps/step_queue.h"
 
+#include <doctest/doctest.h>
+
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -9,7 +11,6 @@
 #include <thread>
 #include <vector>
 
-#include "check.h"
 #include "engine.h"
 
 namespace mpsmnist::test {
@@ -43,59 +44,63 @@ std::string to_string(const StepQueue::Sets& sets) {
   return std::to_string(sets.read) + " -> " + std::to_string(sets.write);
 }
 
-void test_outcomes_come_in_order() {
+TEST_CASE("step queue: outcomes come in order") {
   StepQueue queue;
   const Step first(queue), second(queue), third(queue);
   queue.finish(second.ticket, completed(2));
   queue.finish(third.ticket, completed(3));
-  CHECK(!second.outcome->done() && !third.outcome->done(), "later steps have ended, but the first has not");
-  CHECK(queue.completed_set() == 0, "no step has completed: " + std::to_string(queue.completed_set()));
+  CHECK_FALSE(second.outcome->done());
+  CHECK_FALSE(third.outcome->done());
+  CHECK(queue.completed_set() == 0);
   queue.finish(first.ticket, completed(1));
-  CHECK(third.outcome->done(), "the first step's end passes on the outcomes that waited for it");
-  CHECK(first.outcome->wait() == 1 && second.outcome->wait() == 2 && third.outcome->wait() == 3,
-        "each outcome has its own step's loss");
+  CHECK_MESSAGE(third.outcome->done(), "the first step's end passes on the outcomes that waited for it");
+  CHECK(first.outcome->wait() == 1);
+  CHECK(second.outcome->wait() == 2);
+  CHECK(third.outcome->wait() == 3);
 }
 
-// Each step reads what the one before it wrote.
-void test_sets_go_round() {
+TEST_CASE("step queue: each step reads what the one before it wrote") {
   StepQueue queue;
   std::string sets;
   for (int step = 0; step < 4; ++step) {
     sets += to_string(queue.next_sets()) + "; ";
     const int write = queue.next_sets().write;
     queue.finish(Step(queue).ticket, completed(0));
-    CHECK(queue.completed_set() == write, "step " + std::to_string(step));
+    CAPTURE(step);
+    CHECK(queue.completed_set() == write);
   }
-  CHECK(sets == "0 -> 1; 1 -> 2; 2 -> 0; 0 -> 1; ", sets);
+  CHECK(sets == "0 -> 1; 1 -> 2; 2 -> 0; 0 -> 1; ");
 }
 
-void test_failure_fails_the_next_and_keeps_the_completed_set() {
+TEST_CASE("step queue: a failure fails the next steps and keeps the last completed set") {
   StepQueue queue;
   queue.finish(Step(queue).ticket, completed(1));
   const Step bad(queue), next(queue);
   queue.finish(next.ticket, completed(3));  // it ran, on what the bad one left
-  CHECK(!queue.failed(), "nothing is known of the bad step yet");
+  CHECK_MESSAGE(!queue.failed(), "nothing is known of the bad step yet");
   queue.finish(bad.ticket, failed("boom"));
-  CHECK(bad.failure() == "[mps step] boom", bad.failure());
-  CHECK(next.failure() == "[mps step] the step before it failed: boom", next.failure());
-  CHECK(queue.completed_set() == 1,
-        "the set of the last completed step stays: " + std::to_string(queue.completed_set()));
+  CHECK(bad.failure() == "[mps step] boom");
+  CHECK(next.failure() == "[mps step] the step before it failed: boom");
+  CHECK_MESSAGE(queue.completed_set() == 1, "the set of the last completed step stays");
 
   for (const char* which : {"first", "second"}) {
     const Step late(queue);
     queue.finish(late.ticket, completed(4));
-    CHECK(queue.failed() && !late.outcome->wait_succeeded(), std::string(which) + " step before recover()");
+    CAPTURE(which);
+    CHECK(queue.failed());
+    CHECK_FALSE(late.outcome->wait_succeeded());
   }
 
   queue.recover();
-  CHECK(!queue.failed(), "recover() forgets the failure");
-  CHECK(to_string(queue.next_sets()) == "1 -> 2", "from the completed set: " + to_string(queue.next_sets()));
+  CHECK_FALSE(queue.failed());
+  CHECK(to_string(queue.next_sets()) == "1 -> 2");
   const Step again(queue);
   queue.finish(again.ticket, completed(5));
-  CHECK(again.outcome->wait() == 5 && queue.completed_set() == 2, "training goes on");
+  CHECK(again.outcome->wait() == 5);
+  CHECK(queue.completed_set() == 2);
 }
 
-void test_drain_waits_for_every_end() {
+TEST_CASE("step queue: drain() waits for every end") {
   StepQueue queue;
   queue.drain();  // nothing in flight: returns
   const Step first(queue), second(queue);
@@ -107,13 +112,14 @@ void test_drain_waits_for_every_end() {
     queue.finish(first.ticket, completed(1));
   });
   queue.drain();
-  CHECK(ended, "drain() returned before the first step had ended");
-  CHECK(first.outcome->done() && second.outcome->done(), "outcomes are known when drain() returns");
+  CHECK_MESSAGE(ended, "drain() returned before the first step had ended");
+  CHECK(first.outcome->done());
+  CHECK(second.outcome->done());
   handler.join();
 }
 
 // As the engine does it: two in flight, each ended by a thread of its own after a while that depends on the step.
-void test_ends_from_many_threads() {
+TEST_CASE("step queue: ends come from many threads") {
   constexpr int kSteps = 500;
   StepQueue queue;
   std::vector<Outcome> outcomes;
@@ -135,19 +141,11 @@ void test_ends_from_many_threads() {
   for (int step = 0; step < kSteps; ++step) {
     own_losses &= outcomes[static_cast<std::size_t>(step)]->wait() == static_cast<float>(step);
   }
-  CHECK(own_losses, "each outcome has its own step's loss");
-  CHECK(completed_set_is_safe, "no step may write the last completed set");
-  CHECK(queue.completed_set() == kSteps % StepQueue::kSets, std::to_string(queue.completed_set()));
+  CHECK_MESSAGE(own_losses, "each outcome has its own step's loss");
+  CHECK_MESSAGE(completed_set_is_safe, "no step may write the last completed set");
+  CHECK(queue.completed_set() == kSteps % StepQueue::kSets);
 }
 
 }  // namespace
-
-void test_step_queue() {
-  test_outcomes_come_in_order();
-  test_sets_go_round();
-  test_failure_fails_the_next_and_keeps_the_completed_set();
-  test_drain_waits_for_every_end();
-  test_ends_from_many_threads();
-}
 
 }  // namespace mpsmnist::test

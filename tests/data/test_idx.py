@@ -1,4 +1,4 @@
-"""The IDX reader: what it reads, and every way in which a file can be malformed."""
+"""The IDX reader: what it reads, and the ways in which a file can be malformed."""
 
 import gzip
 import struct

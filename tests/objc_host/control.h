@@ -16,7 +16,7 @@ std::int64_t objective_c_objects();
 
 void count(objc_host_counter counter, std::int64_t change = 1);
 
-/// Whether this call, which counts, shall return nil.
+/// Counts this call; whether it must return nil.
 bool returns_nil(objc_host_call call);
 
 /// How a command buffer fails: with the text of its NSError, or with no NSError.
@@ -24,7 +24,7 @@ struct CommitFault {
   std::optional<std::string> text;
 };
 
-/// How this commit, which counts, shall fail; none if it shall not.
+/// Counts this commit; how it must fail, or none.
 std::optional<CommitFault> next_commit_fault();
 
 std::chrono::microseconds next_execute_delay();

@@ -1,14 +1,17 @@
-// The MPSGraph engine's own guards: each refuses, with DeviceError, what the rest of the engine never passes.
-//
-// Compiled as the core is, over the host. Trainer cannot reach these, so they are called directly.
+// What Trainer cannot reach of the MPSGraph engine: its own guards, each of which refuses with DeviceError what the
+// rest of the engine never passes, and gradients announced in parts. Compiled as the core is, over the host.
+#include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "host_control.h"
 #include "model.h"
 #include "mps/command.h"
+#include "mps/mps_engine.h"
 
 namespace {
 
@@ -19,6 +22,12 @@ constexpr int kClasses = 10;
 constexpr std::int64_t kBatch = 2;
 
 int failures = 0;
+
+void expect(bool good, const char* what) {
+  if (good) return;
+  ++failures;
+  std::printf("FAILED %s\n", what);
+}
 
 void expect_refusal(const std::string& expected, const std::function<void()>& use) {
   std::string message = "nothing was thrown";
@@ -59,10 +68,7 @@ void refuses_to_encode(const std::string& expected, const Change& change) {
     change(prediction);
     prediction.encoded();
   });
-  if (objc_host_count(OBJC_HOST_ENCODES) != 0) {
-    ++failures;
-    std::printf("FAILED: encoded nevertheless\n");
-  }
+  expect(objc_host_count(OBJC_HOST_ENCODES) == 0, "what is refused is not encoded");
 }
 
 void refuses_to_compile(objc_host_tensors kind, const std::string& expected) {
@@ -88,6 +94,47 @@ void right_use_computes() {
   });
 }
 
+/// An engine with a batch staged in slot 0.
+std::unique_ptr<Engine> engine_with_batch() {
+  auto engine = mps::make_engine(options());
+  engine->write_parameters(initial_parameters(options().parameters, Init::kHe, 1).data());
+  const StagedBatch batch = engine->stage(0, kBatch);
+  std::fill_n(batch.images, kBatch * kImagePixels, 0.5F);
+  std::fill_n(batch.labels, kBatch * kClasses, 1.0F / kClasses);
+  return engine;
+}
+
+void final_parts_cover_the_gradients_once() {
+  objc_host_reset();
+  const auto engine = engine_with_batch();
+  std::vector<std::span<float>> parts;
+  const Gradients gradients = engine->backpropagate(0, [&](std::span<float> part) { parts.push_back(part); });
+  std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.data() < b.data(); });
+  const float* next = gradients.flat.get();
+  for (const std::span<float> part : parts) {
+    expect(part.data() == next, "a part begins where the one before it ends");
+    next = part.data() + part.size();
+  }
+  expect(next == gradients.flat.get() + total_size(options().parameters), "the parts reach the end of the gradients");
+}
+
+void an_exception_from_part_final_leaves_the_engine_usable() {
+  objc_host_reset();
+  const auto engine = engine_with_batch();
+  const auto size = static_cast<std::size_t>(total_size(options().parameters));
+  const Gradients before = engine->backpropagate(0, {});
+  std::string message;
+  try {
+    engine->backpropagate(0, [](std::span<float>) { throw std::runtime_error("a peer left"); });
+  } catch (const std::runtime_error& error) {
+    message = error.what();
+  }
+  expect(message == "a peer left", "what part_final throws ends backpropagate()");
+  const Gradients after = engine->backpropagate(0, {});
+  expect(after.loss == before.loss && std::equal(before.flat.get(), before.flat.get() + size, after.flat.get()),
+         "the gradients are the same afterwards");
+}
+
 }  // namespace
 
 int main() {
@@ -99,10 +146,13 @@ int main() {
                     [](Prediction& p) { p.slot.images.buffer = p.slot.loss.buffer; });
   refuses_to_encode("[mps encode] the buffer of images is both a feed and a target",
                     [](Prediction& p) { p.slot.logits.buffer = p.slot.images.buffer; });
-  refuses_to_compile(OBJC_HOST_TENSORS_COPIED, "[mps compile] the executable has a tensor that is none of the feeds");
+  refuses_to_compile(OBJC_HOST_TENSORS_COPIED,
+                     "[mps compile] the executable has a tensor that is not one of the feeds");
   refuses_to_compile(OBJC_HOST_TENSORS_MISSING, "[mps compile] the executable has 10 feeds, expected 11");
   a_failure_may_lack_a_reason();
   right_use_computes();
+  final_parts_cover_the_gradients_once();
+  an_exception_from_part_final_leaves_the_engine_usable();
   std::printf("%d failed\n", failures);
   return failures == 0 ? 0 : 1;
 }

@@ -68,7 +68,7 @@ MPSGraphTensor* copy_of(MPSGraphTensor* tensor) {
   return copy;
 }
 
-// What feedTensors or targetTensors answer.
+// What feedTensors or targetTensors return.
 NSArray* reported(NSArray* tensors) {
   switch (reported_tensors()) {
     case OBJC_HOST_TENSORS_COPIED: {
@@ -200,7 +200,7 @@ NSArray* reported(NSArray* tensors) {
   if (device == nil) fail("compile: the device is nil");
   if (descriptor == nil) fail("compile: the descriptor is nil");
   [descriptor check];
-  if ([targetOperations count] > 0) fail("compile: targetOperations are not here");
+  if ([targetOperations count] > 0) fail("compile: targetOperations are not implemented");
   if ([targetTensors count] == 0) fail("compile: no targets");
   if ([[NSSet setWithArray:targetTensors] count] != [targetTensors count]) fail("compile: a target is given twice");
   if (objc_host::returns_nil(OBJC_HOST_COMPILE)) return nil;
@@ -215,7 +215,7 @@ NSArray* reported(NSArray* tensors) {
   for (MPSGraphTensor* feed in executable->feeds) {
     const objc_host::Node& node = (*graph)[[self nodeOf:feed]];
     const Shape given = objc_host::shape_of([[feeds objectForKey:feed] shape]);
-    if (node.op != objc_host::Op::kPlaceholder) fail("compile: feed '" + node.name + "' is no placeholder");
+    if (node.op != objc_host::Op::kPlaceholder) fail("compile: feed '" + node.name + "' is not a placeholder");
     if (given != node.shape) {
       fail("compile: feed " + graph->describe(feed->host_->node) + " given as " + objc_host::to_string(given));
     }
@@ -265,7 +265,7 @@ NSArray* reported(NSArray* tensors) {
                      resultsArray:(NSArray*)resultsArray
               executionDescriptor:(MPSGraphExecutableExecutionDescriptor*)descriptor {
   if (commandBuffer == nil) fail("encode: the command buffer is nil");
-  if (descriptor != nil) fail("encode: execution descriptors are not here");
+  if (descriptor != nil) fail("encode: execution descriptors are not implemented");
   if (host_->graph.expired()) fail("encode: the executable's MPSGraph is gone");
   objc_host::Work work{.plan = host_->plan,
                        .feeds = objc_host::buffers_of(inputsArray, host_->feed_shapes, "feed"),

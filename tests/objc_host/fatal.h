@@ -1,4 +1,4 @@
-// The host's one way to say that it was used wrongly.
+// The host's one way to say that it was misused.
 #pragma once
 
 #include <string>

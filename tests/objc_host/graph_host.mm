@@ -25,7 +25,7 @@ NSArray* array_of(const Shape& shape) {
 std::string text_of(NSString* text) { return text == nil ? "" : [text UTF8String]; }
 
 void require_float32(MPSDataType type, const char* where) {
-  if (type != MPSDataTypeFloat32) fail(std::string(where) + ": only MPSDataTypeFloat32 is here");
+  if (type != MPSDataTypeFloat32) fail(std::string(where) + ": only MPSDataTypeFloat32 is implemented");
 }
 
 namespace {
@@ -37,7 +37,7 @@ Window window_of(const Descriptor* descriptor, const char* where) {
 
 bool same_padding(MPSGraphPaddingStyle style, const char* where) {
   if (style != MPSGraphPaddingStyleTF_SAME && style != MPSGraphPaddingStyleTF_VALID) {
-    fail(std::string(where) + ": padding style " + std::to_string(style) + " is not here");
+    fail(std::string(where) + ": padding style " + std::to_string(style) + " is not implemented");
   }
   return style == MPSGraphPaddingStyleTF_SAME;
 }
@@ -85,9 +85,9 @@ bool same_padding(MPSGraphPaddingStyle style, const char* where) {
                              dataLayout:(MPSGraphTensorNamedDataLayout)dataLayout
                           weightsLayout:(MPSGraphTensorNamedDataLayout)weightsLayout {
   if (dilationRateInX != 1 || dilationRateInY != 1 || groups != 1)
-    fail("convolution: dilation and groups are not here");
+    fail("convolution: dilation and groups are not implemented");
   if (dataLayout != MPSGraphTensorNamedDataLayoutNHWC || weightsLayout != MPSGraphTensorNamedDataLayoutHWIO) {
-    fail("convolution: only NHWC data and HWIO weights are here");
+    fail("convolution: only NHWC data and HWIO weights are implemented");
   }
   if (strideInX < 1 || strideInY < 1) fail("convolution: a stride is 0");
   if (objc_host::returns_nil(OBJC_HOST_DESCRIPTOR)) return nil;
@@ -115,7 +115,7 @@ bool same_padding(MPSGraphPaddingStyle style, const char* where) {
                                 strideInY:(NSUInteger)strideInY
                              paddingStyle:(MPSGraphPaddingStyle)paddingStyle
                                dataLayout:(MPSGraphTensorNamedDataLayout)dataLayout {
-  if (dataLayout != MPSGraphTensorNamedDataLayoutNHWC) fail("pooling: only NHWC data is here");
+  if (dataLayout != MPSGraphTensorNamedDataLayoutNHWC) fail("pooling: only NHWC data is implemented");
   if (kernelWidth < 1 || kernelHeight < 1 || strideInX < 1 || strideInY < 1) fail("pooling: a size or stride is 0");
   if (objc_host::returns_nil(OBJC_HOST_DESCRIPTOR)) return nil;
   MPSGraphPooling2DOpDescriptor* descriptor = [[[self alloc] init] autorelease];
@@ -247,8 +247,9 @@ bool same_padding(MPSGraphPaddingStyle style, const char* where) {
                                                   axis:(NSInteger)axis
                                          reductionType:(MPSGraphLossReductionType)reductionType
                                                   name:(NSString*)name {
-  if (axis != 1 && axis != -1) fail("softMaxCrossEntropy: only the last of two axes is here");
-  if (reductionType != MPSGraphLossReductionTypeSum) fail("softMaxCrossEntropy: only the reduction to a sum is here");
+  if (axis != 1 && axis != -1) fail("softMaxCrossEntropy: only the last of two axes is implemented");
+  if (reductionType != MPSGraphLossReductionTypeSum)
+    fail("softMaxCrossEntropy: only the reduction to a sum is implemented");
   return [self tensorOf:(*host_)->softmax_cross_entropy([self nodeOf:source], [self nodeOf:labels], text_of(name))];
 }
 

@@ -126,7 +126,8 @@ id<MTLDevice> MTLCreateSystemDefaultDevice(void) {
 
 - (id<MTLBuffer>)newBufferWithLength:(NSUInteger)length options:(MTLResourceOptions)options {
   if (length == 0) fail("newBufferWithLength: the length is 0");
-  if (options != MTLResourceStorageModeShared) fail("newBufferWithLength: only MTLResourceStorageModeShared is here");
+  if (options != MTLResourceStorageModeShared)
+    fail("newBufferWithLength: only MTLResourceStorageModeShared is implemented");
   if (objc_host::returns_nil(OBJC_HOST_BUFFER) || length > objc_host::kMaxBufferLength) return nil;
   HostBuffer* buffer = [[HostBuffer alloc] init];
   buffer->memory_ = new std::shared_ptr(std::make_shared<objc_host::BufferMemory>(length));

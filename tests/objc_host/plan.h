@@ -23,7 +23,7 @@ class Plan {
   std::vector<int> feeds_;
   std::vector<int> targets_;
   std::vector<int> order_;
-  std::vector<int> last_use_;  // by node: the node after which its value is needed no more
+  std::vector<int> last_use_;  // by node: the node after which its value is no longer needed
 };
 
 }  // namespace objc_host

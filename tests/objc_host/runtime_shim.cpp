@@ -1,7 +1,7 @@
 // What clang's ARC code calls and GCC's Objective-C runtime lacks, in terms of what that runtime has.
 //
 // The core is compiled for the GNUstep 1.0 ABI, the host for GCC's. Their modules, classes and selectors are laid out
-// alike but for the module's version and size, and for how a method is looked up. Link with
+// alike except for the module's version and size, and how a method is looked up. Link with
 // -Wl,--wrap=__objc_exec_class.
 #include <Block.h>
 #include <Block_private.h>
@@ -34,7 +34,7 @@ Slot* slot_for(Class owner, IMP method) {
   return &slot;
 }
 
-// BlocksRuntime's blocks are no objects of GCC's runtime: they cannot be sent messages.
+// To GCC's runtime, BlocksRuntime's blocks are not objects: they cannot be sent messages.
 bool is_block(id object) {
   void* isa = *reinterpret_cast<void**>(object);
   return isa == _NSConcreteStackBlock || isa == _NSConcreteMallocBlock || isa == _NSConcreteGlobalBlock;

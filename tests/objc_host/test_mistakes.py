@@ -21,7 +21,7 @@ MESSAGES = {
     "another-graph": "MPSGraph: a tensor belongs to another graph",
     "buffer-too-small": r"MPSGraphTensorData: buffer too small: 4 bytes for shape \(2, 3\)",
     "commit-twice": "commit: the command buffer is already committed",
-    "data-type": "MPSGraphTensorData: only MPSDataTypeFloat32 is here",
+    "data-type": "MPSGraphTensorData: only MPSDataTypeFloat32 is implemented",
     "feed-order": r"encode: feed 0 of shape \(1\), expected \(2, 3\)",
     "feed-shape": r"compile: feed 'x' \(2, 3\) given as \(3, 2\)",
     "graph-gone": "encode: the executable's MPSGraph is gone",

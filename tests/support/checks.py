@@ -1,8 +1,9 @@
-"""What several test modules measure trainers with."""
+"""How several test modules compare trainers."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import mpsmnist
 
 
 def flat_state(trainer: mpsmnist.Trainer) -> NDArray[np.float32]:
-    """Weights, then momentum where there is any, in one vector."""
+    """Weights, then momentum if there is any, in one vector."""
     return np.concatenate([value.ravel() for value in trainer.state_dict().values()])
 
 
@@ -23,8 +24,17 @@ def assert_same_bits(actual: NDArray[Any], expected: NDArray[Any]) -> None:
     assert differing == 0, f"{differing} of {actual.size} values differ"
 
 
+def assert_same_state(actual: Mapping[str, NDArray[Any]], expected: Mapping[str, NDArray[Any]]) -> None:
+    """The same names, and for each the same bits."""
+    assert actual.keys() == expected.keys()
+    for name, tensor in actual.items():
+        assert tensor.shape == expected[name].shape, name
+        assert tensor.dtype == expected[name].dtype, name
+        assert tensor.tobytes() == expected[name].tobytes(), name
+
+
 def relative_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:
-    """L2 norm of the difference over that of what was expected."""
+    """The L2 norm of the difference, relative to that of the expected values."""
     difference = float(np.linalg.norm((actual.astype(np.float64) - expected).ravel()))
     norm = float(np.linalg.norm(expected.ravel()))
     if norm == 0:

@@ -1,4 +1,4 @@
-"""Deterministic images and labels: noisy discs on a blank background, whose place tells the class."""
+"""Deterministic images and labels: noisy discs on a blank background, whose position gives the class."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def soft_labels(n: int, num_classes: int = 10) -> NDArray[np.float32]:
 
 
 def tied(layer: str) -> tuple[reference.Tensors, NDArray[np.uint8], NDArray[np.int64]]:
-    """Parameters, images (n, 28, 28) and labels (n,) for which most pool windows of `layer` hold exact ties.
+    """Parameters, images (n, 28, 28) and labels (n,) for which most pool windows of `layer` have exact ties.
 
     Ties between equal patches are common but harmless: whichever wins, its patch adds the same to the
     gradients. Here the patches differ. conv0 sees one pixel of a black and white picture, so its outputs have

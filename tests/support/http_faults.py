@@ -30,7 +30,7 @@ class FaultyServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/{behaviour}/"
 
     def requests_to(self, behaviour: str) -> list[str]:
-        """The names of the files asked of that mirror, in order."""
+        """The names of the files requested from that mirror, in order."""
         start = f"/{behaviour}/"
         return [path.removeprefix(start) for path in self.requests if path.startswith(start)]
 
@@ -93,12 +93,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.good(bytes(len(body)))
 
     def truncated(self, body: bytes) -> None:
-        """Fewer bytes than promised, then a proper end."""
+        """Fewer bytes than promised, then the connection ends normally."""
         self._start(len(body))
         self.wfile.write(body[: len(body) // 2])
 
     def short(self, body: bytes) -> None:
-        """Fewer bytes than the file has, with nothing in the headers to tell."""
+        """Fewer bytes than the file has, and headers that agree."""
         self.good(body[: len(body) // 2])
 
     def reset(self, body: bytes) -> None:
@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._hold()
 
     def trickling(self, body: bytes) -> None:
-        """A stream that never stops and never hurries."""
+        """A stream that is slow and never ends."""
         self._start(1 << 30)
         while not self.server.release.wait(0.02):
             self.wfile.write(bytes(1 << 10))
@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes(1 << 16))
 
     def decoding(self, body: bytes) -> None:
-        """Says that the .gz is a mere transfer encoding, for clients that admit to undoing it."""
+        """Declares gzip as a mere transfer encoding to clients that say they can undo it."""
         self.send_response(200)
         if "gzip" in self.headers.get("Accept-Encoding", ""):
             self.send_header("Content-Encoding", "gzip")
@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def portal(self, body: bytes) -> None:
-        """A wireless network's log-in page in the place of every file."""
+        """A wireless network's login page in place of every file."""
         self.good(b"<html>Please log in</html>")
 
     def _hold(self) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from support import checks, examples
 
-TIMEOUT = 60  # seconds after which a deadlock is called one; everything here takes far less
+TIMEOUT = 60  # seconds after which we call it a deadlock; everything here takes far less
 
 LONG_BATCH = {"cpu": 256, "mps": 32}  # a step of it takes tens of milliseconds or more
 MANY = {"cpu": 512, "mps": 64}  # images whose prediction takes that long
@@ -81,9 +81,13 @@ def test_results_outlive_the_trainer(make_trainer, device):
 
 
 def test_a_trainer_with_steps_in_flight_can_be_dropped(make_trainer, device):
+    """Nothing crashes or hangs, and the next trainer works as usual."""
+    batch = examples.discs(LONG_BATCH[device])
+    expected = make_trainer(init="he").step(*batch)
     for _ in range(3):
-        make_trainer(init="he").step_async(*examples.discs(LONG_BATCH[device]))
+        make_trainer(init="he").step_async(*batch)
     gc.collect()
+    assert make_trainer(init="he").step(*batch) == expected
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -104,7 +108,7 @@ def test_inputs_may_be_reused_at_once(make_trainer, device, dtype):
 
 
 def in_threads(count, work):
-    """Runs work(index) in threads; fails on what they raise, or if one is stuck."""
+    """Runs work(index) in threads; fails if one raises or is stuck."""
     failures = []
 
     def guarded(index):
@@ -180,7 +184,7 @@ def test_every_method_may_race_with_run(make_trainer, device):
     "method", ["run", "predict", "evaluate", "gradients", "result", "synchronize", "steps"]
 )
 def test_other_threads_work_meanwhile(make_trainer, device, method):
-    """The GIL is free while native code computes or waits: a thread that naps for a millisecond gets on."""
+    """The GIL is free while native code computes or waits: a thread that takes short naps makes progress."""
     trainer = make_trainer(init="he", learning_rate=0.001)
     images, labels = examples.discs(MANY[device])
     rows = np.tile(np.arange(32), (8, 1))
@@ -247,16 +251,16 @@ print("loss", trainer.step(images, labels))
 """
 
 
-def test_ctrl_c_ends_a_run(device):
-    process = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, device],
-        capture_output=True,
-        text=True,
-        timeout=2 * TIMEOUT,
-        check=False,
-    )
+def run_script(script, device):
+    """The lines that it prints."""
+    words = [sys.executable, "-c", script, device]
+    process = subprocess.run(words, capture_output=True, text=True, timeout=2 * TIMEOUT, check=False)
     assert process.returncode == 0, process.stderr
-    interrupted, last = process.stdout.splitlines()
+    return process.stdout.splitlines()
+
+
+def test_ctrl_c_ends_a_run(device):
+    interrupted, last = run_script(INTERRUPTED, device)
     word, seconds, steps = interrupted.split()
     assert word == "interrupted"
     assert float(seconds) < 10
@@ -276,13 +280,6 @@ signal.signal(signal.SIGINT, handler)
 threading.Timer""",
         1,
     )
-    process = subprocess.run(
-        [sys.executable, "-c", script, device],
-        capture_output=True,
-        text=True,
-        timeout=2 * TIMEOUT,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    assert process.stdout.splitlines()[0] == "handler True"
-    assert process.stdout.splitlines()[1].startswith("interrupted")
+    handler, interrupted, _ = run_script(script, device)
+    assert handler == "handler True"
+    assert interrupted.startswith("interrupted")

@@ -52,8 +52,9 @@ def test_arguments_by_position_and_numpy_scalars(device):
 @pytest.mark.parametrize("name", ["device", "momentum", "num_classes", "seed", "steps", "threads"])
 def test_properties_are_read_only(make_trainer, name):
     trainer = make_trainer()
-    with pytest.raises(AttributeError):
-        setattr(trainer, name, getattr(trainer, name))
+    value = getattr(trainer, name)
+    with pytest.raises(AttributeError, match=r"has no setter|can't set"):
+        setattr(trainer, name, value)
 
 
 def test_default_threads_are_the_cores_of_this_process():
@@ -69,12 +70,12 @@ def test_default_threads_are_the_cores_of_this_process():
         ({"device": "cuda"}, ValueError, r"device.*cuda.*cpu"),
         ({"device": "CPU"}, ValueError, r"device.*CPU.*cpu"),
         ({"device": ""}, ValueError, r"device.*cpu"),
-        ({"device": None}, TypeError, None),
+        ({"device": None}, TypeError, r"incompatible .* arguments"),
         ({"learning_rate": float("nan")}, ValueError, r"learning_rate.*nan"),
         ({"learning_rate": float("inf")}, ValueError, r"learning_rate.*inf"),
         ({"learning_rate": 1e300}, ValueError, r"learning_rate"),
         ({"learning_rate": -0.5}, ValueError, r"learning_rate.*-0\.5"),
-        ({"learning_rate": "fast"}, TypeError, None),
+        ({"learning_rate": "fast"}, TypeError, r"incompatible .* arguments"),
         ({"momentum": -0.5}, ValueError, r"momentum.*-0\.5"),
         ({"momentum": 1.0}, ValueError, r"momentum.*1.*less than 1"),
         ({"momentum": float("nan")}, ValueError, r"momentum.*nan"),
@@ -82,17 +83,17 @@ def test_default_threads_are_the_cores_of_this_process():
         ({"num_classes": 0}, ValueError, r"num_classes.*0"),
         ({"num_classes": -10}, ValueError, r"num_classes.*-10"),
         ({"num_classes": 10**9}, ValueError, r"num_classes.*1000000000"),
-        ({"num_classes": 10.5}, TypeError, None),
+        ({"num_classes": 10.5}, TypeError, r"incompatible .* arguments"),
         ({"seed": -1}, ValueError, r"seed.*-1.*2\*\*64"),
         ({"seed": 2**64}, ValueError, r"seed.*18446744073709551616.*2\*\*64"),
-        ({"seed": 1.5}, TypeError, None),
+        ({"seed": 1.5}, TypeError, r"seed.*1\.5.*integer"),
         ({"init": "xavier"}, ValueError, r"init.*xavier.*uniform.*he"),
-        ({"init": None}, TypeError, None),
+        ({"init": None}, TypeError, r"incompatible .* arguments"),
         ({"threads": 0}, ValueError, r"threads.*0.*1 "),
         ({"threads": -2}, ValueError, r"threads.*-2"),
         ({"threads": 10**6}, ValueError, r"threads.*1000000"),
-        ({"threads": "all"}, TypeError, None),
-        ({"batch_size": 16}, TypeError, None),
+        ({"threads": "all"}, TypeError, r"incompatible .* arguments"),
+        ({"batch_size": 16}, TypeError, r"incompatible .* arguments"),
     ],
     ids=repr,
 )
@@ -111,15 +112,16 @@ def test_mps_without_metal_is_a_device_error():
 
 
 def test_a_trainer_is_made_once():
-    """A second __init__ would free the network under steps in flight."""
+    """A second __init__ would free the network under steps in flight: it does nothing."""
     trainer = mpsmnist.Trainer(device="cpu")
-    with pytest.raises(TypeError):
+    trainer.__init__(device="cpu", num_classes=26)
+    assert trainer.num_classes == 10
+    with pytest.raises(TypeError, match="not an acceptable base type"):
         type("Derived", (mpsmnist.Trainer,), {})
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="No constructor defined"):
         mpsmnist.PendingLoss()
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="No constructor defined"):
         mpsmnist.Gradients()
-    assert trainer.steps == 0
 
 
 @pytest.mark.parametrize("rate", [0.5, np.float32(0.5), np.float64(0.5), 0, 1])
@@ -141,7 +143,7 @@ def test_bad_learning_rate_is_refused(make_trainer, rate):
     trainer = make_trainer(learning_rate=0.25)
     with pytest.raises(ValueError, match="learning_rate"):
         trainer.learning_rate = rate
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="incompatible function arguments"):
         trainer.learning_rate = "fast"
     assert trainer.learning_rate == 0.25
 

@@ -29,7 +29,7 @@ from support.host import (
 
 STEPS = 5
 N = 4
-TIMEOUT = 60  # seconds after which waiting is called hanging; everything here takes far less
+TIMEOUT = 60  # seconds after which we call it a hang; everything here takes far less
 
 HOST = host.load()
 HUNG = r"command buffer failed: the GPU hung \(MTLCommandBufferErrorDomain code 1\)"
@@ -145,7 +145,7 @@ def test_a_step_in_flight_fails_with_the_one_before_it(undisturbed):
 
 
 def test_a_step_begun_after_a_failure_fails_with_it(undisturbed):
-    """The caller does not know yet of the failure: the step must not run on weights never written."""
+    """The caller does not know of the failure yet: the step must not use weights that were never written."""
     trainer = make_trainer()
     trainer.step(*batch(0))
     fail_commit(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import mpsmnist
 from support import checks, reference
 
 
@@ -21,8 +22,6 @@ def test_initial_values_are_exact(make_trainer, init, seed, num_classes):
 
 
 def test_defaults_are_the_originals(device):
-    import mpsmnist
-
     trainer = mpsmnist.Trainer(device=device)
     assert (trainer.seed, trainer.num_classes, trainer.momentum, trainer.steps) == (0, 10, 0.0, 0)
     assert trainer.learning_rate == pytest.approx(0.01, rel=1e-7)

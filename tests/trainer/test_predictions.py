@@ -68,8 +68,19 @@ INTERVAL = 0.1
 
 @contextlib.contextmanager
 def alarms(handler):
-    """Call `handler` every INTERVAL seconds, where Ctrl-C is answered: on the main thread."""
-    previous = signal.signal(signal.SIGALRM, lambda *_: handler())
+    """Call `handler` every INTERVAL seconds, or as soon after that as Ctrl-C would be answered.
+
+    Alarms that come while it works, or after it has raised, are ignored.
+    """
+    handling = []
+
+    def on_alarm(signum, frame):
+        if not handling:
+            handling.append(signum)
+            handler()
+            handling.clear()
+
+    previous = signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, INTERVAL, INTERVAL)
     try:
         yield

@@ -95,7 +95,7 @@ def train_by_two_in_flight(trainer):
     ("train", "more"), [(train_by_step, 1), (train_by_run, 1), (train_by_two_in_flight, 2)]
 )
 def test_on_step_may_train(make_trainer, train, more):
-    """The third step is under way when the second is reported: what on_step trains comes before the fourth."""
+    """After the second step the third is under way: what on_step trains comes before the fourth."""
     trainer, expected = make_trainer(init="he"), make_trainer(init="he")
     reported = []
 

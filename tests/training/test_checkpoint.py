@@ -20,26 +20,25 @@ from safetensors.numpy import save_file
 
 from mpsmnist import CheckpointError, Trainer
 from mpsmnist.checkpoint import FORMAT, Checkpoint, fingerprint, load, parameter_shapes, save
-from mpsmnist.recipe import TrainConfig
+from mpsmnist.training.config import TrainConfig
 from support import saver
+from support.checks import assert_same_state
 
 State = dict[str, NDArray[Any]]
 Run = dict[str, Any]
 
 
 def make(momentum: float = 0.0, num_classes: int = 10, **changes: Any) -> Checkpoint:
-    """A checkpoint after step 3 of 9, with weights that differ within and across the tensors."""
+    """A checkpoint after step 3 of 9, with weights that differ within and between the tensors."""
     shapes = parameter_shapes(num_classes)
     if momentum > 0:
         shapes |= {f"momentum.{name}": shape for name, shape in shapes.items()}
     state = {name: _ramp(shape, start) for start, (name, shape) in enumerate(shapes.items())}
-    config = TrainConfig(momentum=momentum)
     fields: dict[str, Any] = {
         "state": state,
-        "options": config.saved_options(),
+        "options": TrainConfig(momentum=momentum).saved_options(),
         "step": 3,
         "total_steps": 9,
-        "sampler_position": 3 * config.batch_size,
         "num_classes": num_classes,
         "dataset": "discs",
         "fingerprint": "0123",
@@ -55,9 +54,7 @@ def assert_same(a: Checkpoint, b: Checkpoint) -> None:
     for field in dataclasses.fields(Checkpoint):
         if field.name != "state":
             assert getattr(a, field.name) == getattr(b, field.name)
-    assert a.state.keys() == b.state.keys()
-    for name, tensor in a.state.items():
-        assert tensor.tobytes() == b.state[name].tobytes(), name
+    assert_same_state(a.state, b.state)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -70,7 +67,7 @@ def test_shapes_are_the_trainers(momentum: float) -> None:
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("num_classes", [1, 10])
+@pytest.mark.parametrize("num_classes", [2, 10])
 def test_what_is_saved_is_loaded(tmp_path: Path, momentum: float, num_classes: int) -> None:
     saved = make(momentum, num_classes)
     save(tmp_path / "run", saved)
@@ -84,8 +81,8 @@ def test_a_save_replaces_the_file_before(tmp_path: Path) -> None:
     assert_same(load(tmp_path / "run"), make())
 
 
-def test_a_killed_runs_leftover_is_overwritten(tmp_path: Path) -> None:
-    (tmp_path / ".run.tmp").write_bytes(b"x" * 50_000_000)  # longer than what is saved
+def test_a_killed_runs_leftover_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".mpsmnist.0123456789abcdef.tmp").write_bytes(b"half a checkpoint")
     save(tmp_path / "run", make())
     assert_same(load(tmp_path / "run"), make())
     assert os.listdir(tmp_path) == ["run"]
@@ -169,8 +166,9 @@ def change_options(**changes: Any) -> Callable[[State, Run], None]:
         (change_run(step=-1), "is at step -1 of 9"),
         (change_run(step=True), "has step True"),
         (change_run(step="3"), "has step '3'"),
-        (change_run(sampler_position=47), "has sampler_position 47 at step 3"),
         (change_run(num_classes=0), "has num_classes 0"),
+        (change_run(num_classes=1), "has num_classes 1"),
+        (change_run(num_classes=10**30), "has num_classes 1000"),
         (change_run(num_classes=9), r"fc1\.weight of shape \(1024, 10\), expected \(1024, 9\)"),
         (change_run(dataset=None), "has dataset None"),
         (change_run(options=[]), r"has options \[\]"),
@@ -196,8 +194,8 @@ def test_a_spoilt_checkpoint_is_refused(
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        (None, "has format None, expected 'mpsmnist checkpoint 1'"),
-        ({"format": "mpsmnist checkpoint 2"}, "has format 'mpsmnist checkpoint 2'"),
+        (None, "has format None, expected 'mpsmnist checkpoint 2'"),
+        ({"format": "mpsmnist checkpoint 3"}, "has format 'mpsmnist checkpoint 3'"),
         ({"format": FORMAT}, "no readable metadata entry 'run'"),
         ({"format": FORMAT, "run": "{"}, "no readable metadata entry 'run'"),
         ({"format": FORMAT, "run": "3"}, "metadata that is not an object"),
@@ -221,13 +219,13 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, length: int) -> None:
     save(tmp_path / "run", make())
     data = (tmp_path / "run").read_bytes()
     (tmp_path / "run").write_bytes(data[:length])
-    with pytest.raises(CheckpointError, match="no readable safetensors file"):
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
         load(tmp_path / "run")
 
 
 def test_no_safetensors_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").write_bytes(b"\x89PNG" + bytes(range(256)))
-    with pytest.raises(CheckpointError, match="no readable safetensors file"):
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
         load(tmp_path / "run")
 
 
@@ -236,9 +234,18 @@ def test_others_can_read_the_format(tmp_path: Path) -> None:
     save(tmp_path / "run", make())
     with safe_open(tmp_path / "run", framework="numpy") as file:
         metadata = file.metadata()
-    assert metadata["format"] == "mpsmnist checkpoint 1"
+    assert metadata["format"] == "mpsmnist checkpoint 2"
     run = json.loads(metadata["run"])
-    assert (run["step"], run["sampler_position"], run["options"]["batch_size"]) == (3, 48, 16)
+    assert (run["step"], run["total_steps"], run["options"]["batch_size"]) == (3, 9, 16)
+
+
+def test_a_checkpoint_of_the_previous_format_is_loaded(tmp_path: Path) -> None:
+    """It has one entry more, which always was step * batch_size."""
+    good = make(0.9)
+    run = {name: value for name, value in vars(good).items() if name != "state"} | {"sampler_position": 48}
+    metadata = {"format": "mpsmnist checkpoint 1", "run": json.dumps(run)}
+    save_file(good.state, tmp_path / "run", metadata)
+    assert_same(load(tmp_path / "run"), good)
 
 
 def test_fingerprints_tell_training_sets_apart() -> None:
@@ -268,7 +275,7 @@ def test_kills_while_saving_never_leave_an_unreadable_checkpoint(tmp_path: Path)
 
 
 def test_processes_that_save_at_once_do_not_mix(tmp_path: Path) -> None:
-    """Three writers of one path: whatever is read at any time is one writer's whole checkpoint."""
+    """Three writers of one path: what is read at any time is the whole checkpoint of one writer."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from saver import *\n"
         "for step in range(5): save(sys.argv[2], checkpoint_of(5 * int(sys.argv[3]) + step))"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mpsmnist.sampling import SAMPLINGS, Sampler, splitmix64
+from mpsmnist._core import splitmix64
+from mpsmnist.training.sampling import SAMPLINGS, Sampler
 
 
 def make(sampling: str, size: int = 50, batch_size: int = 16, seed: int = 0) -> Sampler:
@@ -68,7 +69,7 @@ def test_shuffled_orders_are_uniform() -> None:
 
 
 def test_replacement_is_uniform() -> None:
-    """As above with 49 degrees of freedom; and images repeat within a batch, as they must."""
+    """As above, with 49 degrees of freedom; and images repeat within a batch, as they must."""
     draws = make("replacement", size=50, batch_size=100).batches(0, 500)
     counts = np.bincount(draws.ravel(), minlength=50)
     assert len(counts) == 50

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mpsmnist.schedule import END, SCHEDULES, START, WARM_UP, Schedule, evaluation_steps, learning_rates
+from mpsmnist.training.schedule import (
+    END,
+    SCHEDULES,
+    START,
+    WARM_UP,
+    Schedule,
+    evaluation_steps,
+    learning_rates,
+)
 
 
 def one_cycle(total: int, peak: float = 1.0) -> list[float]:

@@ -99,7 +99,7 @@ struct Gradients {
 enum class Init { kUniform, kHe };
 
 struct TrainerOptions {
-  std::string device = "auto";  ///< "auto", "mps" or "cpu"
+  std::string device = "auto";  ///< "auto" (the best one available) or one of known_devices()
   double learning_rate = 0.01;
   double momentum = 0;
   std::int64_t num_classes = 10;

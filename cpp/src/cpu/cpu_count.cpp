@@ -31,6 +31,12 @@ int affinity_cores() {
   return static_cast<int>(std::thread::hardware_concurrency());
 }
 
+#else
+
+int affinity_cores() { return static_cast<int>(std::thread::hardware_concurrency()); }
+
+#endif
+
 // Cores that the quota in one cgroup folder grants.
 double quota_v2(const std::string& folder) {
   std::ifstream file(folder + "/cpu.max");
@@ -61,8 +67,10 @@ double least_quota(const std::string& root, std::string path, Quota quota) {
   }
 }
 
-double quota_cores() {
-  std::ifstream file("/proc/self/cgroup");
+}  // namespace
+
+double quota_cores(const std::string& root) {
+  std::ifstream file(root + "/proc/self/cgroup");
   double least = kUnlimited;
   for (std::string line; std::getline(file, line);) {  // hierarchy:controllers:path
     const std::size_t first = line.find(':');
@@ -71,26 +79,16 @@ double quota_cores() {
     const std::string controllers = line.substr(first + 1, second - first - 1);
     const std::string path = line.substr(second + 1);
     if (controllers.empty()) {
-      least = std::min(least, least_quota("/sys/fs/cgroup", path, quota_v2));
+      least = std::min(least, least_quota(root + "/sys/fs/cgroup", path, quota_v2));
     } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
-      least = std::min(least, least_quota("/sys/fs/cgroup/cpu", path, quota_v1));
+      least = std::min(least, least_quota(root + "/sys/fs/cgroup/cpu", path, quota_v1));
     }
   }
   return least;
 }
 
-#else
-
-int affinity_cores() { return static_cast<int>(std::thread::hardware_concurrency()); }
-
-double quota_cores() { return kUnlimited; }
-
-#endif
-
-}  // namespace
-
 int usable_cores() {
-  const double quota = std::ceil(quota_cores());
+  const double quota = std::ceil(quota_cores(""));
   const int cores = std::max(1, affinity_cores());
   return quota < cores ? std::max(1, static_cast<int>(quota)) : cores;
 }

@@ -8,7 +8,7 @@
 namespace mpsmnist::mps {
 namespace {
 
-/// MPSGraph aborts the process when a buffer is too short or a shape is wrong, so that must not get as far as there.
+/// MPSGraph aborts the process when a buffer is too short or a shape is wrong, so such a run must not reach it.
 void check_fit(const std::vector<Port>& ports, const TensorRefs& tensors) {
   if (tensors.size() != ports.size()) {
     throw DeviceError("[mps encode] got " + std::to_string(tensors.size()) + " tensors, expected " +
@@ -51,7 +51,7 @@ std::string describe(NSError* error) {
 }
 
 /// MPSGraph may have committed the root that it was given and gone on in another one: both must be free of errors.
-/// A root between the two, had it done so twice, is not seen here.
+/// If it did so twice, the root between these two is not seen here.
 RunFailure failure_of(id<MTLCommandBuffer> first_root, id<MTLCommandBuffer> last_root) {
   if (first_root != nil && first_root.status == MTLCommandBufferStatusError) {
     return describe(first_root.error);

@@ -66,7 +66,7 @@ std::vector<std::size_t> order_of(NSArray<MPSGraphTensor*>* tensors, const std::
   for (MPSGraphTensor* tensor in tensors) {
     const auto port = std::find_if(ports.begin(), ports.end(), [tensor](const Port& p) { return p.tensor == tensor; });
     if (port == ports.end()) {
-      throw DeviceError("[mps compile] the executable has a tensor that is none of the " + what);
+      throw DeviceError("[mps compile] the executable has a tensor that is not one of the " + what);
     }
     order.push_back(static_cast<std::size_t>(port - ports.begin()));
   }

@@ -72,7 +72,7 @@ class MpsEngine final : public Engine {
   void begin_step(int slot_index, float learning_rate, std::shared_ptr<detail::StepOutcome> outcome) override {
     with_autorelease_pool([&] {
       if (steps_->failed()) {
-        steps_->finish(steps_->begin(std::move(outcome)), {});  // fails in its turn
+        steps_->finish(steps_->begin(std::move(outcome)), {});  // which fails in turn
         return;
       }
       const Slot& slot = slot_at(slot_index);

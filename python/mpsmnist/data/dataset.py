@@ -1,4 +1,4 @@
-"""A data set in memory, and reading one from four IDX files."""
+"""A dataset in memory, and reading one from four IDX files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from .sources import Source
 
 
 class UnavailableError(DatasetError):
-    """The set is in no place that was looked in, or cannot be kept; a set by another name may do."""
+    """The dataset is nowhere to be found, or cannot be stored; one by another name may do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +21,13 @@ class Dataset:
     """Images and labels to train on and to test on.
 
     Attributes:
-        name: the set's name, for example "mnist".
+        name: the dataset's name, for example "mnist".
         train_images: uint8 (N, 28, 28), 0 is background.
         train_labels: uint8 (N,), each below `num_classes`.
         test_images: uint8 (M, 28, 28).
         test_labels: uint8 (M,).
-        num_classes: how many classes the labels may name.
-        source: where it came from, for people: a folder, the cache, mirrors' addresses or "generated".
+        num_classes: the number of classes; labels are below it.
+        source: where it came from, for people: a folder, mirrors' addresses or "generated".
     """
 
     name: str
@@ -40,7 +40,7 @@ class Dataset:
 
 
 def read_files(source: Source, paths: Sequence[Path], origin: str) -> Dataset:
-    """Read a set from `paths`, in the order of `source.files`, whatever the number of its images.
+    """Read a dataset from `paths`, in the order of `source.files`; any number of images will do.
 
     Raises:
         DatasetError: a file is malformed, or images and labels do not agree.
@@ -67,7 +67,7 @@ def _read_pair(
         if array.dtype != np.uint8:
             raise DatasetError(f"{path}: holds {array.dtype}, expected uint8")
         if len(array) == 0:
-            raise DatasetError(f"{path}: holds nothing, expected at least one item")
+            raise DatasetError(f"{path}: is empty, expected at least one item")
     if len(images) != len(labels):
         raise DatasetError(f"{labels_path}: {len(labels)} labels, expected {len(images)} as in {images_path}")
     if labels.max() >= num_classes:

@@ -1,4 +1,4 @@
-"""Finds the four files of a set in a folder of the user's, under any of their usual names."""
+"""Finds the four files of a dataset in a folder of the user's, under any of their usual names."""
 
 from pathlib import Path
 
@@ -19,14 +19,14 @@ def read_folder(source: Source, folder: Path, given_as: str) -> Dataset:
     missing = [file.name for file, path in zip(source.files, paths, strict=True) if path is None]
     if missing:
         raise DatasetError(
-            f"{given_as} is {str(folder)!r}, which does not hold {source.name}: no {', '.join(missing)}"
-            " (each may also be without .gz, and with a dot before idx)"
+            f"{given_as} is {str(folder)!r}, which does not contain {source.name}: missing "
+            f"{', '.join(missing)} (each may also be unpacked, without .gz, or have a dot before idx)"
         )
     return read_files(source, [path for path in paths if path is not None], str(folder))
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    """Find the file that `name` ("train-images-idx3-ubyte.gz") is kept in: maybe unpacked, maybe dotted."""
+    """Find the file `name` ("train-images-idx3-ubyte.gz"), maybe unpacked, maybe with a dot before idx."""
     plain = name.removesuffix(".gz")
     dotted = plain.replace("-idx", ".idx")
     candidates = (folder / candidate for candidate in (name, plain, dotted + ".gz", dotted))

@@ -1,4 +1,4 @@
-"""The synthetic set: drawn by the package, once, and kept in the cache."""
+"""The synthetic dataset: drawn by the package once, then kept in the cache."""
 
 import warnings
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ _SHAPES = {
     "test_images": (10000, 28, 28),
     "test_labels": (10000,),
 }
-_Arrays = Mapping[str, Any]  # by the names of _SHAPES, each a uint8 array of its shape
+_Arrays = Mapping[str, Any]  # uint8 arrays with the names and shapes of _SHAPES
 
 
 def load_synthetic() -> Dataset:
     """Read the synthetic digits from the cache, drawing them first if they are not there.
 
-    A cache that cannot be written costs a warning and the few seconds of drawing them again.
+    If the cache cannot be written, it warns, and the next call takes a few seconds to draw them again.
     """
     folder = cache_folder("synthetic")
     path = folder / f"v{synthetic.VERSION}.npz"
@@ -47,11 +47,11 @@ def _draw() -> _Arrays:
 
 
 def _read(path: Path) -> _Arrays | None:
-    """Read the arrays in `path`; None if it is missing or damaged, for they can be drawn again."""
+    """Read the arrays in `path`; None if it is missing or damaged, since they can be drawn again."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in _SHAPES}
-    except Exception:  # a damaged archive fails in many ways, which all mean the same
+    except Exception:  # a damaged archive fails in many ways, all of which mean the same
         return None
     shapes = {name: array.shape for name, array in arrays.items() if array.dtype == np.uint8}
     return arrays if shapes == _SHAPES else None

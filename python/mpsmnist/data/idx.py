@@ -15,7 +15,7 @@ from ..errors import DatasetError
 _GZIP_MAGIC = b"\x1f\x8b"
 _TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
 _MAX_RANK = 4
-_MAX_DEFLATE_RATIO = 1032  # a deflate stream never unpacks to more than this many bytes for each of its own
+_MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
 _CHUNK = 1 << 20
 
 _Stream: TypeAlias = IO[bytes] | gzip.GzipFile
@@ -26,11 +26,11 @@ class _MalformedError(Exception):
 
 
 def read_idx(path: str | os.PathLike[str], *, shape: tuple[int | None, ...] | None = None) -> NDArray[Any]:
-    """Read a plain or gzipped IDX file; its first bytes decide which, not its name.
+    """Read an IDX file, plain or gzipped: its first bytes decide which, not its name.
 
     Args:
         path: the file.
-        shape: the sizes that it must have, None where any will do; left out, any sizes of rank 1 to 4.
+        shape: the sizes that it must have, None for any size; by default any sizes of rank 1 to 4.
 
     Returns:
         A new array of uint8 or, for files of 32-bit integers, int32 in the machine's byte order.

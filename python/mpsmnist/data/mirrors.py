@@ -1,4 +1,4 @@
-"""Brings the files of a set from its mirrors into the cache, each checked before it is put in place."""
+"""Downloads a dataset's files from its mirrors into the cache; each is checked before it gets its name."""
 
 import hashlib
 import math
@@ -27,9 +27,9 @@ class _MirrorError(Exception):
 
 
 def download(source: Source, folder: Path) -> str:
-    """Download those files of `source` that `folder` lacks or that are broken there.
+    """Download the files of `source` that are missing or broken in `folder`.
 
-    Safe to call from several processes at once: one downloads and the others wait for it.
+    Several processes may call it at once: one downloads and the others wait for it.
 
     Returns:
         Where the files came from, for people: the mirrors, or the folder if another process was first.
@@ -46,7 +46,7 @@ def download(source: Source, folder: Path) -> str:
 
 
 def _download_files(source: Source, files: list[SourceFile], folder: Path) -> str:
-    """Fetch `files` from the first mirror that works. One that has failed is not asked again."""
+    """Fetch `files` from the first mirror that works. One that has failed is not tried again."""
     mirrors = list(source.mirrors)
     probes = {mirror: _Probe(mirror + files[0].name) for mirror in mirrors}
     deadline = time.monotonic() + _CONNECT_SECONDS
@@ -78,10 +78,10 @@ def _is_sound(path: Path, file: SourceFile) -> bool:
 
 
 class _Probe:
-    """Asks a mirror whether it answers at all, on a thread of its own.
+    """Finds out whether a mirror answers at all, in a thread of its own.
 
-    Looking up names and connecting to several addresses in turn can each take longer than any timeout that
-    can be given to them. With all mirrors probed at once, a machine without network is told so in seconds.
+    Looking up names and trying several addresses in turn can take longer than any timeout that can be set for
+    them. With all mirrors probed at once, a machine without a network finds out in seconds.
     """
 
     def __init__(self, url: str) -> None:
@@ -90,7 +90,7 @@ class _Probe:
         self._thread.start()
 
     def wait(self, deadline: float) -> None:
-        """Wait for the answer until `deadline`, a time of time.monotonic(); _MirrorError if none came."""
+        """Wait for an answer until time.monotonic() is `deadline`. Raises _MirrorError if there was none."""
         self._thread.join(max(0.0, deadline - time.monotonic()))
         if self._error is not None:
             raise _MirrorError(self._error)
@@ -98,20 +98,20 @@ class _Probe:
     def _run(self, url: str) -> None:
         try:
             pooch.HTTPDownloader(timeout=_CONNECT_SECONDS)(url, None, None, check_only=True)
-            self._error = None  # any answer will do: servers that refuse HEAD may still serve GET
+            self._error = None  # any answer will do: a server that refuses HEAD may still serve GET
         except OSError as error:
             self._error = _innermost(error)
 
 
 def _fetch(url: str, file: SourceFile, path: Path) -> None:
-    """Download `url` to `path`, which it replaces only when checksum and structure are right.
+    """Download `url` to `path`, which is replaced only if checksum and structure are right.
 
     Raises:
         _MirrorError: the mirror failed or sent something else.
         CacheError: the file cannot be written.
     """
     with replacing(path) as part:
-        sink = _Sink(part, limit=_largest_size(file))
+        sink = _Sink(part, path, limit=_largest_size(file))
         _transfer(url, sink)
         part.flush()
         found = sink.sha256.hexdigest()
@@ -129,21 +129,22 @@ def _transfer(url: str, sink: "_Sink") -> None:
         progressbar=on_terminal,
         chunk_size=_CHUNK,
         timeout=(_CONNECT_SECONDS, _READ_SECONDS),
-        headers={"Accept-Encoding": "identity"},  # or a server may have the gzip undone on the way
+        headers={"Accept-Encoding": "identity"},  # or the gzip file may arrive decompressed
     )
     try:
         transfer(url, sink, None)
-    except OSError as error:  # every error of the requests library is one
+    except OSError as error:  # as all errors of the requests library are
         raise _MirrorError(_innermost(error)) from error
 
 
 class _Sink:
-    """The file that a download is written to: hashes it on the way, stops what is too long or too slow."""
+    """The file that a download is written to. Hashes it on the way; stops what is too long or too slow."""
 
-    def __init__(self, file: IO[bytes], limit: int) -> None:
+    def __init__(self, file: IO[bytes], path: Path, limit: int) -> None:
         self.sha256 = hashlib.sha256()
         self.size = 0
         self._file = file
+        self._path = path
         self._limit = limit
         self._start = time.monotonic()
 
@@ -151,27 +152,27 @@ class _Sink:
         self.sha256.update(chunk)
         self.size += len(chunk)
         if self.size > self._limit:
-            raise _MirrorError(f"sent more than {self._limit} bytes, the most that this file can have")
+            raise _MirrorError(f"sent more than {self._limit} bytes, which is too many for this file")
         seconds = time.monotonic() - self._start
         if seconds > _READ_SECONDS and self.size < seconds * _MIN_BYTES_PER_SECOND:
             raise _MirrorError(f"too slow: {self.size} bytes in {seconds:.0f} s")
         try:
             self._file.write(chunk)
         except OSError as error:
-            raise CacheError(f"{self._file.name} cannot be written: {error.strerror or error}") from error
+            raise CacheError(f"{self._path} cannot be written: {error.strerror or error}") from error
 
     def flush(self) -> None:
-        """Do nothing: asked for after every chunk, where once at the end is enough."""
+        """Do nothing: this is called after every chunk, and one flush at the end is enough."""
 
 
 def _largest_size(file: SourceFile) -> int:
-    """Bound the gzipped size: items have 4 bytes at most, and gzip adds under 0.1% to what resists it."""
+    """Bound the gzipped size: items have at most 4 bytes, and gzip adds under 0.1% to incompressible data."""
     size = 4 * math.prod(file.shape)
     return size + size // 1000 + 4096
 
 
 def _innermost(error: BaseException) -> str:
-    """Return the text of the error that others wrap: requests hands causes on as arguments and reasons."""
+    """Return the text of the innermost error: requests passes causes on as arguments and reasons."""
     while True:
         wrapped = (*error.args, getattr(error, "reason", None))
         inner = [cause for cause in wrapped if isinstance(cause, BaseException)]

@@ -1,11 +1,11 @@
-"""The data sets known by name: their files, checksums and mirrors. Adding one is adding an entry."""
+"""The datasets known by name: their files, checksums and mirrors. To add one, add an entry."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a set, as its mirrors serve it."""
+    """One file of a dataset, as its mirrors serve it."""
 
     name: str
     sha256: str
@@ -14,7 +14,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Source:
-    """A set of four IDX files: training images and labels, test images and labels."""
+    """A dataset of four IDX files: training images and labels, test images and labels."""
 
     name: str
     num_classes: int

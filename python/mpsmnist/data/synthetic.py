@@ -10,8 +10,8 @@ A digit is a few pen strokes: smooth curves through control points typed in by h
 Reproducibility. Every random number is a hash (SplitMix64) of seed, split, position in the split and number
 of the draw, so an image depends on nothing else: not its neighbours, batches or NumPy's generators. Floating
 point is float32 with only + - * /, square root, minimum and maximum, applied element by element: IEEE 754
-rounds each in one way. Sums over pixels are of integers. So the bytes are the same on every platform and
-version of NumPy. A change that alters them must raise `VERSION`, which names cached copies.
+fixes how each is rounded. Sums over pixels are sums of integers. So the bytes are the same on every platform
+and version of NumPy. A change that alters them must raise `VERSION`, which names cached copies.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .._core import splitmix64
 
 __all__ = ["TEST_SIZE", "TRAIN_SIZE", "VERSION", "draw", "generate"]
 
@@ -157,13 +159,13 @@ class _Shape:
 
     digit: int
     share: float
-    extremes: _Floats  # (2, controls, 2): x and y of both extremes, about the middle of the digit
+    extremes: _Floats  # (2, controls, 2): x and y of both extremes, relative to the digit's middle
     neighbours: NDArray[np.intp]  # (dots, 4)
     weights: _Floats  # (dots, 4)
 
 
 def _parse(line: str) -> tuple[list[tuple[float, float]], list[bool], list[list[int]]]:
-    """Points about the digit's middle, whether each is a corner, and the point numbers of every stroke."""
+    """Points relative to the digit's middle, whether each is a corner, and each stroke's point numbers."""
     points: list[tuple[float, float]] = []
     corners: list[bool] = []
     strokes: list[list[int]] = []
@@ -202,7 +204,7 @@ def _basis(t: float, mirror_before: bool, mirror_after: bool) -> list[float]:
 
 
 def _compile(title: str, first: str, second: str) -> _Shape:
-    """Spread dots evenly along the strokes of a shape half-way between its extremes."""
+    """Spread dots evenly along the strokes of a shape halfway between its extremes."""
     digit, share, name = title.split(maxsplit=2)
     points, corners, strokes = _parse(first)
     others, *structure = _parse(second)
@@ -229,23 +231,22 @@ _COMPILED = _compile_all()
 
 # Random numbers
 
-_GOLDEN = 0x9E3779B97F4A7C15
 _MASK = 2**64 - 1
 
 
 def _mix(words: _Words) -> _Words:
-    """SplitMix64's finaliser: a bijection of words in which every input bit reaches every output bit."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    """SplitMix64's finaliser, a bijection of words, which is the generator's output at position -1."""
+    mixed: _Words = splitmix64(words, _MASK)
+    return mixed
 
 
 def _keys(seed: int, stream: str, indices: _Words) -> _Words:
     """One word for each index, from which `_Draws` draws; seed is any integer, taken modulo 2**64."""
-    key = np.array([seed & _MASK], np.uint64)
+    key = seed & _MASK
     for byte in stream.encode():
-        key = _mix(key + np.uint64(byte + 1) * np.array([_GOLDEN], np.uint64))
-    return _mix(key + indices * np.uint64(_GOLDEN))
+        key = splitmix64(key, byte)
+    keys: _Words = splitmix64(key, indices - np.uint64(1))
+    return keys
 
 
 class _Draws:
@@ -256,9 +257,9 @@ class _Draws:
         self._used = 0
 
     def _words(self, count: int) -> _Words:
-        numbers = np.arange(self._used + 1, self._used + count + 1, dtype=np.uint64)
+        words: _Words = splitmix64(self._keys, np.arange(self._used, self._used + count))
         self._used += count
-        return _mix(self._keys + numbers * np.uint64(_GOLDEN))
+        return words
 
     def uniform(self, low: float, high: float) -> _Floats:
         """(n, 1) in [low, high), in steps of 2**-24 of the range."""
@@ -289,7 +290,7 @@ def _trace(shape: _Shape, draws: _Draws) -> tuple[_Floats, _Floats]:
 
 
 def _bend(x: _Floats, y: _Floats, draws: _Draws) -> tuple[_Floats, _Floats]:
-    """Bend the strokes smoothly (quadratics and cubics of the place), then stretch, slant and turn them."""
+    """Bend the strokes smoothly (quadratics and cubics of position), then stretch, slant and turn them."""
     bell = draws.bell
     xx, xy, yy = x * x, x * y, y * y
     bent_x: _Floats = x + bell(0.15) * xx + bell(0.18) * xy + bell(0.18) * yy + bell(0.25) * (yy * y)
@@ -392,7 +393,7 @@ def _ink(x: _Floats, y: _Floats, draws: _Draws) -> NDArray[np.uint8]:
 
 
 def _choose(labels: NDArray[np.integer[Any]], keys: _Words) -> NDArray[np.intp]:
-    """(n,): the index in _COMPILED of each digit's shape, drawn by the shapes' shares."""
+    """(n,): the index in _COMPILED of each digit's shape, drawn according to the shapes' shares."""
     level = _Draws(keys).uniform(0, 1)[:, 0]
     choice = np.empty(len(labels), np.intp)
     floor = dict.fromkeys(range(10), 0.0)
@@ -432,7 +433,7 @@ def draw(labels: ArrayLike, seed: int = 0, *, split: Split = "train") -> NDArray
 
 
 def _labels(count: int, seed: int, split: Split) -> NDArray[np.uint8]:
-    """(count,) digits: as many of each as can be, shuffled."""
+    """(count,) digits, each equally often as far as count allows, shuffled."""
     order = np.argsort(_keys(seed, split + " labels", np.arange(count, dtype=np.uint64)), kind="stable")
     return (order % 10).astype(np.uint8)
 
@@ -440,10 +441,10 @@ def _labels(count: int, seed: int, split: Split) -> NDArray[np.uint8]:
 def generate(
     seed: int = 0,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Draw the whole data set of `seed`.
+    """Draw the whole dataset of `seed`.
 
     Returns uint8 arrays: train images (60000, 28, 28), train labels (60000,), test images (10000, 28, 28) and
-    test labels (10000,). Train and test come from different random streams; each has as many of every digit.
+    test labels (10000,). Train and test come from different random streams, with all digits equally often.
     """
     train_labels = _labels(TRAIN_SIZE, seed, "train")
     test_labels = _labels(TEST_SIZE, seed, "test")

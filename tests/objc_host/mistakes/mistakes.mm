@@ -1,4 +1,5 @@
-// Uses the host rightly but for one named mistake, so that the host can be seen to catch it. Compiled as the core is.
+// Uses the host correctly except for one named mistake, so that the host can be seen to catch it. Compiled as the core
+// is.
 //
 // One step of w <- w - x * w over (2, 3) tensors, with the loss sum(x * w . ones).
 #import <MetalPerformanceShadersGraph/MetalPerformanceShadersGraph.h>
@@ -12,7 +13,7 @@
 
 #include "host_control.h"
 
-// An op that Apple has and the host has not.
+// An op that Apple has and the host lacks.
 @interface MPSGraph (NotInTheHost)
 - (MPSGraphTensor*)tanhWithTensor:(MPSGraphTensor*)tensor name:(NSString*)name;
 @end
@@ -116,7 +117,7 @@ struct Program {
 
 float* values(id<MTLBuffer> buffer) { return static_cast<float*>([buffer contents]); }
 
-// What a core that forgets to make an updated weight a target reads after the sets are swapped: never written memory.
+// What a core that forgets to make an updated weight a target reads after the sets are swapped: memory never written.
 void forget_an_update(Program& program) {
   program.executable = program.compile(@[ program.network.product ]);
   id<MTLBuffer> never_written = [program.device newBufferWithLength:24 options:MTLResourceStorageModeShared];

@@ -1,0 +1,1 @@
+"""What the benchmarks share: what contestants are given, how they are timed, how figures are shown."""

@@ -1,0 +1,96 @@
+"""Loads a dataset by name: from a folder, the cache or a mirror, or drawn by the package."""
+
+import os
+import warnings
+from pathlib import Path
+
+from ..errors import DatasetError
+from .cache import cache_folder
+from .dataset import Dataset, UnavailableError, read_files
+from .folder import read_folder
+from .generated import load_synthetic
+from .sources import SOURCES, Source
+
+DATASETS: tuple[str, ...] = ("auto", *SOURCES, "synthetic")
+
+
+class SyntheticDataWarning(UserWarning):
+    """The digits are drawn by the package because real MNIST is unavailable."""
+
+
+def load(
+    name: str = "auto", *, data_dir: str | os.PathLike[str] | None = None, offline: bool | None = None
+) -> Dataset:
+    """Load a dataset by name.
+
+    Looks in `data_dir`, or else in the folder that the environment variable MPSMNIST_DATA_DIR names; if
+    either is given, nothing else is tried. Otherwise looks in the cache (MPSMNIST_CACHE_DIR, or the
+    platform's usual place), then on the dataset's mirrors.
+
+    Args:
+        name: one of `DATASETS`. "auto" is MNIST or, if neither the cache nor a mirror has it, the synthetic
+            digits with a SyntheticDataWarning.
+        data_dir: a folder with the four IDX files, plain or gzipped.
+        offline: never use the network; None leaves it to the environment variable MPSMNIST_OFFLINE (1 or 0).
+
+    Raises:
+        DatasetError: the dataset is unavailable, or a file is broken; lists what was tried.
+        ValueError: an argument or environment variable has a value that it cannot have.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"name is {name!r}, expected one of {', '.join(DATASETS)}")
+    offline = _offline_by_environment() if offline is None else offline
+    if name == "synthetic":
+        if data_dir is not None:
+            raise ValueError(f"data_dir is {os.fspath(data_dir)!r}, expected None for synthetic digits")
+        return load_synthetic()
+
+    source = SOURCES["mnist" if name == "auto" else name]
+    if data_dir is not None:
+        return read_folder(source, Path(data_dir), "data_dir")
+    if folder := os.environ.get("MPSMNIST_DATA_DIR"):
+        return read_folder(source, Path(folder), "MPSMNIST_DATA_DIR")
+    try:
+        return _from_cache_or_mirrors(source, offline)
+    except UnavailableError as error:
+        if name != "auto":
+            raise
+        reason = str(error)
+    warnings.warn(_synthetic_warning(source, reason), SyntheticDataWarning, stacklevel=2)
+    return load_synthetic()
+
+
+def _from_cache_or_mirrors(source: Source, offline: bool) -> Dataset:
+    folder = cache_folder(source.name)
+    paths = [folder / file.name for file in source.files]
+    try:
+        return read_files(source, paths, str(folder))
+    except DatasetError as error:
+        absent = f"{source.name} is not in the cache ({error})"
+    if offline:
+        raise UnavailableError(f"{absent} and the network may not be used (offline)")
+    from .mirrors import download  # noqa: PLC0415 (it takes long to import, and is seldom needed)
+
+    try:
+        origin = download(source, folder)
+    except UnavailableError as error:
+        raise UnavailableError(f"{absent} and {error}") from error
+    return read_files(source, paths, origin)
+
+
+def _offline_by_environment() -> bool:
+    value = os.environ.get("MPSMNIST_OFFLINE", "")
+    if value not in ("", "0", "1"):
+        raise ValueError(f"the environment variable MPSMNIST_OFFLINE is {value!r}, expected 1 or 0")
+    return value == "1"
+
+
+def _synthetic_warning(source: Source, reason: str) -> str:
+    files = "\n".join(f"  {file.name}" for file in source.files)
+    return (
+        "\n*** This is NOT real MNIST: continuing with synthetic digits, drawn by the package itself. ***\n"
+        f"Why: {reason}\n"
+        "To get real MNIST, connect to the network once, or put these files in a folder and name it with\n"
+        f"--data-dir (data_dir in Python) or MPSMNIST_DATA_DIR:\n{files}\n"
+        'To avoid this warning, ask for "synthetic" by name.'
+    )

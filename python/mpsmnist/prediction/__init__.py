@@ -1,0 +1,1 @@
+"""From a picture of a digit to the network's answer."""

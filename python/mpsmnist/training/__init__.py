@@ -1,0 +1,1 @@
+"""Training runs: options, sampling, schedules, the loop, its events and checkpoints."""

@@ -1,0 +1,180 @@
+"""The options of a training run: what they are, their presets, and which of them make sense."""
+
+import dataclasses
+import math
+import operator
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from .._core import DEVICES
+from .sampling import SAMPLINGS, Sampling
+from .schedule import SCHEDULES, Schedule
+
+Init = Literal["uniform", "he"]
+INITS: tuple[str, ...] = get_args(Init)
+DEVICE_CHOICES = ("auto", *DEVICES)
+DEFAULT_STEPS = 300
+
+# What a resumed run must not change, or it would not be the same run.
+RECIPE_FIELDS = ("batch_size", "learning_rate", "momentum", "init", "schedule", "sampling", "seed")
+# What else a checkpoint remembers. Paths and threads belong to a machine, not to a run.
+SAVED_FIELDS = (*RECIPE_FIELDS, "device", "eval_every", "target_accuracy", "checkpoint_every")
+
+
+class ConfigError(ValueError):
+    """Options that make no sense, alone, together, or for the checkpoint to be resumed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The options of a run. The defaults are those of the original sample. Bad values raise ConfigError.
+
+    `steps` is the length of the run from its very beginning, also when it is resumed; `epochs` gives it as
+    passes over the training images instead, rounded up to whole steps. With neither, a run has 300 steps.
+    """
+
+    steps: int | None = None
+    epochs: float | None = None
+    batch_size: int = 16
+    learning_rate: float = 0.01  # the peak, when the schedule is "one-cycle"
+    momentum: float = 0.0
+    init: Init = "uniform"
+    schedule: Schedule = "constant"
+    sampling: Sampling = "replacement"
+    seed: int = 0
+    dataset: str = "auto"
+    data_dir: Path | None = None
+    offline: bool | None = None
+    device: str = "auto"
+    threads: int | None = None
+    eval_every: int | None = None
+    target_accuracy: float | None = None  # 0.99 ends the run as soon as an evaluation reaches 99%
+    checkpoint: Path | None = None
+    checkpoint_every: int | None = None
+    resume: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "threads", "eval_every", "checkpoint_every"):
+            self._integer(name, 1, 2**31 - 1)
+        self._integer("seed", 0, 2**64 - 1)
+        self._number("epochs", lambda x: x > 0, "above 0")
+        self._number("learning_rate", lambda x: x > 0, "above 0")
+        self._number("momentum", lambda x: 0 <= x < 1, "at least 0 and below 1")
+        self._number("target_accuracy", lambda x: 0 < x <= 1, "above 0 and at most 1")
+        for name, choices in (
+            ("init", INITS),
+            ("schedule", SCHEDULES),
+            ("sampling", SAMPLINGS),
+            ("device", DEVICE_CHOICES),
+        ):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
+        if not isinstance(self.dataset, str):
+            raise ConfigError(f"dataset is {self.dataset!r}, expected a name")
+        for name in ("data_dir", "checkpoint", "resume"):
+            self._path(name)
+        if self.steps is not None and self.epochs is not None:
+            raise ConfigError("steps and epochs both say how long to train: give one of them")
+        if self.checkpoint_every is not None and self.checkpoint is None:
+            raise ConfigError("checkpoint_every needs a checkpoint path to save to")
+
+    @classmethod
+    def preset(cls, name: str, **options: Any) -> "TrainConfig":
+        """Take the preset's options, with `options` over them. Raises ConfigError for an unknown name."""
+        return cls(**merge(preset_options(name), options))
+
+    def total_steps(self, train_images: int) -> int:
+        """Return how many steps the run has on a training set of so many images."""
+        if self.epochs is not None:
+            return math.ceil(self.epochs * train_images / self.batch_size)
+        return DEFAULT_STEPS if self.steps is None else self.steps
+
+    def saved_options(self) -> dict[str, Any]:
+        """Return what a checkpoint remembers of these options, ready for JSON."""
+        return {name: getattr(self, name) for name in SAVED_FIELDS}
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)  # the class is frozen; this runs only while it is built
+
+    def _integer(self, name: str, low: int, high: int) -> None:
+        value = getattr(self, name)
+        if value is None and _is_optional(name):
+            return
+        try:
+            number = None if isinstance(value, bool) else operator.index(value)
+        except TypeError:
+            number = None
+        if number is None or not low <= number <= high:
+            raise ConfigError(f"{name} is {value!r}, expected a whole number from {low} to {high}")
+        self._set(name, number)
+
+    def _number(self, name: str, accept: Callable[[float], bool], expected: str) -> None:
+        value = getattr(self, name)
+        if value is None and _is_optional(name):
+            return
+        try:
+            number = math.nan if isinstance(value, bool | str) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not (math.isfinite(number) and accept(number)):
+            raise ConfigError(f"{name} is {value!r}, expected a number {expected}")
+        self._set(name, number)
+
+    def _path(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is None:
+            return
+        if not isinstance(value, str | os.PathLike):
+            raise ConfigError(f"{name} is {value!r}, expected a path")
+        self._set(name, Path(value))
+
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "original": {name: _DEFAULTS[name] for name in RECIPE_FIELDS if name != "seed"},
+    "fast": {
+        "epochs": 1.0,
+        "batch_size": 64,
+        "learning_rate": 0.12,
+        "momentum": 0.9,
+        "init": "he",
+        "schedule": "one-cycle",
+        "sampling": "shuffle",
+    },
+}
+
+
+def preset_options(name: str) -> dict[str, Any]:
+    """Return the options that the preset sets. Raises ConfigError for an unknown name."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset is {name!r}, expected one of {', '.join(PRESETS)}")
+    return dict(PRESETS[name])
+
+
+def merge(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Put `options` over `base`; a length given as steps replaces one given as epochs, and vice versa."""
+    merged = {**base, **options}
+    if options.get("steps") is not None and "epochs" not in options:
+        merged["epochs"] = None
+    if options.get("epochs") is not None and "steps" not in options:
+        merged["steps"] = None
+    return merged
+
+
+def check_output(option: str, path: Path) -> None:
+    """Raise ConfigError if the file could not be written, before time is spent on its contents."""
+    folder = path.parent
+    if path.is_dir():
+        raise ConfigError(f"{option} is {str(path)!r}, which is a folder, expected a file name")
+    if not folder.is_dir():
+        raise ConfigError(f"{option} is {str(path)!r}, but there is no folder {str(folder)!r}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{option} is {str(path)!r}, but the folder {str(folder)!r} cannot be written to")
+
+
+def _is_optional(name: str) -> bool:
+    return _DEFAULTS[name] is None

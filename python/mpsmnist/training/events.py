@@ -1,0 +1,124 @@
+"""What a training run reports on its way, and its result.
+
+Each has `as_json()`: a dict of plain JSON values whose "event" names its kind, a line of `--json`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._core import Trainer, __version__
+from ..data import Dataset
+from .config import RECIPE_FIELDS, TrainConfig
+
+
+class StepEvent(NamedTuple):
+    """One finished step."""
+
+    step: int  # completed steps, this one included
+    loss: float  # the batch's mean loss before this step's update
+    learning_rate: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event as plain JSON values."""
+        return {"event": "step", **self._asdict()}
+
+
+class StartEvent(NamedTuple):
+    """The run is about to begin.
+
+    Whoever watches the run may keep `trainer` and call it while it trains, in a callback or another thread.
+    Calls are serialised: one from another thread waits for the chunk of steps under way (loop.CHUNK_SECONDS),
+    on a busy machine for a few of them. `predict`, `evaluate`, `gradients`, `state_dict` and reading the
+    properties change nothing; whatever sets the weights or the learning rate makes it another run. In
+    `on_step` the trainer may be ahead of the event, since a chunk's steps are reported when all are done.
+    """
+
+    step: int  # completed steps: 0, or where the checkpoint left off
+    total_steps: int
+    device: str
+    threads: int
+    dataset: Dataset
+    config: TrainConfig
+    trainer: Trainer
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event as plain JSON values: the recipe, and sizes in place of the dataset."""
+        return {
+            "event": "start",
+            "version": __version__,
+            "step": self.step,
+            "total_steps": self.total_steps,
+            "device": self.device,
+            "threads": self.threads,
+            "dataset": self.dataset.name,
+            "train_images": len(self.dataset.train_images),
+            "test_images": len(self.dataset.test_images),
+            **{name: getattr(self.config, name) for name in (*RECIPE_FIELDS, "target_accuracy")},
+        }
+
+
+class EvaluationEvent(NamedTuple):
+    """The test set was evaluated after `step` steps."""
+
+    step: int
+    loss: float
+    accuracy: float
+    train_seconds: float  # training time of this run so far
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event as plain JSON values."""
+        return {"event": "eval", **self._asdict()}
+
+
+class CheckpointEvent(NamedTuple):
+    """A checkpoint of the first `step` steps is safely on the disk."""
+
+    step: int
+    path: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event as plain JSON values."""
+        return {"event": "checkpoint", "step": self.step, "path": str(self.path)}
+
+
+Event = StartEvent | EvaluationEvent | CheckpointEvent
+
+_END_FIELDS = (
+    "steps",
+    "loss",
+    "test_accuracy",
+    "test_loss",
+    "device",
+    "dataset",
+    "seed",
+    "train_seconds",
+    "steps_per_second",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """The result of a run. Seconds, losses and evaluations exclude those of a run that it resumed."""
+
+    steps: int  # completed steps from the very beginning
+    loss: float | None  # of the last step; None if none was left to do
+    test_accuracy: float | None  # None when the run was interrupted
+    test_loss: float | None
+    device: str
+    dataset: str
+    seed: int
+    train_seconds: float  # sampling and training; no loading, evaluation, checkpoints or callbacks
+    steps_per_second: float | None
+    interrupted: bool
+    target_reached: bool | None  # None without a target accuracy
+    losses: NDArray[np.float32]  # (steps of this run,)
+    evaluations: list[EvaluationEvent]
+    trainer: Trainer
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the result as plain JSON values, without the arrays."""
+        return {"event": "end", **{name: getattr(self, name) for name in _END_FIELDS}}

@@ -1,0 +1,290 @@
+"""The training loop: chunks of native steps, with evaluations and checkpoints in between."""
+
+import functools
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._core import Trainer
+from ..data import Dataset, load
+from ..errors import Error
+from .checkpoint import Checkpoint, fingerprint
+from .checkpoint import load as load_checkpoint
+from .checkpoint import save as save_checkpoint
+from .config import RECIPE_FIELDS, ConfigError, TrainConfig, check_output, merge
+from .events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
+from .sampling import Sampler
+from .schedule import evaluation_steps, learning_rates
+
+# Steps run in native code in chunks of about this length: Python costs next to nothing, and Ctrl-C, like
+# whoever else waits for the trainer, gets its turn soon.
+CHUNK_SECONDS = 0.2
+MAX_CHUNK = 100
+
+
+class DivergedError(Error):
+    """The loss or the weights are no longer finite numbers."""
+
+
+def resumed_config(path: str | os.PathLike[str], **options: Any) -> TrainConfig:
+    """Take the options of the checkpointed run, with `options` over them, to continue it.
+
+    The run goes on saving to `path` unless `options` name another checkpoint.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+        ConfigError: the options make no sense, or would make it another run.
+    """
+    saved = load_checkpoint(path)
+    length = {"steps": saved.total_steps}
+    base = {**saved.options, **length, "dataset": saved.dataset, "checkpoint": path, "resume": path}
+    if options.get("dataset") == "auto":
+        options["dataset"] = saved.dataset
+    config = TrainConfig(**merge(base, options))
+    _check_resume(config, saved)
+    return config
+
+
+def train(
+    config: TrainConfig,
+    *,
+    dataset: Dataset | None = None,
+    on_step: Callable[[StepEvent], None] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> TrainResult:
+    """Train a network as `config` says.
+
+    Steps run in native code in chunks of about CHUNK_SECONDS.
+
+    Args:
+        config: the options of the run.
+        dataset: what to train on; by default the dataset that `config` names.
+        on_step: gets every step, in order, after the chunk of steps that it belongs to.
+        on_event: gets every other event when it happens; StartEvent has the trainer.
+        stop: asked before each chunk whether to end early; the checkpoint is then saved, nothing evaluated.
+
+    Raises:
+        ConfigError: the options do not fit each other, the data or the checkpoint. Nothing has been trained.
+        DatasetError, DeviceError, CheckpointError: the data, the device or the checkpoint cannot be used.
+        DivergedError: the loss is no longer finite. The last good checkpoint stays in place.
+    """
+    saved = None if config.resume is None else load_checkpoint(config.resume)
+    if saved is not None:
+        _check_resume(config, saved)
+    if config.checkpoint is not None:
+        check_output("checkpoint", config.checkpoint)
+    if dataset is None:
+        dataset = load(config.dataset, data_dir=config.data_dir, offline=config.offline)
+    if saved is not None:
+        _check_resumed_data(config, saved, dataset)
+    run = _Run(config, dataset, on_step=on_step or _ignore, on_event=on_event or _ignore)
+    if saved is not None:
+        run.continue_from(saved)
+    return run.train(stop or _never)
+
+
+class _Run:
+    """One call of train(): its trainer, and what has happened so far."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        *,
+        on_step: Callable[[StepEvent], None],
+        on_event: Callable[[Event], None],
+    ) -> None:
+        self._config = config
+        self._dataset = dataset
+        self._on_step = on_step
+        self._on_event = on_event
+        self._trainer = Trainer(
+            device=config.device,
+            learning_rate=config.learning_rate,
+            momentum=config.momentum,
+            num_classes=dataset.num_classes,
+            seed=config.seed,
+            init=config.init,
+            threads=config.threads,
+        )
+        size = len(dataset.train_images)
+        self._sampler = Sampler(config.sampling, size=size, batch_size=config.batch_size, seed=config.seed)
+        self._total_steps = config.total_steps(size)
+        self._evaluate_at = evaluation_steps(
+            config.schedule,
+            self._total_steps,
+            config.eval_every,
+            has_target=config.target_accuracy is not None,
+        )
+        self._step = 0
+        self._last = StepEvent(0, math.nan, config.learning_rate)
+        self._saved_step: int | None = None
+        self._chunk = 1
+        self._seconds = 0.0
+        self._losses: list[NDArray[np.float32]] = []
+        self._evaluations: list[EvaluationEvent] = []
+
+    def continue_from(self, saved: Checkpoint) -> None:
+        self._trainer.load_state_dict(saved.state)
+        self._step = saved.step
+
+    def train(self, stop: Callable[[], bool]) -> TrainResult:
+        trainer = self._trainer
+        self._on_event(
+            StartEvent(
+                step=self._step,
+                total_steps=self._total_steps,
+                device=trainer.device,
+                threads=trainer.threads,
+                dataset=self._dataset,
+                config=self._config,
+                trainer=trainer,
+            )
+        )
+        save_every = self._config.checkpoint_every
+        interrupted = False
+        while self._step < self._total_steps and not self._target_reached():
+            if stop():
+                interrupted = True
+                break
+            self._advance(min(self._chunk, self._next_halt() - self._step))
+            if save_every is not None and self._step % save_every == 0:
+                self._save()
+            if self._step in self._evaluate_at:
+                self._evaluate()
+        if self._saved_step != self._step:
+            self._save()
+        if not interrupted and not self._evaluations:
+            self._evaluate()  # a resumed run that had no steps left to do
+        return self._result(interrupted)
+
+    def _next_halt(self) -> int:
+        """Return the next step after which there is something to do; the last step is always one."""
+        halts = [step for step in self._evaluate_at if step > self._step]
+        if (every := self._config.checkpoint_every) is not None:
+            halts.append((self._step // every + 1) * every)
+        return min(halts)
+
+    def _advance(self, count: int) -> None:
+        """Train `count` steps and report them."""
+        config, data = self._config, self._dataset
+        begin = time.perf_counter()
+        batches = self._sampler.batches(self._step, count)
+        rates = learning_rates(
+            config.schedule, config.learning_rate, first=self._step, count=count, total=self._total_steps
+        )
+        losses = self._trainer.run(data.train_images, data.train_labels, batches, learning_rates=rates)
+        seconds = time.perf_counter() - begin
+        self._seconds += seconds
+        self._chunk = max(1, min(MAX_CHUNK, int(count * CHUNK_SECONDS / max(seconds, 1e-9))))
+        self._losses.append(losses)
+        for loss, rate in zip(losses.tolist(), rates.tolist(), strict=True):
+            self._step += 1
+            self._last = StepEvent(self._step, loss, rate)
+            if not np.isfinite(loss):
+                raise self._diverged()
+            self._on_step(self._last)
+
+    def _evaluate(self) -> None:
+        result = self._trainer.evaluate(self._dataset.test_images, self._dataset.test_labels)
+        if not np.isfinite(result.loss):
+            raise self._diverged(f"; the test loss after it is {result.loss}")
+        self._evaluations.append(EvaluationEvent(self._step, result.loss, result.accuracy, self._seconds))
+        self._on_event(self._evaluations[-1])
+
+    def _target_reached(self) -> bool:
+        target = self._config.target_accuracy
+        return target is not None and bool(self._evaluations) and self._evaluations[-1].accuracy >= target
+
+    def _save(self) -> None:
+        """Save the checkpoint, if one was asked for. Weights that are not finite never replace a good one."""
+        config, data = self._config, self._dataset
+        if config.checkpoint is None:
+            return
+        state = self._trainer.state_dict()
+        if not all(np.isfinite(tensor).all() for tensor in state.values()):
+            raise self._diverged("; the weights after it are not finite")
+        checkpoint = Checkpoint(
+            state=state,
+            options=config.saved_options(),
+            step=self._step,
+            total_steps=self._total_steps,
+            num_classes=data.num_classes,
+            dataset=data.name,
+            fingerprint=self._fingerprint,
+        )
+        save_checkpoint(config.checkpoint, checkpoint)
+        self._saved_step = self._step
+        self._on_event(CheckpointEvent(self._step, config.checkpoint))
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self._dataset.train_images, self._dataset.train_labels)
+
+    def _diverged(self, more: str = "") -> DivergedError:
+        step, loss, rate = self._last
+        return DivergedError(
+            f"training diverged at step {step}: its loss is {loss:g} at learning rate {rate:g}{more}"
+        )
+
+    def _result(self, interrupted: bool) -> TrainResult:
+        losses = np.concatenate(self._losses) if self._losses else np.empty(0, np.float32)
+        final = None if interrupted else self._evaluations[-1]
+        return TrainResult(
+            steps=self._step,
+            loss=float(losses[-1]) if losses.size else None,
+            test_accuracy=None if final is None else final.accuracy,
+            test_loss=None if final is None else final.loss,
+            device=self._trainer.device,
+            dataset=self._dataset.name,
+            seed=self._config.seed,
+            train_seconds=self._seconds,
+            steps_per_second=losses.size / self._seconds if losses.size else None,
+            interrupted=interrupted,
+            target_reached=None if self._config.target_accuracy is None else self._target_reached(),
+            losses=losses,
+            evaluations=self._evaluations,
+            trainer=self._trainer,
+        )
+
+
+def _check_resume(config: TrainConfig, saved: Checkpoint) -> None:
+    path = str(config.resume)
+    for name in RECIPE_FIELDS:
+        asked, had = getattr(config, name), saved.options[name]
+        if asked != had:
+            raise ConfigError(
+                f"{name} is {asked!r}, but the run in {path!r} has {had!r}: a resumed run keeps it"
+            )
+    if config.dataset not in ("auto", saved.dataset):
+        raise ConfigError(
+            f"dataset is {config.dataset!r}, but the run in {path!r} trains on {saved.dataset!r}"
+        )
+
+
+def _check_resumed_data(config: TrainConfig, saved: Checkpoint, dataset: Dataset) -> None:
+    path = str(config.resume)
+    if fingerprint(dataset.train_images, dataset.train_labels) != saved.fingerprint:
+        raise ConfigError(f"the training set is not the one that the run in {path!r} was trained on")
+    total_steps = config.total_steps(len(dataset.train_images))
+    if config.schedule != "constant" and total_steps != saved.total_steps:
+        raise ConfigError(
+            f"the run in {path!r} has {saved.total_steps} steps, not {total_steps}: "
+            f"its {config.schedule} schedule depends on their number"
+        )
+    if total_steps < saved.step:
+        raise ConfigError(f"steps is {total_steps}, but the run in {path!r} is at step {saved.step} already")
+
+
+def _ignore(_event: object) -> None:
+    pass
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,140 @@
+"""The command `mpsmnist`, and what all of its subcommands have in common."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import mpsmnist
+from mpsmnist.commands.console import Command, UsageError, positive_integer, run_command
+from mpsmnist.commands.main import COMMANDS, main
+from support.commands import Call
+
+
+def test_the_help_lists_the_commands(call: Call) -> None:
+    code, out, err = call(main, ["--help"])
+    assert (code, err) == (0, "")
+    assert out.startswith("usage: mpsmnist [-h] [--version] COMMAND ...\n")
+    for name, summary in COMMANDS.items():
+        assert any(line.split() == [name, *summary.split()] for line in out.splitlines()), name
+
+
+def test_no_command_is_bad_usage_and_gets_the_help(call: Call) -> None:
+    code, out, err = call(main, [])
+    assert (code, out) == (2, "")
+    assert err == call(main, ["--help"])[1]
+
+
+def test_an_unknown_command_gets_the_list_of_commands(call: Call) -> None:
+    code, out, err = call(main, ["trian", "--steps", "3"])
+    assert (code, out) == (2, "")
+    assert "'trian'" in err
+    for name in COMMANDS:
+        assert name in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_every_command_has_the_version(call: Call, name: str | None) -> None:
+    arguments = [*([] if name is None else [name]), "--version"]
+    assert call(main, arguments) == (0, f"mpsmnist {mpsmnist.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_says_how_it_was_run(call: Call, name: str) -> None:
+    code, out, _ = call(main, [name, "--help"])
+    assert code == 0
+    assert out.startswith(f"usage: mpsmnist {name} [-h]")
+    _, out, _ = call(main, [name, "--help"], program="python -m mpsmnist")
+    assert out.startswith(f"usage: python -m mpsmnist {name} [-h]")
+    _, out, _ = call(import_module(f"mpsmnist.{name}").main, ["--help"])
+    assert out.startswith(f"usage: python -m mpsmnist.{name} [-h]")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_names_its_exit_codes(call: Call, name: str) -> None:
+    _, out, _ = call(main, [name, "--help"])
+    words = " ".join(out.split()).partition("exit codes: ")[2]
+    assert [code for code in ("0", "1", "2", "130") if f"{code} " in words] == ["0", "1", "2", "130"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_bad_usage_of_a_command(call: Call, name: str) -> None:
+    code, out, err = call(main, [name, "--nonsense"])
+    assert (code, out) == (2, "")
+    assert err.startswith(f"usage: mpsmnist {name} [-h]")
+    assert f"mpsmnist {name}: error: " in err
+
+
+def test_arguments_reach_the_command_and_messages_name_it(call: Call, tmp_path: Path) -> None:
+    code, out, err = call(main, ["predict", "a.png", "--checkpoint", str(tmp_path / "absent")])
+    assert (code, out) == (1, "")
+    assert err == f"mpsmnist predict: checkpoint '{tmp_path}/absent' does not exist\n"
+
+
+def test_the_console_script_is_installed() -> None:
+    [script] = importlib.metadata.entry_points(group="console_scripts", name="mpsmnist")
+    assert script.load() is main
+
+
+def test_the_package_runs_as_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mpsmnist", "doctor", "--help"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: python -m mpsmnist doctor [-h]")
+
+
+def raising(error: BaseException) -> Command:
+    def run(*_: object) -> int:
+        raise error
+
+    return Command(description="", epilog="", add_options=lambda _parser: None, run=run)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "last_line"),
+    [
+        (UsageError("steps is 0"), 2, "prog: error: steps is 0"),
+        (mpsmnist.DeviceError("no such device"), 1, "prog: no such device"),
+        (mpsmnist.DatasetError("no such file"), 1, "prog: no such file"),
+        (OSError(28, "No space left on device"), 1, "prog: [Errno 28] No space left on device"),
+        (KeyboardInterrupt(), 130, "prog: interrupted"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_errors_become_one_line_and_an_exit_code(
+    call: Call, error: BaseException, code: int, last_line: str
+) -> None:
+    found, out, err = call(run_command, raising(error), "prog", [])
+    assert (found, out) == (code, "")
+    assert err.splitlines()[-1] == last_line
+    assert "Traceback" not in err
+
+
+def test_a_bug_is_not_hidden(call: Call) -> None:
+    with pytest.raises(ZeroDivisionError):
+        call(run_command, raising(ZeroDivisionError()), "prog", [])
+
+
+def test_the_exit_code_is_the_commands() -> None:
+    command = Command(description="", epilog="", add_options=lambda _parser: None, run=lambda *_: 7)
+    assert run_command(command, "prog", []) == 7
+
+
+def test_whole_numbers_above_zero(call: Call) -> None:
+    def add_options(parser: object) -> None:
+        parser.add_argument("--threads", type=positive_integer)  # type: ignore[attr-defined]
+
+    command = Command(
+        description="", epilog="", add_options=add_options, run=lambda arguments, _: arguments.threads
+    )
+    assert run_command(command, "prog", ["--threads", "3"]) == 3
+    for value, words in (("0", "0 is not above 0"), ("-1", "-1 is not above 0"), ("x", "'x' is not a whole")):
+        code, _, err = call(run_command, command, "prog", ["--threads", value])
+        assert code == 2
+        assert f"argument --threads: {words}" in err

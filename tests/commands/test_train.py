@@ -1,0 +1,260 @@
+"""`mpsmnist.train` on the command line: options, exit codes, JSON and messages."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import termios
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mpsmnist
+from mpsmnist import checkpoint
+from mpsmnist.commands import train as cli
+from mpsmnist.commands.console import make_parser
+from mpsmnist.data import Dataset, SyntheticDataWarning
+from mpsmnist.train import main
+from mpsmnist.training.config import PRESETS
+from support.commands import SMALL, Call, json_lines, run, start
+from support.datasets import small_dataset
+
+END_KEYS = [
+    "event",
+    "steps",
+    "loss",
+    "test_accuracy",
+    "test_loss",
+    "device",
+    "dataset",
+    "seed",
+    "train_seconds",
+    "steps_per_second",
+]
+
+
+def test_a_run_reports_to_people_on_stderr_only(run_train: Call) -> None:
+    code, out, err = run_train("--steps", 20)
+    assert (code, out) == (0, "")
+    lines = err.splitlines()
+    assert lines[0] == "mnist: 50 training and 20 test images"
+    assert lines[1].startswith("steps 1 to 20, 2 images each, on cpu with ")
+    assert lines[1].endswith("constant learning rate 0.01, momentum 0, seed 0")
+    assert [line.split(":")[0] for line in lines[2:12]] == [f"step {step} of 20" for step in range(2, 21, 2)]
+    assert lines[12].startswith("step 20: test accuracy ")
+    assert lines[13].startswith("done: test accuracy ")
+    assert len(lines) == 14
+
+
+def test_quiet_says_nothing(run_train: Call) -> None:
+    assert run_train("--steps", 3, "--quiet") == (0, "", "")
+
+
+def test_a_bar_is_drawn_on_a_terminal_only(data_dir: Path) -> None:
+    arguments = ("--data-dir", data_dir, *SMALL, "--steps", 30)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(
+        theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0)
+    )  # tqdm draws nothing on a terminal without columns
+    with start("train", *arguments, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 4096):
+                shown += part
+        except OSError:  # how Linux reports that the other end is closed
+            pass
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"%|" in shown
+    assert b"step 3 of 30" not in shown
+    assert b"done: test accuracy" in shown
+    assert "%|" not in run("train", *arguments).stderr
+
+
+def test_json_lines(run_train: Call, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    code, out, err = run_train(
+        "--steps", 3, "--eval-every", 2, "--checkpoint", path, "--seed", 6, "--json", "--quiet"
+    )
+    assert (code, err) == (0, "")
+    start, *middle, end = json_lines(out)
+    assert start == {
+        "event": "start",
+        "version": mpsmnist.__version__,
+        "step": 0,
+        "total_steps": 3,
+        "device": "cpu",
+        "threads": start["threads"],
+        "dataset": "mnist",
+        "train_images": 50,
+        "test_images": 20,
+        "batch_size": 2,
+        "learning_rate": 0.01,
+        "momentum": 0.0,
+        "init": "uniform",
+        "schedule": "constant",
+        "sampling": "replacement",
+        "seed": 6,
+        "target_accuracy": None,
+    }
+    assert [event["event"] for event in middle] == ["step", "step", "eval", "step", "eval", "checkpoint"]
+    assert list(middle[0]) == ["event", "step", "loss", "learning_rate"]
+    assert list(middle[2]) == ["event", "step", "loss", "accuracy", "train_seconds"]
+    assert middle[-1] == {"event": "checkpoint", "step": 3, "path": str(path)}
+    assert list(end) == END_KEYS
+    assert (end["event"], end["steps"], end["device"], end["dataset"], end["seed"]) == (
+        "end",
+        3,
+        "cpu",
+        "mnist",
+        6,
+    )
+    assert end["loss"] == middle[3]["loss"]
+    assert (end["test_accuracy"], end["test_loss"]) == (middle[4]["accuracy"], middle[4]["loss"])
+
+
+def test_json_and_text_go_together(run_train: Call) -> None:
+    code, out, err = run_train("--steps", 1, "--json")
+    assert code == 0
+    assert [event["event"] for event in json_lines(out)] == ["start", "step", "eval", "end"]
+    assert "done: test accuracy" in err
+
+
+def test_a_preset_and_options_over_it(run_train: Call) -> None:
+    code, out, _ = run_train("--preset", "fast", "--steps", 2, "--momentum", 0.25, "--json")
+    assert code == 0
+    start, first = json_lines(out)[:2]
+    fast = PRESETS["fast"]
+    assert start["total_steps"] == 2
+    assert (start["batch_size"], start["momentum"]) == (2, 0.25)
+    for name in ("learning_rate", "init", "schedule", "sampling"):
+        assert start[name] == fast[name]
+    assert first["learning_rate"] < fast["learning_rate"]
+
+
+def test_epochs(run_train: Call) -> None:
+    _, out, _ = run_train("--epochs", 0.1, "--json")
+    assert json_lines(out)[-1]["steps"] == 3  # 50 images / 2 / 10, rounded up
+
+
+def test_options_reach_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def load(*arguments: object, **options: object) -> Dataset:
+        asked.append((arguments, options))
+        return small_dataset()
+
+    monkeypatch.setattr(cli, "load", load)
+    usual = ["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]
+    main(usual)
+    main([*usual, "--dataset", "mnist", "--data-dir", "d", "--offline"])
+    assert asked == [
+        (("auto",), {"data_dir": None, "offline": None}),
+        (("mnist",), {"data_dir": Path("d"), "offline": True}),
+    ]
+
+
+def test_a_target_reached_and_not_reached(run_train: Call) -> None:
+    code, out, err = run_train(
+        "--steps", 50, "--eval-every", 1, "--target-accuracy", 0.05, "--json", "--quiet"
+    )
+    assert (code, err) == (0, "")
+    assert json_lines(out)[-1]["steps"] < 50
+    code, out, err = run_train("--steps", 1, "--target-accuracy", 1, "--json", "--quiet")
+    assert code == 1
+    assert json_lines(out)[-1]["event"] == "end"
+    assert err.startswith("python -m mpsmnist.train: the test accuracy is ")
+    assert err.endswith(", short of the target 100.00%\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["--step", "3"], "unrecognized arguments"),
+        (["--steps", "many"], "invalid int value: 'many'"),
+        (["--steps", "0"], "steps is 0, expected a whole number from 1"),
+        (["--steps", "3", "--epochs", "1"], "steps and epochs"),
+        (["--learning-rate", "nan"], "learning_rate is nan"),
+        (["--preset", "slow"], "argument --preset: invalid choice: 'slow'"),
+        (["--dataset", "cifar"], "argument --dataset: invalid choice: 'cifar'"),
+        (["--device", "cuda"], "argument --device: invalid choice: 'cuda'"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--threads", "0"], "threads is 0"),
+        (["--target-accuracy", "99"], "target_accuracy is 99.0"),
+        (["--checkpoint-every", "3"], "checkpoint_every needs a checkpoint"),
+        (["--checkpoint", "/absent/run"], "checkpoint is '/absent/run', but there is no folder '/absent'"),
+        (["--plot", "/absent/plot.png"], "plot is '/absent/plot.png', but there is no folder '/absent'"),
+        (["--dataset", "synthetic"], "data_dir"),  # drawn digits have no files
+    ],
+)
+def test_bad_usage(run_train: Call, arguments: list[str], words: str) -> None:
+    code, out, err = run_train(*arguments)
+    assert (code, out) == (2, "")
+    assert words in err.splitlines()[-1]
+
+
+def test_help_and_version(run_train: Call) -> None:
+    code, out, _ = run_train("--help")
+    assert code == 0
+    parser = make_parser("", "", "")
+    cli.COMMAND.add_options(parser)
+    for option in parser._option_string_actions:
+        assert option in out
+    assert run_train("--version")[:2] == (0, f"mpsmnist {mpsmnist.__version__}\n")
+
+
+def test_failures(run_train: Call, tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"no checkpoint at all")
+    for arguments, words in (
+        (("--data-dir", tmp_path / "absent"), "absent"),
+        (("--resume", tmp_path / "absent"), "absent' does not exist"),
+        (("--resume", tmp_path / "bad"), "not a readable safetensors file"),
+        (("--learning-rate", 1e30, "--steps", 50), "training diverged at step "),
+    ):
+        code, out, err = run_train(*arguments, "--quiet")
+        assert (code, out) == (1, "")
+        assert err.startswith("python -m mpsmnist.train: ")
+        assert words in err
+        assert "Traceback" not in err
+
+
+@pytest.mark.skipif("mps" in mpsmnist.devices(), reason="this machine has an Apple GPU")
+def test_a_missing_device_is_a_failure(run_train: Call) -> None:
+    code, _, err = run_train("--device", "mps", "--quiet")
+    assert code == 1
+    assert "mps" in err
+
+
+def test_resuming_with_another_seed_is_bad_usage(run_train: Call, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    assert run_train("--steps", 2, "--checkpoint", path)[0] == 0
+    code, _, err = run_train("--resume", path, "--seed", 1)
+    assert code == 2
+    assert "seed is 1, but the run in" in err.splitlines()[-1]
+    code, _, err = run_train("--resume", path, "--preset", "fast")
+    assert code == 2
+    assert "a resumed run keeps it" in err.splitlines()[-1]
+    code, out, _ = run_train("--resume", path, "--steps", 3, "--json")
+    assert code == 0
+    assert [event["step"] for event in json_lines(out)[:2]] == [2, 3]
+    assert checkpoint.load(path).step == 3
+
+
+def test_synthetic_data_are_announced_even_to_a_quiet_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(*_: object, **__: object) -> Dataset:
+        warnings.warn("these digits are drawn", SyntheticDataWarning, stacklevel=2)
+        return small_dataset()
+
+    monkeypatch.setattr(cli, "load", load)
+    assert main(["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1:] == ["*" * 100, "these digits are drawn", "*" * 100]
+    assert "warning" in lines[0]

@@ -1,0 +1,117 @@
+"""The cache: what is read from it, processes at once, and processes that are killed."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import filelock
+import pytest
+
+from mpsmnist.data import SyntheticDataWarning, load
+from mpsmnist.errors import DatasetError
+from support.http_faults import FaultyServer
+from support.small_mnist import (
+    FILES,
+    NAMES,
+    assert_small_set,
+    in_cache,
+    small_mnist,
+    start_loading,
+    write_set,
+)
+
+
+def test_a_complete_cache_is_only_read(cache: Path) -> None:
+    write_set(cache / "mnist")
+    assert_small_set(load("mnist"))
+    assert not (cache / "mnist" / ".lock").exists()
+
+
+def test_a_broken_file_in_the_cache_is_downloaded_again(
+    server: FaultyServer, use_mirrors: Callable[..., None], cache: Path
+) -> None:
+    broken = write_set(cache / "mnist") / NAMES[2]
+    broken.write_bytes(FILES[NAMES[2]][:100])
+    with pytest.raises(DatasetError, match=re.escape(f"{broken}: damaged gzip data")):
+        load("mnist", offline=True)
+    use_mirrors("good")
+    assert_small_set(load("mnist"))
+    assert server.requests_to("good") == [NAMES[2]]
+
+
+def test_processes_at_once_download_once(server: FaultyServer, cache: Path) -> None:
+    children = [start_loading(small_mnist(server.mirror("gated"))) for _ in range(2)]
+    assert server.holding.wait(30)
+    time.sleep(0.5)  # long enough for both to want the lock; too short would only make the test easier
+    assert server.requests_to("gated") == [NAMES[0]]
+    server.release.set()
+    assert [pipe.recv() for _, pipe in children] == ["loaded"] * 2
+    for process, _ in children:
+        process.join()
+    assert server.requests_to("gated") == list(NAMES)
+    assert in_cache(cache) == set(NAMES)
+
+
+def test_killed_while_downloading(
+    server: FaultyServer, use_mirrors: Callable[..., None], cache: Path
+) -> None:
+    process, _ = start_loading(small_mnist(server.mirror("stalled")))
+    assert server.holding.wait(30)
+    process.kill()
+    process.join()
+    [leftover] = in_cache(cache)
+    assert leftover.endswith(".tmp")
+    (cache / "mnist" / ".mpsmnist.0123.tmp").write_bytes(b"left by an earlier kill")
+
+    use_mirrors("good")
+    assert_small_set(load("mnist"))
+    assert in_cache(cache) == set(NAMES)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on file sizes")
+def test_a_full_disk_is_not_the_mirrors_fault(server: FaultyServer, cache: Path) -> None:
+    source = small_mnist(server.mirror("good"), server.mirror("gated"))
+    process, pipe = start_loading(source, largest_file=1000)
+    assert re.search(r"cannot be downloaded: .*train-images.* cannot be written: File too large", pipe.recv())
+    process.join()
+    assert in_cache(cache) == set()
+    assert server.requests == [f"/good/{NAMES[0]}"]
+
+
+def test_a_lock_that_is_never_released(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpsmnist.data.cache._LOCK_SECONDS", 0.1)
+    held = filelock.FileLock(cache / "mnist" / ".lock")
+    (cache / "mnist").mkdir(parents=True)
+    with held, pytest.raises(DatasetError, match=r"another process has held .*\.lock for 0 s"):
+        load("mnist")
+
+
+def test_a_cache_that_cannot_be_written(
+    server: FaultyServer,
+    use_mirrors: Callable[..., None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    drawings: list[int],
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("MPSMNIST_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    use_mirrors("good")
+    message = (
+        f"the cache folder {re.escape(str(tmp_path))}/file/cache/mnist cannot be written: Not a directory"
+    )
+    with pytest.raises(DatasetError, match=message):
+        load("mnist")
+    assert server.probes == server.requests == []
+
+    with pytest.warns(UserWarning, match="not kept for the next run: the cache folder .*Not a directory"):
+        assert load("synthetic").source == "generated"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert load("auto").name == "synthetic"
+    assert [warning.category for warning in caught] == [SyntheticDataWarning, UserWarning]
+    assert drawings == [0, 0]

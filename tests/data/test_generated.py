@@ -1,0 +1,100 @@
+"""Synthetic digits: drawn once, and what `auto` falls back to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mpsmnist.data import SyntheticDataWarning, load
+from support.http_faults import FaultyServer
+from support.small_mnist import (
+    ARRAYS,
+    FIELDS,
+    LABELS,
+    NAMES,
+    TRAIN,
+)
+
+
+def test_synthetic_is_drawn_once(cache: Path, drawings: list[int]) -> None:
+    first, second = load("synthetic"), load("synthetic")
+    assert drawings == [0]
+    assert (first.name, first.num_classes, first.source) == ("synthetic", 10, "generated")
+    assert second.source == str(next((cache / "synthetic").glob("v*.npz")))
+    for field, array in zip(FIELDS, ARRAYS.values(), strict=True):
+        np.testing.assert_array_equal(getattr(first, field), array + np.uint8(1))
+        np.testing.assert_array_equal(getattr(second, field), array + np.uint8(1))
+
+
+def test_synthetic_of_another_version_is_drawn_anew(
+    cache: Path, drawings: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load("synthetic")
+    monkeypatch.setattr("mpsmnist.data.synthetic.VERSION", 12345)
+    load("synthetic")
+    assert drawings == [0, 0]
+    assert (cache / "synthetic" / "v12345.npz").exists()
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated", "flipped", "empty", "other arrays", "other shapes", "a pickle"]
+)
+def test_damaged_synthetic_digits_are_drawn_anew(cache: Path, drawings: list[int], damage: str) -> None:
+    load("synthetic")
+    path = next((cache / "synthetic").glob("v*.npz"))
+    data = bytearray(path.read_bytes())
+    if damage == "truncated":
+        path.write_bytes(data[:-1000])
+    elif damage == "flipped":
+        data[5000] ^= 1
+        path.write_bytes(data)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "other arrays":
+        np.savez(path, images=TRAIN)
+    elif damage == "other shapes":
+        np.savez(path, **{field: LABELS for field in FIELDS})
+    else:
+        np.savez(path, **{field: np.array([None]) for field in FIELDS})
+    repaired = load("synthetic")
+    assert (drawings, repaired.source) == ([0, 0], "generated")
+    assert load("synthetic").source == str(path)
+    assert drawings == [0, 0]
+
+
+def test_synthetic_has_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"data_dir is '{tmp_path}', expected None for synthetic digits"):
+        load("synthetic", data_dir=tmp_path)
+
+
+@pytest.mark.usefixtures("drawings")
+def test_auto_falls_back_with_a_warning(cache: Path) -> None:
+    start = time.monotonic()
+    with pytest.warns(SyntheticDataWarning) as caught:
+        dataset = load()
+    assert time.monotonic() - start < 5
+    assert dataset.name == "synthetic"
+    text = str(caught[0].message)
+    assert [warning.filename for warning in caught] == [__file__]
+    expected = (
+        "NOT real MNIST",
+        "synthetic digits, drawn by the package",
+        "Connection refused",
+        "--data-dir",
+    )
+    for part in (*expected, str(cache / "mnist"), *NAMES):
+        assert part in text
+
+
+@pytest.mark.usefixtures("drawings")
+def test_auto_offline_falls_back_without_the_network(
+    server: FaultyServer, use_mirrors: Callable[..., None]
+) -> None:
+    use_mirrors("good")
+    with pytest.warns(SyntheticDataWarning, match=r"network may not be used \(offline\)"):
+        assert load(offline=True).name == "synthetic"
+    assert server.probes == server.requests == []

@@ -1,0 +1,189 @@
+"""Pictures become images like MNIST's; the files that they are read from."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mpsmnist.prediction.pictures import BOX, CENTRE, PictureError, prepare, read_pictures
+from support.datasets import write_idx
+from support.examples import discs
+from support.pictures import Grey, drawing, write_png
+
+
+def centre_of_mass(pixels: Grey) -> tuple[float, float]:
+    rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
+    return float((rows * pixels).sum() / pixels.sum()), float((columns * pixels).sum() / pixels.sum())
+
+
+def ink_size(pixels: Grey) -> tuple[int, int]:
+    rows, columns = np.nonzero(pixels)
+    return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+
+
+def test_a_picture_as_mnists_is_taken_as_it_is() -> None:
+    image = discs(1)[0][0]
+    digit = prepare(image)
+    np.testing.assert_array_equal(digit.pixels, image)
+    assert not digit.inverted
+
+
+def test_a_small_picture_on_grey_paper_is_not() -> None:
+    image = discs(1)[0][0] // 2 + 100
+    digit = prepare(image)
+    assert (digit.pixels[0, 0], digit.inverted) == (0, False)
+    assert digit.pixels.max() == 255
+
+
+@pytest.mark.parametrize("shape", [(120, 200), (100, 110), (500, 130)])
+def test_a_drawing_is_fitted_and_centred_as_mnists_digits_are(shape: tuple[int, int]) -> None:
+    digit = prepare(drawing(*shape))
+    assert digit.pixels.shape == (28, 28)
+    assert digit.pixels.dtype == np.uint8
+    assert digit.pixels.max() == 255
+    assert max(ink_size(digit.pixels)) == BOX
+    row, column = centre_of_mass(digit.pixels)
+    assert abs(row - CENTRE) <= 0.5
+    assert abs(column - CENTRE) <= 0.5
+
+
+def test_proportions_are_kept() -> None:
+    bar = np.zeros((300, 300), np.uint8)
+    bar[100:200, 140:160] = 255
+    assert ink_size(prepare(bar).pixels) == (20, 4)
+    assert ink_size(prepare(bar.T).pixels) == (4, 20)
+
+
+def test_one_dot_fills_the_box() -> None:
+    dot = np.zeros((50, 50), np.uint8)
+    dot[49, 0] = 100
+    assert ink_size(prepare(dot).pixels) == (20, 20)
+
+
+def test_place_size_ink_and_paper_do_not_matter() -> None:
+    """The same stroke elsewhere, larger, fainter, dark on light, on grey paper and with grain."""
+    original = drawing()
+    expected = prepare(original).pixels.astype(int)
+    grain = np.random.default_rng(0).integers(0, 12, original.shape).astype(np.uint8)
+    variants = {
+        "moved": np.roll(original, (15, 40), (0, 1)),
+        "twice as large": original.repeat(2, 0).repeat(2, 1),
+        "fainter": original // 2,
+        "dark on light": 255 - original,
+        "on grey paper": 200 - original // 2,
+        "with grain": original + grain,
+    }
+    for name, picture in variants.items():
+        difference = abs(prepare(picture).pixels.astype(int) - expected)
+        assert difference.max() <= 20, name  # the noise floor cuts a tenth of the ink; resampling rounds
+
+
+def test_dark_on_light_is_seen_at_the_border() -> None:
+    assert prepare(255 - drawing()).inverted
+    assert not prepare(drawing()).inverted
+
+
+def test_invert_overrules_the_border() -> None:
+    """A frame fools the look at the border; only then do the two differ."""
+    framed = np.pad(255 - drawing(), 3, constant_values=0)
+    assert not prepare(framed).inverted
+    assert prepare(255 - drawing(), invert=True).inverted
+    with pytest.raises(PictureError, match="blank"):
+        prepare(255 - drawing(), invert=False)  # nothing is lighter than the paper
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("shape", [(28, 28), (40, 50), (1, 1)])
+def test_a_blank_picture_is_refused(shape: tuple[int, int], level: int) -> None:
+    blank = np.full(shape, level, np.uint8)
+    blank[0, 0] ^= 1
+    with pytest.raises(PictureError, match="blank"):
+        prepare(blank)
+
+
+def read_one(path: Path) -> Grey:
+    [(name, picture)] = read_pictures(path)
+    assert name == str(path)
+    return picture
+
+
+def test_every_kind_of_png_gives_the_same_grey(tmp_path: Path) -> None:
+    picture = drawing()
+    grey = Image.fromarray(picture)
+    clear = np.zeros((*picture.shape, 4), np.uint8)
+    clear[..., :3] = 230
+    clear[..., 3] = np.where(picture, 255, 0)
+    images = {
+        "grey": grey,
+        "colour": grey.convert("RGB"),
+        "palette": grey.convert("P"),
+        "opaque": grey.convert("RGBA"),
+        "light ink on nothing": Image.fromarray(clear),
+    }
+    for name, image in images.items():
+        image.save(tmp_path / "picture.png")
+        np.testing.assert_array_equal(read_one(tmp_path / "picture.png"), picture, err_msg=name)
+
+
+def test_16_bits_keep_their_contrast(tmp_path: Path) -> None:
+    Image.fromarray(drawing().astype(np.uint16) * 100).save(tmp_path / "picture.png")
+    assert np.unique(read_one(tmp_path / "picture.png")).tolist() == [0, 255]
+
+
+def test_dark_ink_on_nothing_is_on_white_paper(tmp_path: Path) -> None:
+    clear = np.zeros((30, 30, 4), np.uint8)
+    clear[10:20, 14:16, 3] = 255
+    Image.fromarray(clear).save(tmp_path / "picture.png")
+    picture = read_one(tmp_path / "picture.png")
+    assert (picture[0, 0], picture[15, 15]) == (255, 0)
+
+
+def test_a_turned_photograph_is_turned_back(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn right by 90 degrees to show
+    Image.fromarray(drawing()).save(tmp_path / "picture.png", exif=exif)
+    np.testing.assert_array_equal(read_one(tmp_path / "picture.png"), np.rot90(drawing(), -1))
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_idx_files_hold_many_pictures(tmp_path: Path, gzipped: bool) -> None:
+    images = discs(3)[0]
+    path = write_idx(tmp_path / "images", images)
+    if gzipped:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    names, pictures = zip(*read_pictures(path), strict=True)
+    assert names == tuple(f"{path}[{index}]" for index in range(3))
+    np.testing.assert_array_equal(np.stack(pictures), images)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "neither a picture nor an IDX file"),
+        (b"hello world", "neither a picture nor an IDX file"),
+        (b"\x89PNG\r\n\x1a\n" + b"x" * 40, "neither|Truncated|broken"),
+        (b"\0\0\x08\x03\0\0", "truncated"),
+        (b"\0\0\x08\x01\0\0\0\x01\x05", "expected shape"),
+        (b"\0\0\x08\x03" + b"\0\0\0\x02\0\0\0\0\0\0\0\x1c", "expected uint8 pictures"),
+        (b"\x1f\x8b junk", "gzip"),
+    ],
+)
+def test_files_that_are_no_pictures_are_named(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "file.png"
+    path.write_bytes(content)
+    with pytest.raises(PictureError, match=words) as error:
+        list(read_pictures(path))
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_a_truncated_png_is_named(tmp_path: Path) -> None:
+    path = write_png(
+        tmp_path / "picture.png", np.random.default_rng(0).integers(0, 255, (90, 90)).astype(np.uint8)
+    )
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(PictureError, match=str(path)):
+        list(read_pictures(path))

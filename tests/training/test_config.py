@@ -1,0 +1,134 @@
+"""The options of a run: defaults, presets, what overrides what, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mpsmnist.training.config import (
+    PRESETS,
+    RECIPE_FIELDS,
+    SAVED_FIELDS,
+    ConfigError,
+    TrainConfig,
+    check_output,
+    merge,
+)
+
+
+def test_the_defaults_are_the_originals_numbers() -> None:
+    config = TrainConfig()
+    assert config == TrainConfig.preset("original")
+    assert (config.batch_size, config.learning_rate, config.momentum) == (16, 0.01, 0.0)
+    assert (config.init, config.schedule, config.sampling) == ("uniform", "constant", "replacement")
+    assert config.total_steps(60_000) == 300
+
+
+def test_a_preset_sets_all_that_makes_a_run_what_it_is() -> None:
+    """Or else `--resume PATH --preset NAME` would not notice that the checkpoint is of another kind."""
+    for name, options in PRESETS.items():
+        assert set(RECIPE_FIELDS) - {"seed"} <= options.keys(), name
+
+
+def test_the_fast_preset() -> None:
+    config = TrainConfig.preset("fast")
+    assert {name: getattr(config, name) for name in PRESETS["fast"]} == PRESETS["fast"]
+    assert config.total_steps(60_000) == math.ceil(PRESETS["fast"]["epochs"] * 60_000 / config.batch_size)
+
+
+def test_options_override_a_preset() -> None:
+    config = TrainConfig.preset("fast", learning_rate=0.125, seed=4)
+    assert (config.learning_rate, config.seed, config.momentum) == (0.125, 4, PRESETS["fast"]["momentum"])
+
+
+def test_a_length_in_steps_overrides_one_in_epochs_and_the_reverse() -> None:
+    assert TrainConfig.preset("fast", steps=5).total_steps(60_000) == 5
+    assert merge({"steps": 300}, {"epochs": 2.0}) == {"steps": None, "epochs": 2.0}
+    assert merge({"epochs": 2.0}, {"seed": 1}) == {"epochs": 2.0, "seed": 1}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "images", "steps"), [(1, 160, 10), (1, 161, 11), (3, 160, 30), (0.5, 160, 5), (0.001, 160, 1)]
+)
+def test_epochs_are_rounded_up_to_whole_steps(epochs: float, images: int, steps: int) -> None:
+    assert TrainConfig(epochs=epochs, batch_size=16).total_steps(images) == steps
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"steps": 0}, "steps is 0, expected a whole number from 1"),
+        ({"steps": True}, "steps is True"),
+        ({"steps": 1.5}, "steps is 1.5"),
+        ({"epochs": 0}, "epochs is 0, expected a number above 0"),
+        ({"epochs": math.inf}, "epochs is inf"),
+        ({"steps": 3, "epochs": 1}, "steps and epochs"),
+        ({"batch_size": -1}, "batch_size is -1"),
+        ({"batch_size": None}, "batch_size is None"),
+        ({"learning_rate": 0}, "learning_rate is 0, expected a number above 0"),
+        ({"learning_rate": math.nan}, "learning_rate is nan"),
+        ({"learning_rate": "0.1"}, "learning_rate is '0.1'"),
+        ({"momentum": 1}, "momentum is 1, expected a number at least 0 and below 1"),
+        ({"init": "zeros"}, "init is 'zeros', expected one of uniform, he"),
+        ({"init": []}, r"init is \[\]"),
+        ({"schedule": "cosine"}, "schedule is 'cosine', expected one of constant, one-cycle"),
+        ({"sampling": "random"}, "sampling is 'random', expected one of replacement, shuffle"),
+        ({"device": "cuda"}, "device is 'cuda', expected one of auto, mps, cpu"),
+        ({"dataset": None}, "dataset is None"),
+        ({"seed": -1}, "seed is -1, expected a whole number from 0 to 18446744073709551615"),
+        ({"seed": 2**64}, "seed is 18446744073709551616"),
+        ({"threads": 0}, "threads is 0"),
+        ({"eval_every": 0}, "eval_every is 0"),
+        ({"target_accuracy": 99}, "target_accuracy is 99, expected a number above 0 and at most 1"),
+        ({"checkpoint": 3}, "checkpoint is 3, expected a path"),
+        ({"checkpoint_every": 5}, "checkpoint_every needs a checkpoint"),
+    ],
+)
+def test_bad_options_are_named(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        TrainConfig(**options)
+
+
+def test_an_unknown_preset_is_named() -> None:
+    with pytest.raises(ConfigError, match="preset is 'slow', expected one of original, fast"):
+        TrainConfig.preset("slow")
+
+
+def test_numpy_numbers_and_path_strings_are_taken() -> None:
+    config = TrainConfig(steps=np.int64(5), learning_rate=np.float32(0.5), seed=2**64 - 1, checkpoint="run")  # type: ignore[arg-type]
+    assert (type(config.steps), type(config.learning_rate)) == (int, float)
+    assert config.checkpoint == Path("run")
+
+
+def test_saved_options_survive_json() -> None:
+    config = TrainConfig.preset(
+        "fast", seed=2**64 - 1, learning_rate=0.1, checkpoint="run", checkpoint_every=5
+    )
+    saved = json.loads(json.dumps(config.saved_options()))
+    assert saved.keys() == set(SAVED_FIELDS)
+    assert TrainConfig(**saved, epochs=config.epochs, checkpoint="run") == config
+
+
+def test_a_config_is_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig().steps = 3  # type: ignore[misc]
+
+
+def test_outputs_are_checked_before_training(tmp_path: Path) -> None:
+    check_output("plot", tmp_path / "plot.png")
+    with pytest.raises(ConfigError, match=r"plot is .* which is a folder"):
+        check_output("plot", tmp_path)
+    with pytest.raises(ConfigError, match="there is no folder"):
+        check_output("plot", tmp_path / "absent" / "plot.png")
+
+
+def test_a_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere, so chmod would not do
+    with pytest.raises(ConfigError, match=r"checkpoint is .* cannot be written to"):
+        check_output("checkpoint", tmp_path / "run.safetensors")

@@ -1,0 +1,109 @@
+"""Runs that go on from a checkpoint: the same bits, and refusals to become another run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mpsmnist import checkpoint
+from mpsmnist.train import (
+    CheckpointEvent,
+    ConfigError,
+    TrainConfig,
+    resumed_config,
+    train,
+)
+from support.checks import assert_same_state
+from support.datasets import small_dataset
+from support.training import CYCLE, SMALL, run
+
+
+@pytest.mark.parametrize(
+    "options", [SMALL, SMALL | {"momentum": 0.5}, CYCLE], ids=["original", "momentum", "cycle"]
+)
+@pytest.mark.parametrize("at", [1, 13, 30])
+def test_a_resumed_run_has_the_same_bits(tmp_path: Path, options: dict[str, Any], at: int) -> None:
+    data, path = small_dataset(), tmp_path / "run"
+    straight = train(TrainConfig(**options, steps=30, seed=3), dataset=data)
+
+    saved: list[CheckpointEvent] = []
+
+    def save_event(event: object) -> None:
+        if isinstance(event, CheckpointEvent):
+            saved.append(event)
+
+    config = TrainConfig(**options, steps=30, seed=3, checkpoint=path, checkpoint_every=at)
+    first = train(config, dataset=data, on_event=save_event, stop=lambda: bool(saved))
+    assert first.steps == at
+    second = train(resumed_config(path, checkpoint_every=None), dataset=data)
+    np.testing.assert_array_equal(np.concatenate([first.losses, second.losses]), straight.losses)
+    assert_same_state(second.trainer.state_dict(), straight.trainer.state_dict())
+    assert_same_state(checkpoint.load(path).state, straight.trainer.state_dict())
+    assert (second.test_accuracy, second.test_loss) == (straight.test_accuracy, straight.test_loss)
+
+
+def test_a_run_that_is_done_can_be_evaluated_and_prolonged(tmp_path: Path) -> None:
+    data, path = small_dataset(), tmp_path / "run"
+    first = train(TrainConfig(**SMALL, steps=4, checkpoint=path), dataset=data)
+    again = train(resumed_config(path), dataset=data)
+    assert (again.steps, again.loss, again.test_loss) == (4, None, first.test_loss)
+    longer = train(resumed_config(path, steps=9), dataset=data)
+    straight = train(TrainConfig(**SMALL, steps=9), dataset=data)
+    assert_same_state(longer.trainer.state_dict(), straight.trainer.state_dict())
+
+
+def test_a_resumed_run_keeps_its_options_and_place(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    options = CYCLE | {"seed": 2**64 - 1, "eval_every": 3, "target_accuracy": 0.9, "checkpoint_every": 2}
+    train(TrainConfig(**options, epochs=0.1, checkpoint=path), dataset=small_dataset())
+    config = resumed_config(path)
+    assert config == TrainConfig(**options, steps=3, dataset="discs", checkpoint=path, resume=path)
+    elsewhere = resumed_config(
+        path, checkpoint=tmp_path / "other", eval_every=4, dataset="auto", seed=2**64 - 1
+    )
+    assert (elsewhere.checkpoint, elsewhere.eval_every) == (tmp_path / "other", 4)
+    assert elsewhere.dataset == "discs"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"seed": 1}, "seed is 1, but the run in .* has 0: a resumed run keeps it"),
+        ({"batch_size": 4}, "batch_size is 4, but the run in .* has 2"),
+        ({"learning_rate": 0.1}, "learning_rate is 0.1, but"),
+        ({"momentum": 0.5}, "momentum is 0.5, but"),
+        ({"init": "he"}, "init is 'he', but"),
+        ({"schedule": "one-cycle"}, "schedule is 'one-cycle', but"),
+        ({"sampling": "shuffle"}, "sampling is 'shuffle', but"),
+        ({"dataset": "mnist"}, "dataset is 'mnist', but the run in .* trains on 'discs'"),
+        ({"steps": 3}, "steps is 3, but the run in .* is at step 4 already"),
+    ],
+)
+def test_a_resumed_run_cannot_become_another(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    path = tmp_path / "run"
+    run(steps=4, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=words):
+        train(resumed_config(path, **changes), dataset=small_dataset())
+    with pytest.raises(ConfigError, match=words):
+        train(TrainConfig(**SMALL | {"steps": 4, "resume": path} | changes), dataset=small_dataset())
+    assert path.read_bytes() == before
+
+
+def test_a_one_cycle_run_cannot_be_prolonged(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    train(TrainConfig(**CYCLE, steps=4, checkpoint=path), dataset=small_dataset())
+    with pytest.raises(
+        ConfigError, match="has 4 steps, not 5: its one-cycle schedule depends on their number"
+    ):
+        train(resumed_config(path, steps=5), dataset=small_dataset())
+
+
+def test_other_data_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run(steps=2, checkpoint=path)
+    with pytest.raises(ConfigError, match="the training set is not the one"):
+        train(resumed_config(path), dataset=small_dataset(seed=1))
