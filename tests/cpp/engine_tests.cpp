@@ -62,7 +62,7 @@ TEST_CASE("engine: a step is the gradients, then their update") {
         const auto before = parameters_of(*applied);
         const Gradients gradients = applied->backpropagate(0, {});
         CHECK_MESSAGE(parameters_of(*applied) == before, "backpropagate() changed the weights");
-        applied->apply_gradients(gradients.flat.get(), 0.05F);
+        CHECK(applied->apply_gradients(gradients.flat.get(), 0.05F));
         CHECK(stepped->step(0, 0.05F) == gradients.loss);
         CHECK_MESSAGE(parameters_of(*stepped) == parameters_of(*applied), "other weights");
       }

@@ -117,13 +117,9 @@ void check_backward(const Kernels& kernels, const Input& input, const std::vecto
                                  .roundings = kHidden,
                                  .squares = sum(terms)});
 
-    std::vector<float> rows_gradient;
-    for (std::size_t i = 0; i < w_rows.size(); ++i) {
-      rows_gradient.push_back(weight_gradient[fc0_index(row + i / kHidden, i % kHidden)]);
-    }
     check_accuracy(kernels.isa,
                    {.kernel = "fc0 weight gradient",
-                    .result = rows_gradient,
+                    .result = slice(weight_gradient.values(), row * kHidden, kFc0Rows * kHidden),
                     .scalar = reference::dense_weight_gradient(gradient, x_rows, input.n),
                     .exact = reference::dense_weight_gradient(exactly(gradient), exactly(x_rows), input.n),
                     .roundings = static_cast<double>(input.n),
@@ -132,7 +128,7 @@ void check_backward(const Kernels& kernels, const Input& input, const std::vecto
   CHECK(scratch.intact());
   CHECK(pooled_gradient.intact());
   CHECK(weight_gradient.intact());
-  CHECK_MESSAGE(weight_gradient[fc0_index(kFc0Rows, 0)] == -7, "rows of another task were written");
+  CHECK_MESSAGE(weight_gradient[kFc0Rows * kHidden] == -7, "rows of another task were written");
 }
 
 // What a backward pass with an update leaves behind.
@@ -188,12 +184,8 @@ TEST_CASE("fc0 backward: an update in place has the bits of a stored gradient an
                      fused.pooled_gradient.data(), descend(fused.weight.data(), velocity_of(fused), 0.3F, momentum));
         fc0_backward(kernels, x.data(), separate.weight.data(), gradient.data(), n, kRow, scratch.data(),
                      separate.pooled_gradient.data(), store_to(stored.data()));
-        for (std::size_t panel = 0; panel < kPanels; ++panel) {
-          const std::size_t at = fc0_index(kRow, panel * kPanel);
-          float* const velocity = velocity_of(separate);
-          update(kernels, stored.data() + at, kFc0Rows * kPanel,
-                 descend(separate.weight.data() + at, velocity == nullptr ? nullptr : velocity + at, 0.3F, momentum));
-        }
+        fc0_update(kernels, stored.data(), kRow,
+                   descend(separate.weight.data(), velocity_of(separate), 0.3F, momentum));
         CHECK(separate.weight != start);
         CHECK_MESSAGE(fused == separate, "other bits");
       }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "cpu/reference.h"
 #include "support/accuracy.h"
@@ -61,6 +62,24 @@ TEST_CASE("update") {
         CAPTURE(count);
         CAPTURE(momentum);
         check_update(kernels, count, momentum);
+      }
+    }
+  });
+}
+
+TEST_CASE("update: a NaN or an infinity is found wherever it is") {
+  for_each_instruction_set([](const Kernels& kernels) {
+    constexpr float kInfinity = std::numeric_limits<float>::infinity();
+    for (std::size_t count = 1; count <= 67; ++count) {
+      CAPTURE(count);
+      Misaligned values(count, std::numeric_limits<float>::max());
+      CHECK(all_finite(kernels, values.data(), count));
+      for (const float bad : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()}) {
+        for (std::size_t at = 0; at < count; ++at) {
+          values[at] = bad;
+          CHECK_MESSAGE(!all_finite(kernels, values.data(), count), bad << " at " << at);
+          values[at] = -1;
+        }
       }
     }
   });

@@ -39,21 +39,22 @@ struct Activations {
 
   ActiveInputs active() { return {active_channels.data(), active_counts.data(), active_values.data()}; }
 
+  // n is the batch's size, at most `capacity`; layout.h has the layouts.
   std::int64_t capacity = 0;
-  Buffer<float> planes;
-  Buffer<std::uint8_t> codes0;
-  Buffer<float> pooled;
-  Buffer<std::uint8_t> codes1;
-  Buffer<std::uint8_t> active_channels;
-  Buffer<std::uint8_t> active_counts;
-  Buffer<float> active_values;
-  Buffer<float> hidden;
-  Buffer<float> logits;
-  Buffer<float> logit_gradient;
-  Buffer<float> hidden_gradient;
-  Buffer<float> pooled_gradient;
-  Buffer<float> conv0_partials;
-  Buffer<double> losses;
+  Buffer<float> planes;                  // [n][2][19][19][16]: conv0's output after its pool
+  Buffer<std::uint8_t> codes0;           // [n][196][32]: the winners of that pool
+  Buffer<float> pooled;                  // [n][49][64]: conv1's output after its pool, fc0's input
+  Buffer<std::uint8_t> codes1;           // [n][49][64]: the winners of that pool
+  Buffer<std::uint8_t> active_channels;  // [groups][49][64]: see ActiveInputs
+  Buffer<std::uint8_t> active_counts;    // [groups][49]
+  Buffer<float> active_values;           // [groups][49][64][kFc0Group]
+  Buffer<float> hidden;                  // [16][n][64]: fc0's output
+  Buffer<float> logits;                  // [n][C]: fc1's output
+  Buffer<float> logit_gradient;          // [n][C]
+  Buffer<float> hidden_gradient;         // [16][n][64]: before the ReLU
+  Buffer<float> pooled_gradient;         // [n][49][64]: anything where `pooled` is zero
+  Buffer<float> conv0_partials;          // [groups of images][kConv0Partial]
+  Buffer<double> losses;                 // [n]
 
  private:
   std::size_t groups() const { return static_cast<std::size_t>(divide_up(capacity, kFc0Group)); }

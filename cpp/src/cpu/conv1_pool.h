@@ -13,11 +13,16 @@
 
 namespace mpsmnist::cpu::MPSMNIST_ISA {
 
-inline constexpr int kTilesPerRow = 3;
-inline constexpr int kTiledSide = kTilesPerRow * kTileOut;  // 15: a row and a column more than the 14 there are
+/// The outputs of the nine tiles of kLanes channels of an image before the bias, or their gradients: 15x15, of which
+/// the last row and column are to spare.
+struct Outputs {
+  Vec values[kTiledSide * kTiledSide];
 
-/// The outputs of the nine tiles of kLanes channels of an image before the bias, or their gradients.
-using Outputs = Vec[kTiledSide][kTiledSide];
+  MPSMNIST_INLINE Vec& at(int y, int x) { return values[y * kTiledSide + x]; }
+  MPSMNIST_INLINE const Vec& at(int y, int x) const { return values[y * kTiledSide + x]; }
+  /// The first of the 5x5 outputs of a tile, whose rows are kTiledSide apart.
+  MPSMNIST_INLINE Vec* tile(int t) { return &at(t / kTilesPerRow * kTileOut, t % kTilesPerRow * kTileOut); }
+};
 
 /// Decisions are close up to this share of the largest output of their image and channel. The error of 70,000 such
 /// outputs, of MNIST digits in training, was above a quarter of it three times and never above six tenths.
@@ -48,19 +53,25 @@ inline Repeats find_repeats(const float* planes) {
   for (int y = 0; y < kPlaneSide - 1; ++y) {
     right[y] = below[y] = 0;
     for (int x = 0; x < kPlaneSide - 1; ++x) {
-      const float* pixel = planes + (y * kPlaneSide + x) * kHalf;
-      right[y] |= static_cast<uint32_t>(differ(pixel, pixel + kHalf)) << x;
-      below[y] |= static_cast<uint32_t>(differ(pixel, pixel + kPlaneSide * kHalf)) << x;
+      const float* pixel = planes + plane_pixel(y, x);
+      right[y] |= static_cast<uint32_t>(differ(pixel, pixel + plane_pixel(0, 1))) << x;
+      below[y] |= static_cast<uint32_t>(differ(pixel, pixel + plane_pixel(1, 0))) << x;
     }
   }
   Repeats repeats;
-  const auto five_rows = [](const uint32_t* rows) { return rows[0] | rows[1] | rows[2] | rows[3] | rows[4]; };
+  // The rows and columns that the filter sees from one output.
+  constexpr uint32_t kColumns = (1U << kKernelSide) - 1;
+  const auto in_any_row = [](const uint32_t* rows) {
+    uint32_t any = 0;
+    for (int ky = 0; ky < kKernelSide; ++ky) any |= rows[ky];
+    return any;
+  };
   for (int y = 0; y < kPool1Side; ++y) {
-    const uint32_t right_of_upper = five_rows(right + 2 * y);
-    const uint32_t right_of_lower = five_rows(right + 2 * y + 1);
-    const uint32_t below_upper = five_rows(below + 2 * y);
+    const uint32_t right_of_upper = in_any_row(right + 2 * y);
+    const uint32_t right_of_lower = in_any_row(right + 2 * y + 1);
+    const uint32_t below_upper = in_any_row(below + 2 * y);
     for (int x = 0; x < kPool1Side; ++x) {
-      const auto same = [x](uint32_t rows, int column) { return (rows >> (2 * x + column) & 31) == 0; };
+      const auto same = [x](uint32_t rows, int column) { return (rows >> (2 * x + column) & kColumns) == 0; };
       const bool same_as_earlier[4] = {false, same(right_of_upper, 0), same(below_upper, 0),
                                        same(right_of_lower, 0) || same(below_upper, 1)};
       for (int i = 0; i < 4; ++i) {
@@ -77,8 +88,9 @@ MPSMNIST_INLINE Vec largest(const Outputs& outputs) {
   Vec low = {};
   for (int y = 0; y < kPool0Side; ++y) {
     for (int x = 0; x < kPool0Side; ++x) {
-      high = outputs[y][x] > high ? outputs[y][x] : high;
-      low = outputs[y][x] < low ? outputs[y][x] : low;
+      const Vec output = outputs.at(y, x);
+      high = output > high ? output : high;
+      low = output < low ? output : low;
     }
   }
   return high > -low ? high : -low;
@@ -87,20 +99,19 @@ MPSMNIST_INLINE Vec largest(const Outputs& outputs) {
 /// Bias, ReLU and pool of kLanes channels of an image.
 class Pool1 {
  public:
-  /// `filters` are those of the channels; a decision by less than `margin` is taken again.
-  MPSMNIST_INLINE Pool1(const float* planes, const float* filters, Vec bias, Vec margin)
-      : planes_(planes), filters_(filters), bias_(bias), margin_(margin) {}
+  /// `filters` are those of the channels, for plain sums over the image's planes where a decision is close.
+  MPSMNIST_INLINE Pool1(const Outputs& outputs, const float* planes, const float* filters, Vec bias)
+      : outputs_(outputs), planes_(planes), filters_(filters), bias_(bias), margin_(kClose * largest(outputs)) {}
 
-  /// One 2x2 window, to one cell of the output.
-  MPSMNIST_INLINE void window(const Outputs& outputs, int cell, const float* limit, float* pooled,
-                              uint8_t* codes) const {
+  /// One 2x2 window, to one cell of the output. `limit` are the cell's Repeats.
+  MPSMNIST_INLINE void window(int cell, const float* limit, const Pooled& out) const {
     const int y = cell / kPool1Side * 2;
     const int x = cell % kPool1Side * 2;
-    Window window = {{outputs[y][x]}, outputs[y][x], {}};
+    Window window = {{outputs_.at(y, x)}, outputs_.at(y, x), {}};
     Vec second = splat(-__builtin_inff());
     for (int i = 1; i < 4; ++i) {
       const Vec most = splat(limit[i]);
-      const Vec output = outputs[y + i / 2][x + i % 2];
+      const Vec output = outputs_.at(y + i / 2, x + i % 2);
       const Vec value = window.values[i] = output > most ? most : output;
       const IntVec wins = value > window.best;
       const Vec loser = wins ? window.best : value;
@@ -110,10 +121,10 @@ class Pool1 {
     }
     const Vec result = window.best + bias_;
     const IntVec close = (result > -margin_) & ((result < margin_) | (window.best - second < margin_));
-    if (any(close)) decide_again(planes_ + (y * kPlaneSide + x) * kHalf, close, window);
+    if (any(close)) decide_again(planes_ + plane_pixel(y, x), close, window);
     const Vec biased = window.best + bias_;
-    store_bytes(codes, biased <= Vec{} ? IntVec{} + kDead : window.code);
-    store(pooled, relu(biased));
+    store_bytes(out.codes, biased <= Vec{} ? IntVec{} + kDead : window.code);
+    store(out.values, relu(biased));
   }
 
  private:
@@ -131,7 +142,7 @@ class Pool1 {
       bool first = true;
       for (int i = 0; i < 4; ++i) {
         if (window.values[i][lane] < least) continue;
-        const float value = sum(patch + (i / 2 * kPlaneSide + i % 2) * kHalf, filters_ + lane * kConv1Filter);
+        const float value = sum(patch + plane_pixel(i / 2, i % 2), filters_ + lane * kConv1Filter);
         if (first || value > window.best[lane]) {
           window.best[lane] = value;
           window.code[lane] = i;
@@ -144,34 +155,36 @@ class Pool1 {
   // One output by its definition, from its 5x5 inputs.
   static float sum(const float* patch, const float* filter) {
     // The halves in turn: sums that are independent hide the latency of the multiply-adds.
-    Vec sums[2][kHalf / kLanes] = {};
+    Vec sums[kHalves][kHalf / kLanes] = {};
     for (int tap = 0; tap < kTaps; ++tap) {
-      const float* pixel = patch + (tap / kKernelSide * kPlaneSide + tap % kKernelSide) * kHalf;
-      for (int half = 0; half < 2; ++half) {
+      const float* pixel = patch + plane_pixel(tap / kKernelSide, tap % kKernelSide);
+      for (int half = 0; half < kHalves; ++half) {
         for (int c = 0; c < kHalf; c += kLanes) {
           sums[half][c / kLanes] +=
-              load(pixel + half * kHalfPlane + c) * load(filter + (half * kTaps + tap) * kHalf + c);
+              load(pixel + half * kHalfPlane + c) * load(filter + half * kHalfFilter + tap * kHalf + c);
         }
       }
     }
+    static_assert(kHalves == 2);
     Vec total = {};
     for (int v = 0; v < kHalf / kLanes; ++v) total += sums[0][v] + sums[1][v];
     return sum_lanes(total);
   }
 
+  const Outputs& outputs_;
   const float* planes_;
   const float* filters_;
   Vec bias_;
   Vec margin_;
 };
 
-/// The gradient of a 2x2 window: the pooled gradient at the winner, zero elsewhere.
-MPSMNIST_INLINE void expand_window(const float* pooled_gradient, const uint8_t* codes, int cell, Outputs& out) {
-  const Vec gradient = load(pooled_gradient);
-  const IntVec code = load_bytes(codes);
+/// The gradient of a cell's 2x2 window: the cell's at the winner, zero elsewhere.
+MPSMNIST_INLINE void expand_window(const PooledGradient& pooled, int cell, Outputs& out) {
+  const Vec gradient = load(pooled.values);
+  const IntVec code = load_bytes(pooled.codes);
   const int y = cell / kPool1Side * 2;
   const int x = cell % kPool1Side * 2;
-  for (int i = 0; i < 4; ++i) out[y + i / 2][x + i % 2] = code == i ? gradient : Vec{};
+  for (int i = 0; i < 4; ++i) out.at(y + i / 2, x + i % 2) = code == i ? gradient : Vec{};
 }
 
 }  // namespace mpsmnist::cpu::MPSMNIST_ISA

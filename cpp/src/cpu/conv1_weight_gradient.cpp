@@ -21,20 +21,20 @@ struct Winners {
 };
 static_assert(kHalfPlane <= UINT16_MAX);
 
-// Lists the winners of `channels` neighbouring channels, and adds their gradients to the biases'.
-void list_winners(const float* pooled_gradient, const uint8_t* codes, int channels, Winners* winners,
-                  float* bias_gradient) {
-  constexpr int kCodeOffset[] = {0, kHalf, kPlaneRow, kPlaneRow + kHalf, 0};
+// Lists the winners of the first `channels` channels of an image's pooled gradient, and adds their gradients to the
+// biases'.
+void list_winners(const PooledGradient& pooled, int channels, Winners* winners, float* bias_gradient) {
+  constexpr int kCodeOffset[] = {plane_pixel(0, 0), plane_pixel(0, 1), plane_pixel(1, 0), plane_pixel(1, 1), 0};
   for (int c = 0; c < channels; ++c) winners[c].count = 0;
   for (int y = 0; y < kPool1Side; ++y) {
     for (int x = 0; x < kPool1Side; ++x) {
       const int cell = (y * kPool1Side + x) * kConv1Channels;
-      const int corner = 2 * y * kPlaneRow + 2 * x * kHalf;
+      const int corner = plane_pixel(2 * y, 2 * x);
       for (int c = 0; c < channels; ++c) {
         Winners& list = winners[c];
-        const int code = codes[cell + c];
+        const int code = pooled.codes[cell + c];
         list.offsets[list.count] = static_cast<uint16_t>(corner + kCodeOffset[code]);
-        list.gradients[list.count] = pooled_gradient[cell + c];
+        list.gradients[list.count] = pooled.values[cell + c];
         list.count += code != kDead;
       }
     }
@@ -83,48 +83,59 @@ MPSMNIST_INLINE void add_rows_of_channels(int row, const float* plane, const flo
   }
 }
 
+// The pooled gradient of an image, from channel `first` on.
+PooledGradient of_image(const PooledGradient& pooled, int64_t image, int first) {
+  const int64_t at = image * kFlat + first;
+  return {pooled.values + at, pooled.codes + at};
+}
+
 // Fetches the gradients and codes of 16 channels of an image.
-void prefetch_gradients(const float* pooled_gradient, const uint8_t* codes) {
+void prefetch(const PooledGradient& pooled) {
   for (int cell = 0; cell < kPool1Cells; ++cell) {
-    __builtin_prefetch(pooled_gradient + cell * kConv1Channels, 0, 2);
-    __builtin_prefetch(codes + cell * kConv1Channels, 0, 2);
+    __builtin_prefetch(pooled.values + cell * kConv1Channels, 0, 2);
+    __builtin_prefetch(pooled.codes + cell * kConv1Channels, 0, 2);
+  }
+}
+
+// Adds one image's part to the filters [channels][2][25][16], one half of the planes after the other. `next` is what to
+// fetch meanwhile: the planes of the next image.
+void add_image(const float* planes, const float* next, const Winners* winners, int channels, float* filters) {
+  for (int half = 0; half < kHalves; ++half) {
+    const float* plane = planes + half * kHalfPlane;
+    const float* after = half + 1 < kHalves ? plane + kHalfPlane : next;
+    float* sums = filters + half * kHalfFilter;
+    if constexpr (kLanes == 16) {
+      add_rows_of_channels<2>(0, plane, after, winners, channels, sums);
+      add_rows_of_channels<3>(2, plane, after, winners, channels, sums);
+    } else {
+      for (int row = 0; row < kKernelSide; ++row) {
+        add_rows_of_channels<1>(row, plane, after, winners, channels, sums);
+      }
+    }
   }
 }
 
 }  // namespace
 
-void conv1_weight_gradient(const float* planes, const float* pooled_gradient, const uint8_t* codes, int64_t n,
-                           int first, int last, float* scratch, const Sink& weight, const Sink& bias) {
+void conv1_weight_gradient(const float* planes, const PooledGradient& pooled, int64_t n, ChannelRange channels,
+                           float* scratch, const LayerSink& sink) {
   constexpr int kGroup = 16;
   Winners winners[kGroup];
-  for (int begin = first; begin < last; begin += kGroup) {
-    const int group = last - begin < kGroup ? last - begin : kGroup;
-    float* sums = scratch;
-    float bias_sums[kGroup] = {};
-    memset(sums, 0, sizeof(float) * static_cast<size_t>(group * kConv1Filter));
+  float* filters = scratch;  // [kGroup][2][25][16]
+  for (int first = channels.first; first < channels.last; first += kGroup) {
+    const int group = channels.last - first < kGroup ? channels.last - first : kGroup;
+    float biases[kGroup] = {};
+    memset(filters, 0, sizeof(float) * static_cast<size_t>(group * kConv1Filter));
     for (int64_t image = 0; image < n; ++image) {
-      const int64_t at = image * kFlat + begin;
-      const bool is_last = image + 1 == n;
-      if (!is_last) prefetch_gradients(pooled_gradient + at + kFlat, codes + at + kFlat);
-      list_winners(pooled_gradient + at, codes + at, group, winners, bias_sums);
-      for (int half = 0; half < 2; ++half) {
-        const float* plane = planes + image * kPlane + half * kHalfPlane;
-        const float* next = is_last && half == 1 ? plane : plane + kHalfPlane;
-        float* filters = sums + half * kTaps * kHalf;
-        if constexpr (kLanes == 16) {
-          add_rows_of_channels<2>(0, plane, next, winners, group, filters);
-          add_rows_of_channels<3>(2, plane, next, winners, group, filters);
-        } else {
-          for (int row = 0; row < kKernelSide; ++row) {
-            add_rows_of_channels<1>(row, plane, next, winners, group, filters);
-          }
-        }
-      }
+      const int64_t next = image + 1 < n ? image + 1 : image;
+      if (next != image) prefetch(of_image(pooled, next, first));
+      list_winners(of_image(pooled, image, first), group, winners, biases);
+      add_image(planes + image * kPlane, planes + next * kPlane, winners, group, filters);
     }
     for (int i = 0; i < group * kConv1Filter; i += kLanes) {
-      emit(weight, static_cast<size_t>(begin * kConv1Filter + i), load(sums + i));
+      emit(sink.weight, static_cast<size_t>(first * kConv1Filter + i), load(filters + i));
     }
-    for (int c = 0; c < group; ++c) emit_one(bias, static_cast<size_t>(begin + c), bias_sums[c]);
+    for (int c = 0; c < group; ++c) emit(sink.bias, static_cast<size_t>(first + c), biases[c]);
   }
 }
 

@@ -88,54 +88,46 @@ void list_active_images(const float* pooled, int images, ActiveImages& active) {
 constexpr int64_t kWeightStride = static_cast<int64_t>(kFlat) * kPanel;
 constexpr int64_t kGradientStride = static_cast<int64_t>(kFc0Rows) * kPanel;
 
-// A row of W, or of its gradient, from some panel on: offsets of that panel's part, and from each part to the next.
+// Offsets of a row from some panel on: of that panel's part, and from each part to the next.
 struct Place {
   int64_t first;
   int64_t stride;
+
+  MPSMNIST_INLINE size_t at(int panel, int v) const { return static_cast<size_t>(first + panel * stride + v); }
 };
 
+// Where a row is in the weights, in a gradient in the flat order, and in the sums of kFc0Rows rows.
 constexpr Place in_weights(int row, int panel) { return {panel * kWeightStride + row * kPanel, kWeightStride}; }
 constexpr Place in_flat_order(int row, int panel) {
   return {static_cast<int64_t>(row) * kHidden + panel * kPanel, kPanel};
 }
+constexpr Place in_sums(int row, int panel) { return {panel * kGradientStride + row * kPanel, kGradientStride}; }
 
-// One row of W in some panels, and what belongs to it. A panel is so many floats from the next.
+template <Rule rule>
+constexpr Place in_sink(int row, int panel) {
+  return rule == Rule::kStore ? in_flat_order(row, panel) : in_weights(row, panel);
+}
+
+// What becomes of the weight gradient of a row: it is kept for the images to come, or handed to the sink.
+template <Rule rule>
+struct RowSink {
+  Emit<rule> emit;
+  Place place;
+};
+
+// One row of W in some panels, and what belongs to it.
 struct RowVisit {
-  const float* weight;  // kWeightStride apart
-  const float* hidden_gradient;
+  const float* weight;           // in the first of the panels, kWeightStride apart
+  const float* hidden_gradient;  // of the first image of the chunk, hidden_gradient_stride apart
   int64_t hidden_gradient_stride;
-  const float* before;  // the row of the weight gradient, summed so far
+  const float* before;  // the row of the weight gradient, summed so far, before_stride apart
   int64_t before_stride;
   int panels;
 };
 
-// What a visit does with the sums of its row, a vector `v` floats into a panel: it keeps them for the images to come...
-struct Keep {
-  float* gradient;  // kGradientStride apart
-
-  MPSMNIST_INLINE void operator()(int panel, int v, Vec sum, Vec) const {
-    store(gradient + panel * kGradientStride + v, sum);
-  }
-};
-// ...or, after the last of them, hands them to the sink, with the weights, which it has in a register.
-template <typename Rule>
-struct Finish {
-  Rule rule;
-  Place at;  // of the row, in its first panel
-
-  MPSMNIST_INLINE void operator()(int panel, int v, Vec sum, Vec weight) const {
-    rule(static_cast<size_t>(at.first + panel * at.stride + v), sum, weight);
-  }
-};
-
-// Where a row is in the weights, or its gradient in the flat order.
-MPSMNIST_INLINE Place place(const Descend&, int row, int panel) { return in_weights(row, panel); }
-MPSMNIST_INLINE Place place(const DescendWithMomentum&, int row, int panel) { return in_weights(row, panel); }
-MPSMNIST_INLINE Place place(const Store&, int row, int panel) { return in_flat_order(row, panel); }
-
-template <int Images, typename End>
+template <int Images, Rule rule>
 MPSMNIST_INLINE void visit_vector(const float* weight, const float* const* from, int panel, int v, const Vec* input,
-                                  const float* before, const End& end, Vec* dot) {
+                                  const float* before, const RowSink<rule>& end, Vec* dot) {
   const Vec row = in_register(load(weight + v));
   Vec sum = load(before + v);
   for (int i = 0; i < Images; ++i) {
@@ -143,14 +135,14 @@ MPSMNIST_INLINE void visit_vector(const float* weight, const float* const* from,
     dot[i] += row * value;
     sum += input[i] * value;
   }
-  end(panel, v, sum, row);
+  end.emit(end.place.at(panel, v), sum, row);
 }
 
 // For each of the listed images: dots[image] += weight . hidden_gradient[image]; and `end` with before + the sum of
 // input[image] * hidden_gradient[image].
-template <int Images, typename End>
-MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, const float* inputs, const End& end,
-                                  float* dots) {
+template <int Images, Rule rule>
+MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, const float* inputs,
+                                  const RowSink<rule>& end, float* dots) {
   Vec even[kTogether] = {};
   Vec odd[kTogether] = {};
   Vec input[kTogether];
@@ -177,14 +169,14 @@ MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, cons
 }
 
 // Visits the images `kTogether` at a time, and ends with `last` in the visit of the last ones, which may be none.
-template <typename End>
-MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, const Keep& keep, const End& last,
-                               float* dots) {
+template <Rule rule>
+MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, const RowSink<Rule::kStore>& keep,
+                               const RowSink<rule>& last, float* dots) {
   static_assert(kTogether == 4, "one case for each number of last images");
   int i = 0;
   for (; i + kTogether < active.count; i += kTogether) {
     visit_images<kTogether>(visit, active.images + i, active.inputs + i, keep, dots + i);
-    visit.before = keep.gradient;
+    visit.before = keep.emit.sink.gradient + keep.place.first;
     visit.before_stride = kGradientStride;
   }
   switch (active.count - i) {
@@ -232,14 +224,14 @@ void fc0_list_active(const float* pooled, int images, int64_t group, const Activ
   }
 }
 
-void fc0_forward(const ActiveInputs& active, const float* weight, const float* bias, int64_t n, int panel,
-                 int64_t first, int64_t last, float* hidden) {
-  const float* tile = weight + static_cast<size_t>(panel) * kFlat * kPanel;
-  float* sums = hidden + panel * n * kPanel;
-  const int64_t last_image = last * kFc0Group < n ? last * kFc0Group : n;
-  for (int64_t image = first * kFc0Group; image < last_image; ++image) {
-    memcpy(sums + image * kPanel, bias + panel * kPanel, kPanel * sizeof(float));
+void fc0_forward(const ActiveInputs& active, const Layer& layer, const ImageRange& images, int panel, float* hidden) {
+  const float* tile = layer.weight + panel * kWeightStride;
+  float* sums = hidden + panel * images.n * kPanel;
+  for (int64_t image = images.first; image < images.last; ++image) {
+    memcpy(sums + image * kPanel, layer.bias + panel * kPanel, kPanel * sizeof(float));
   }
+  const int64_t first = images.first / kFc0Group;
+  const int64_t last = (images.last + kFc0Group - 1) / kFc0Group;
   for (int cell = 0; cell < kPool1Cells; ++cell, tile += kTile) {
     // Each group fetches its share of the next tile, so that it has arrived when it is wanted.
     Fetch fetch{.next = tile + kTile, .end = tile + kTile};
@@ -249,7 +241,7 @@ void fc0_forward(const ActiveInputs& active, const float* weight, const float* b
       const uint8_t* channels = active.channels + at * kCellChannels;
       const float* values = active.values + at * kCellChannels * kFc0Group;
       float* to = sums + group * kFc0Group * kPanel;
-      if (n - group * kFc0Group == 1) {
+      if (images.last - group * kFc0Group == 1) {
         add_active_rows<1>(tile, channels, active.counts[at], values, to, fetch);
       } else {
         add_active_rows<kFc0Group>(tile, channels, active.counts[at], values, to, fetch);
@@ -257,49 +249,47 @@ void fc0_forward(const ActiveInputs& active, const float* weight, const float* b
       while (fetch.next < fetch.end) fetch.one_line();
     }
   }
-  for (int64_t i = first * kFc0Group * kPanel; i < last_image * kPanel; i += kLanes)
-    store(sums + i, relu(load(sums + i)));
+  for (int64_t i = images.first * kPanel; i < images.last * kPanel; i += kLanes) store(sums + i, relu(load(sums + i)));
 }
 
-void fc0_backward(const float* pooled, const float* weight, const float* hidden_gradient, int64_t n, int row,
-                  int next_row, float* scratch, float* pooled_gradient, const Sink& sink) {
+void fc0_backward(const Fc0Backward& layer, int row, int next_row) {
+  const int64_t n = layer.n;
   ActiveImages active[kFc0Rows];
   float dots[kFc0Rows][kChunk + kTogether];
   // The sums of the weight gradient [panels][rows][64], from chunk to chunk. Half a page off the weights' alignment: a
   // load from the address of a recent store, but for bits above the page, would wait for that store.
-  float* gradients = scratch + 512;
+  const Sink sums{.gradient = layer.scratch + 512};
   for (int64_t first = 0; first < n; first += kChunk) {
     const int images = static_cast<int>(n - first < kChunk ? n - first : kChunk);
-    for (int r = 0; r < kFc0Rows; ++r) list_active_images(pooled + first * kFlat + row + r, images, active[r]);
+    const float* pooled = layer.pooled + first * kFlat + row;
+    for (int r = 0; r < kFc0Rows; ++r) list_active_images(pooled + r, images, active[r]);
     memset(dots, 0, sizeof dots);
     const int panels = panels_at_once(images);
     for (int panel = 0; panel < kPanels; panel += panels) {
       for (int r = 0; r < kFc0Rows; ++r) {
-        const int64_t at = panel * kWeightStride + (row + r) * kPanel;
-        float* gradient = gradients + panel * kGradientStride + r * kPanel;
         // The same row of the next panels is a long way off, and so are the rows of the next call.
-        const bool is_last = panel + panels == kPanels;
-        const float* next = is_last ? weight + (next_row + r) * kPanel : weight + at + panels * kWeightStride;
-        prefetch_row(next, panels);
-        const RowVisit visit{.weight = weight + at,
-                             .hidden_gradient = hidden_gradient + (panel * n + first) * kPanel,
+        const int next_panel = panel + panels;
+        const Place next = next_panel < kPanels ? in_weights(row + r, next_panel) : in_weights(next_row + r, 0);
+        prefetch_row(layer.weight + next.first, panels);
+        const RowSink<Rule::kStore> keep{{sums}, in_sums(r, panel)};
+        const RowVisit visit{.weight = layer.weight + in_weights(row + r, panel).first,
+                             .hidden_gradient = layer.hidden_gradient + (panel * n + first) * kPanel,
                              .hidden_gradient_stride = n * kPanel,
-                             .before = first == 0 ? kZeros : gradient,
+                             .before = first == 0 ? kZeros : sums.gradient + keep.place.first,
                              .before_stride = first == 0 ? 0 : kGradientStride,
                              .panels = panels};
-        const Keep keep{gradient};
         if (first + kChunk < n) {
           visit_row(active[r], visit, keep, keep, dots[r]);
         } else {
-          with_rule(sink, [&](const auto& rule) {
-            visit_row(active[r], visit, keep, Finish{rule, place(rule, row + r, panel)}, dots[r]);
+          with_rule(layer.sink, [&]<Rule rule>(const Emit<rule>& emit) {
+            visit_row(active[r], visit, keep, RowSink<rule>{emit, in_sink<rule>(row + r, panel)}, dots[r]);
           });
         }
       }
     }
     for (int r = 0; r < kFc0Rows; ++r) {
       for (int i = 0; i < active[r].count; ++i) {
-        pooled_gradient[(first + active[r].images[i]) * kFlat + row + r] = dots[r][i];
+        layer.pooled_gradient[(first + active[r].images[i]) * kFlat + row + r] = dots[r][i];
       }
     }
   }
@@ -308,9 +298,8 @@ void fc0_backward(const float* pooled, const float* weight, const float* hidden_
 void fc0_update(const float* gradient, int row, const Sink& sink) {
   for (int panel = 0; panel < kPanels; ++panel) {
     for (int r = row; r < row + kFc0Rows; ++r) {
-      const auto from = static_cast<size_t>(in_flat_order(r, panel).first);
-      const auto to = static_cast<size_t>(in_weights(r, panel).first);
-      for (size_t v = 0; v < kPanel; v += kLanes) emit(sink, to + v, load(gradient + from + v));
+      const Place from = in_flat_order(r, panel), to = in_weights(r, panel);
+      for (int v = 0; v < kPanel; v += kLanes) emit(sink, to.at(0, v), load(gradient + from.at(0, v)));
     }
   }
 }

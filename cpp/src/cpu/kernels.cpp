@@ -10,7 +10,7 @@ namespace mpsmnist::cpu::MPSMNIST_ISA {
 void update(const float* gradient, size_t count, const Sink& sink) {
   size_t i = 0;
   for (; i + kLanes <= count; i += kLanes) emit(sink, i, load(gradient + i));
-  for (; i < count; ++i) emit_one(sink, i, gradient[i]);
+  for (; i < count; ++i) emit(sink, i, gradient[i]);
 }
 
 bool all_finite(const float* values, size_t count) {
@@ -38,11 +38,11 @@ const Kernels kKernels = {
     .fc0_list_active = fc0_list_active,
     .fc0_forward = fc0_forward,
     .fc0_backward = fc0_backward,
+    .fc0_update = fc0_update,
     .fc1_forward = fc1_forward,
     .fc1_data_gradient = fc1_data_gradient,
     .fc1_weight_gradient = fc1_weight_gradient,
     .update = update,
-    .fc0_update = fc0_update,
     .all_finite = all_finite,
 };
 

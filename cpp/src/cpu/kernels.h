@@ -128,8 +128,8 @@ using Conv0WeightGradient = void(const float* image, const PooledGradient& poole
 /// Sums `count` partial gradients in order.
 using Conv0Reduce = void(const float* partials, std::int64_t count, const LayerSink& sink);
 
-/// Transforms one of kConv1Parts parts of the filters [64][2][25][16] to their 81 frequencies, for conv1_forward and for
-/// conv1_data_gradient, kTransformedFloats each; only those two know the order.
+/// Transforms one of kConv1Parts parts of the filters [64][2][25][16] to their 81 frequencies, for conv1_forward and
+/// for conv1_data_gradient, kTransformedFloats each; only those two know the order.
 using Conv1TransformWeights = void(const float* weight, int part, float* forward, float* backward);
 /// Planes of images <= kMaxBlock -> values and codes [images][49][64].
 using Conv1Forward = void(const float* planes, int images, const Conv1Layer& layer, float* scratch,

@@ -27,9 +27,9 @@ Network::Network(const EngineOptions& options)
 float Network::step(const Batch& batch, float learning_rate) {
   const Target target{.learning_rate = learning_rate};
   const float loss = forward(batch);
-  connect_backward(batch.n, target);
-  convolve_backward(batch.images, batch.n, target);
-  finish_convolutions(batch.n, target);
+  dense_backward(batch.n, target);
+  convolutions_backward(batch.images, batch.n, target);
+  convolutions_finish(batch.n, target);
   return loss;
 }
 
@@ -38,11 +38,11 @@ float Network::gradients(const Batch& batch, float* flat, const PartFinal& part_
   const Target target{.gradient = flat};
   const std::int64_t dense = parameters_[kFc0Weight].offset;
   const float loss = forward(batch);
-  connect_backward(batch.n, target);
+  dense_backward(batch.n, target);
   packing_.unpack(kFc1Weight, packed_fc1_.data(), flat + parameters_[kFc1Weight].offset);
   if (part_final) part_final({flat + dense, static_cast<std::size_t>(total_size(parameters_) - dense)});
-  convolve_backward(batch.images, batch.n, target);
-  finish_convolutions(batch.n, target);
+  convolutions_backward(batch.images, batch.n, target);
+  convolutions_finish(batch.n, target);
   packing_.unpack(kConv1Weight, packed_conv1_.data(), flat + parameters_[kConv1Weight].offset);
   if (part_final) part_final({flat, static_cast<std::size_t>(dense)});
   return loss;
@@ -50,9 +50,9 @@ float Network::gradients(const Batch& batch, float* flat, const PartFinal& part_
 
 float Network::forward(const Batch& batch) {
   prepare(batch.n);
-  convolve(batch.images, batch.n);
-  connect(batch.n);
-  return loss_and_its_gradient(batch.labels, batch.n);
+  convolutions_forward(batch.images, batch.n);
+  dense_forward(batch.n);
+  return loss_forward_and_backward(batch.labels, batch.n);
 }
 
 void Network::ensure_packed_gradients() {
@@ -75,125 +75,131 @@ void Network::prepare(std::int64_t n) {
   }
 }
 
-void Network::convolve(const float* images, std::int64_t n) {
+void Network::convolutions_forward(const float* images, std::int64_t n) {
   const std::int64_t block = images_per_task(n, kMaxBlock);
   team_.run(divide_up(n, block), [&](std::int64_t task, int thread) {
     convolve_block(images, task * block, std::min(block, n - task * block), scratch(thread));
   });
 }
 
-void Network::connect(std::int64_t n) {
+void Network::dense_forward(std::int64_t n) {
   const std::int64_t groups = divide_up(n, kFc0Group);
   team_.run(groups, [&](std::int64_t group, int) {
     const std::int64_t first = group * kFc0Group;
-    kernels_.fc0_list_active(activations_.pooled.data() + first * kFlat,
-                             static_cast<int>(std::min<std::int64_t>(kFc0Group, n - first)), group,
-                             activations_.active());
+    const auto images = static_cast<int>(std::min<std::int64_t>(kFc0Group, n - first));
+    kernels_.fc0_list_active(activations_.pooled.data() + first * kFlat, images, group, activations_.active());
   });
   // Each panel of fc0's weights is read once for every 64 images or so, which bounds the traffic of large batches.
   const std::int64_t blocks = divide_up(n, 64);
   team_.run(kPanels * blocks, [&](std::int64_t task, int) {
     const std::int64_t block = task / kPanels;
-    kernels_.fc0_forward(activations_.active(), weight(kFc0Weight), weight(kFc0Bias), n,
-                         static_cast<int>(task % kPanels), groups * block / blocks, groups * (block + 1) / blocks,
+    const ImageRange images{.n = n,
+                            .first = groups * block / blocks * kFc0Group,
+                            .last = std::min(n, groups * (block + 1) / blocks * kFc0Group)};
+    kernels_.fc0_forward(activations_.active(), layer(kFc0Weight, kFc0Bias), images, static_cast<int>(task % kPanels),
                          activations_.hidden.data());
   });
 }
 
 void Network::convolve_block(const float* images, std::int64_t first, std::int64_t count, float* scratch) {
   for (std::int64_t i = first; i < first + count; ++i) {
-    kernels_.conv0_forward(images + i * kImagePixels, weight(kConv0Weight), weight(kConv0Bias),
-                           activations_.planes.data() + i * kPlane, activations_.codes0.data() + i * kPool0Size);
+    const Pooled planes{activations_.planes.data() + i * kPlane, activations_.codes0.data() + i * kPool0Size};
+    kernels_.conv0_forward(images + i * kImagePixels, layer(kConv0Weight, kConv0Bias), planes);
   }
-  kernels_.conv1_forward(activations_.planes.data() + first * kPlane, static_cast<int>(count), conv1_forward_.data(),
-                         weight(kConv1Weight), weight(kConv1Bias), scratch, activations_.pooled.data() + first * kFlat,
-                         activations_.codes1.data() + first * kFlat);
+  const Conv1Layer conv1{
+      .transformed = conv1_forward_.data(), .weight = weight(kConv1Weight), .bias = weight(kConv1Bias)};
+  const Pooled pooled{activations_.pooled.data() + first * kFlat, activations_.codes1.data() + first * kFlat};
+  kernels_.conv1_forward(activations_.planes.data() + first * kPlane, static_cast<int>(count), conv1, scratch, pooled);
 }
 
-float Network::loss_and_its_gradient(const float* labels, std::int64_t n) {
+float Network::loss_forward_and_backward(const float* labels, std::int64_t n) {
   const std::int64_t block = images_per_task(n, 8);
+  float* logits = activations_.logits.data();
+  float* gradient = activations_.logit_gradient.data();
+  double* losses = activations_.losses.data();
   team_.run(divide_up(n, block), [&](std::int64_t task, int) {
-    const std::int64_t first = task * block;
-    const std::int64_t last = std::min(first + block, n);
-    float* logits = activations_.logits.data();
-    float* gradient = activations_.logit_gradient.data();
-    kernels_.fc1_forward(activations_.hidden.data(), weight(kFc1Weight), weight(kFc1Bias), n, num_classes_, first, last,
-                         logits);
-    for (std::int64_t i = first; i < last; ++i) {
-      activations_.losses.data()[i] =
-          softmax_cross_entropy(logits + i * num_classes_, labels + i * num_classes_, num_classes_,
-                                1.0 / static_cast<double>(n), gradient + i * num_classes_);
+    const ImageRange images{.n = n, .first = task * block, .last = std::min((task + 1) * block, n)};
+    kernels_.fc1_forward(activations_.hidden.data(), layer(kFc1Weight, kFc1Bias), images, num_classes_, logits);
+    for (std::int64_t i = images.first; i < images.last; ++i) {
+      losses[i] = softmax_cross_entropy(logits + i * num_classes_, labels + i * num_classes_, num_classes_,
+                                        1.0 / static_cast<double>(n), gradient + i * num_classes_);
     }
-    kernels_.fc1_data_gradient(gradient, weight(kFc1Weight), activations_.hidden.data(), n, num_classes_, first, last,
+    kernels_.fc1_data_gradient({gradient, num_classes_}, weight(kFc1Weight), activations_.hidden.data(), images,
                                activations_.hidden_gradient.data());
   });
   double sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) sum += activations_.losses.data()[i];
+  for (std::int64_t i = 0; i < n; ++i) sum += losses[i];
   return static_cast<float>(sum / static_cast<double>(n));
 }
 
-void Network::connect_backward(std::int64_t n, const Target& target) {
-  const Sink fc0 = sink(kFc0Weight, target);
-  const Sink fc0_bias = sink(kFc0Bias, target);
-  const Sink fc1 = sink(kFc1Weight, target);
-  const Sink fc1_bias = sink(kFc1Bias, target);
+void Network::dense_backward(std::int64_t n, const Target& target) {
+  const LogitGradient logits{activations_.logit_gradient.data(), num_classes_};
+  const Hidden hidden{activations_.hidden.data(), activations_.hidden_gradient.data()};
+  const LayerSink fc1 = layer_sink(kFc1Weight, kFc1Bias, target);
+  const LayerSink fc0 = layer_sink(kFc0Weight, kFc0Bias, target);
   team_.run(kFc0RowTasks + kPanels, [&](std::int64_t task, int thread) {
     if (task < kPanels) {
-      kernels_.fc1_weight_gradient(activations_.logit_gradient.data(), activations_.hidden.data(),
-                                   activations_.hidden_gradient.data(), n, num_classes_, static_cast<int>(task), fc1,
-                                   fc1_bias, fc0_bias);
-    } else {
-      const auto row_task = static_cast<int>(task - kPanels);
-      const int next_task = std::min(row_task + team_.threads(), kFc0RowTasks - 1);
-      kernels_.fc0_backward(activations_.pooled.data(), weight(kFc0Weight), activations_.hidden_gradient.data(), n,
-                            row_task * kFc0Rows, next_task * kFc0Rows, scratch(thread),
-                            activations_.pooled_gradient.data(), fc0);
+      kernels_.fc1_weight_gradient(logits, hidden, n, static_cast<int>(task), fc1, fc0.bias);
+      return;
     }
+    const auto row_task = static_cast<int>(task - kPanels);
+    const int next_task = std::min(row_task + team_.threads(), kFc0RowTasks - 1);
+    const Fc0Backward rows{.n = n,
+                           .pooled = activations_.pooled.data(),
+                           .weight = weight(kFc0Weight),
+                           .hidden_gradient = hidden.gradient,
+                           .pooled_gradient = activations_.pooled_gradient.data(),
+                           .scratch = scratch(thread),
+                           .sink = fc0.weight};
+    kernels_.fc0_backward(rows, row_task * kFc0Rows, next_task * kFc0Rows);
   });
 }
 
-void Network::convolve_backward(const float* images, std::int64_t n, const Target& target) {
+void Network::convolutions_backward(const float* images, std::int64_t n, const Target& target) {
   // Long tasks first: conv1's weight gradient over all images for some channels, then the data gradient of some images.
-  // Every task reads the planes of all images once, so few threads had better have few tasks.
+  // Each of the former reads the planes of all images once: with few threads, use few of them.
   const int channels = team_.threads() > 8 ? 4 : team_.threads() > 2 ? 8 : 16;
   const int weight_tasks = kConv1Channels / channels;
   const std::int64_t group = Activations::images_per_group(n);
   const std::int64_t block = group > 1 ? group : images_per_task(n, kMaxBlock);
+  const PooledGradient pooled{activations_.pooled_gradient.data(), activations_.codes1.data()};
   // The data gradient reads the transformed weights, so the weights themselves can be updated beside it.
-  const Sink conv1 = sink(kConv1Weight, target);
-  const Sink conv1_bias = sink(kConv1Bias, target);
+  const LayerSink conv1 = layer_sink(kConv1Weight, kConv1Bias, target);
   team_.run(weight_tasks + divide_up(n, block), [&](std::int64_t task, int thread) {
     if (task < weight_tasks) {
       const int first = static_cast<int>(task) * channels;
-      kernels_.conv1_weight_gradient(activations_.planes.data(), activations_.pooled_gradient.data(),
-                                     activations_.codes1.data(), n, first, first + channels, scratch(thread), conv1,
-                                     conv1_bias);
+      kernels_.conv1_weight_gradient(activations_.planes.data(), pooled, n, {first, first + channels}, scratch(thread),
+                                     conv1);
       return;
     }
     const std::int64_t first = (task - weight_tasks) * block;
     const std::int64_t last = std::min(first + block, n);
-    float* plane_gradient = scratch(thread) + kScratchFloats;
     for (std::int64_t i = first; i < last; i += kMaxBlock) {
-      const std::int64_t count = std::min<std::int64_t>(kMaxBlock, last - i);
-      kernels_.conv1_data_gradient(activations_.pooled_gradient.data() + i * kFlat,
-                                   activations_.codes1.data() + i * kFlat, static_cast<int>(count),
-                                   conv1_backward_.data(), scratch(thread), plane_gradient);
-      for (std::int64_t k = i; k < i + count; ++k) {
-        float* partial = activations_.conv0_partials.data() + k / group * kConv0Partial;
-        if (k % group == 0) std::fill_n(partial, kConv0Partial, 0.0F);
-        kernels_.conv0_weight_gradient(images + k * kImagePixels, plane_gradient + (k - i) * kPool0Size,
-                                       activations_.codes0.data() + k * kPool0Size, partial);
-      }
+      convolve_block_backward(images, i, std::min<std::int64_t>(kMaxBlock, last - i), group, scratch(thread));
     }
   });
 }
 
-void Network::finish_convolutions(std::int64_t n, const Target& target) {
+void Network::convolve_block_backward(const float* images, std::int64_t first, std::int64_t count, std::int64_t group,
+                                      float* scratch) {
+  const PooledGradient pooled1{activations_.pooled_gradient.data() + first * kFlat,
+                               activations_.codes1.data() + first * kFlat};
+  float* gradient = scratch + kScratchFloats;  // of pool0's output, [count][196][32]
+  kernels_.conv1_data_gradient(pooled1, static_cast<int>(count), conv1_backward_.data(), scratch, gradient);
+  for (std::int64_t i = first; i < first + count; ++i) {
+    const PooledGradient pooled0{gradient + (i - first) * kPool0Size, activations_.codes0.data() + i * kPool0Size};
+    float* partial = activations_.conv0_partials.data() + i / group * kConv0Partial;
+    if (i % group == 0) std::fill_n(partial, kConv0Partial, 0.0F);
+    kernels_.conv0_weight_gradient(images + i * kImagePixels, pooled0, partial);
+  }
+}
+
+void Network::convolutions_finish(std::int64_t n, const Target& target) {
   const int parts = target.gradient == nullptr ? kConv1Parts : 0;
   team_.run(1 + parts, [&](std::int64_t task, int) {
     if (task == 0) {
       kernels_.conv0_reduce(activations_.conv0_partials.data(), divide_up(n, Activations::images_per_group(n)),
-                            sink(kConv0Weight, target), sink(kConv0Bias, target));
+                            layer_sink(kConv0Weight, kConv0Bias, target));
     } else {
       transform_conv1(static_cast<int>(task - 1));
     }
@@ -222,14 +228,22 @@ Sink Network::sink(ParameterIndex index, const Target& target) {
           .momentum = momentum_};
 }
 
+Layer Network::layer(ParameterIndex weight_index, ParameterIndex bias_index) const {
+  return {weight(weight_index), weight(bias_index)};
+}
+
+LayerSink Network::layer_sink(ParameterIndex weight_index, ParameterIndex bias_index, const Target& target) {
+  return {sink(weight_index, target), sink(bias_index, target)};
+}
+
 void Network::logits(const float* images, std::int64_t n, float* out) {
   prepare(n);
-  convolve(images, n);
-  connect(n);
+  convolutions_forward(images, n);
+  dense_forward(n);
   const std::int64_t block = images_per_task(n, 8);
   team_.run(divide_up(n, block), [&](std::int64_t task, int) {
-    kernels_.fc1_forward(activations_.hidden.data(), weight(kFc1Weight), weight(kFc1Bias), n, num_classes_,
-                         task * block, std::min((task + 1) * block, n), out);
+    const ImageRange range{.n = n, .first = task * block, .last = std::min((task + 1) * block, n)};
+    kernels_.fc1_forward(activations_.hidden.data(), layer(kFc1Weight, kFc1Bias), range, num_classes_, out);
   });
 }
 

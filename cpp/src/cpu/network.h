@@ -1,5 +1,5 @@
 // The network's weights and the order of a step: phases one after the other, each a set of independent tasks for the
-// pool. The kernels do the arithmetic.
+// team of threads. The kernels do the arithmetic.
 #pragma once
 
 #include <algorithm>
@@ -46,12 +46,14 @@ class Network {
 
   // The phases of a step, in their order. prepare() makes room for a batch of n images.
   void prepare(std::int64_t n);
-  void convolve(const float* images, std::int64_t n);
-  void connect(std::int64_t n);
-  float loss_and_its_gradient(const float* labels, std::int64_t n);
-  void connect_backward(std::int64_t n, const Target& target);
-  void convolve_backward(const float* images, std::int64_t n, const Target& target);
-  void finish_convolutions(std::int64_t n, const Target& target);
+  void convolutions_forward(const float* images, std::int64_t n);
+  void dense_forward(std::int64_t n);
+  /// fc1, the loss, which is returned, and its gradient back to the hidden layer.
+  float loss_forward_and_backward(const float* labels, std::int64_t n);
+  void dense_backward(std::int64_t n, const Target& target);
+  void convolutions_backward(const float* images, std::int64_t n, const Target& target);
+  /// conv0's sums over the images and, after an update, conv1's transforms.
+  void convolutions_finish(std::int64_t n, const Target& target);
 
   void read_parameters(float* flat) const { packing_.unpack(weights_.data(), flat); }
   void write_parameters(const float* flat);
@@ -66,11 +68,15 @@ class Network {
  private:
   float forward(const Batch& batch);
   void convolve_block(const float* images, std::int64_t first, std::int64_t count, float* scratch);
+  void convolve_block_backward(const float* images, std::int64_t first, std::int64_t count, std::int64_t group,
+                               float* scratch);
+  Layer layer(ParameterIndex weight_index, ParameterIndex bias_index) const;
+  LayerSink layer_sink(ParameterIndex weight_index, ParameterIndex bias_index, const Target& target);
   void transform_conv1(int part);
   void transform_conv1_weights();
   Sink sink(ParameterIndex index, const Target& target);
   void ensure_packed_gradients();
-  float* weight(ParameterIndex index) { return weights_.data() + packing_.offset(index); }
+  const float* weight(ParameterIndex index) const { return weights_.data() + packing_.offset(index); }
   float* scratch(int thread) { return scratch_.data() + static_cast<std::size_t>(thread) * kThreadScratch; }
   std::int64_t images_per_task(std::int64_t n, std::int64_t most) const {
     return std::clamp<std::int64_t>(n / team_.threads(), 1, most);
@@ -89,7 +95,8 @@ class Network {
   Buffer<float> velocity_;       // empty when momentum is 0
   Buffer<float> conv1_forward_;  // conv1's weights as Winograd wants them, forward and backward
   Buffer<float> conv1_backward_;
-  Buffer<float> packed_conv1_;  // gradients of the tensors that kernels arrange differently; empty until asked for
+  // Gradients of tensors whose kernels do not write the flat order; empty until gradients are asked for.
+  Buffer<float> packed_conv1_;
   Buffer<float> packed_fc1_;
   Buffer<float> scratch_;
   Activations activations_;

@@ -8,8 +8,8 @@
 //   At[i][+-a] = (+-a)^i     G[+-a][k] = (+-a)^k / M'(+-a), M'(+-a) = +-2a M_a(a)     Bt[+-a] = coefficients of
 //   At[4][inf] = 1           G[inf][4] = 1                                            (t +- a) M_a(t); Bt[inf]: of M
 // Only even powers occur in M and M_a, so the two rows of a pair have the same even and opposite odd parts: each pair
-// shares its halves. In two dimensions the transforms act on columns, then on rows: 81 products for 25 outputs
-// (25 * 25 = 625 directly).
+// shares its halves. In two dimensions the transforms act on columns, then on rows: 81 products, the "frequencies", for
+// 25 outputs (25 * 25 = 625 directly).
 //
 // Why this tile: three of five cover the 14 rows of conv1 with one to spare, 9^2 * 3^2 = 729 products for each pair of
 // channels. F(4,5) needs four tiles, 1024 products; F(7,5) only 484, but its 11 points err by 1e-4.
@@ -22,14 +22,15 @@
 // The gradient with respect to x is the transposed algorithm: dx = B [ (G w) * (A dy) ].
 #pragma once
 
+#include "layout.h"
 #include "simd.h"
 
 namespace mpsmnist::cpu::MPSMNIST_ISA {
 
-inline constexpr int kTileIn = 9;   // inputs, and products
-inline constexpr int kTileOut = 5;  // outputs
-
-inline constexpr int kPairs = 4;
+inline constexpr int kPairs = (kTileIn - 1) / 2;
+static_assert(kTileIn == 9 && kTileOut == 5 && kKernelSide == 5, "the transforms below are written out for F(5,5)");
+/// Which of the products is the one at infinity; those before it are the pairs'.
+inline constexpr int kInfinityAt = kTileIn - 1;
 inline constexpr double kPoints[kPairs] = {1.0 / 4, 5.0 / 8, 9.0 / 8, 9.0 / 4};
 
 /// A polynomial in t^2, lowest power first.
@@ -56,34 +57,35 @@ constexpr EvenPolynomial product_of_pairs(int left_out) {
   return product;
 }
 
-/// The coefficients of M_a, of a M_a, the powers of a and the scale of G.
+/// What the transforms need of a pair.
 struct PairCoefficients {
-  float odd[kPairs], even[kPairs];
-  float power[kTileOut];
-  float scale;
+  float others[kPairs];          // the coefficients of M_a
+  float others_times_a[kPairs];  // of a M_a
+  float power[kTileOut];         // of a
+  float scale;                   // of G
 
-  constexpr explicit PairCoefficients(int p) : odd(), even(), power(), scale() {
-    const EvenPolynomial others = product_of_pairs(p);
+  constexpr explicit PairCoefficients(int p) : others(), others_times_a(), power(), scale() {
+    const EvenPolynomial product = product_of_pairs(p);
     const double a = kPoints[p];
     for (int k = 0; k < kPairs; ++k) {
-      odd[k] = static_cast<float>(others.coefficient[k]);
-      even[k] = static_cast<float>(a * others.coefficient[k]);
+      others[k] = static_cast<float>(product.coefficient[k]);
+      others_times_a[k] = static_cast<float>(a * product.coefficient[k]);
     }
     double value = 1;
     for (float& x : power) {
       x = static_cast<float>(value);
       value *= a;
     }
-    scale = static_cast<float>(1 / (2 * others.at(a)));
+    scale = static_cast<float>(1 / (2 * product.at(a)));
   }
 };
 
-/// The coefficients of M.
+/// The coefficients of M, but for the highest, which is 1.
 struct InfinityCoefficients {
-  float even[kPairs];
+  float all[kPairs];
 
-  constexpr InfinityCoefficients() : even() {
-    for (int k = 0; k < kPairs; ++k) even[k] = static_cast<float>(product_of_pairs(kPairs).coefficient[k]);
+  constexpr InfinityCoefficients() : all() {
+    for (int k = 0; k < kPairs; ++k) all[k] = static_cast<float>(product_of_pairs(kPairs).coefficient[k]);
   }
 };
 
@@ -97,13 +99,13 @@ MPSMNIST_INLINE void input_transform(const Vec* x, int stride, Vec* out, int out
   const Vec x5 = x[5 * stride], x6 = x[6 * stride], x7 = x[7 * stride], x8 = x[8 * stride];
   for (int p = 0; p < kPairs; ++p) {
     const PairCoefficients& pair = kPair[p];
-    const Vec even = pair.odd[0] * x0 + pair.odd[1] * x2 + pair.odd[2] * x4 + x6;
-    const Vec odd = pair.odd[0] * x1 + pair.odd[1] * x3 + pair.odd[2] * x5 + x7;
+    const Vec even = pair.others[0] * x0 + pair.others[1] * x2 + pair.others[2] * x4 + x6;
+    const Vec odd = pair.others[0] * x1 + pair.others[1] * x3 + pair.others[2] * x5 + x7;
     out[2 * p * out_stride] = odd + pair.power[1] * even;
     out[(2 * p + 1) * out_stride] = odd - pair.power[1] * even;
   }
-  out[8 * out_stride] =
-      kInfinity.even[0] * x0 + kInfinity.even[1] * x2 + kInfinity.even[2] * x4 + kInfinity.even[3] * x6 + x8;
+  out[kInfinityAt * out_stride] =
+      kInfinity.all[0] * x0 + kInfinity.all[1] * x2 + kInfinity.all[2] * x4 + kInfinity.all[3] * x6 + x8;
 }
 
 /// B v: 9 -> 9, the transpose of input_transform.
@@ -113,22 +115,22 @@ MPSMNIST_INLINE void input_transform_transposed(const Vec* v, int stride, Vec* o
     sum[p] = v[2 * p * stride] + v[(2 * p + 1) * stride];
     difference[p] = v[2 * p * stride] - v[(2 * p + 1) * stride];
   }
-  const Vec last = v[8 * stride];
+  const Vec last = v[kInfinityAt * stride];
   for (int k = 0; k < kPairs; ++k) {
-    Vec even = kInfinity.even[k] * last;
-    Vec odd = kPair[0].odd[k] * sum[0];
-    for (int p = 0; p < kPairs; ++p) even += kPair[p].even[k] * difference[p];
-    for (int p = 1; p < kPairs; ++p) odd += kPair[p].odd[k] * sum[p];
+    Vec even = kInfinity.all[k] * last;
+    Vec odd = kPair[0].others[k] * sum[0];
+    for (int p = 0; p < kPairs; ++p) even += kPair[p].others_times_a[k] * difference[p];
+    for (int p = 1; p < kPairs; ++p) odd += kPair[p].others[k] * sum[p];
     out[2 * k * out_stride] = even;
     out[(2 * k + 1) * out_stride] = odd;
   }
-  out[8 * out_stride] = last;
+  out[kInfinityAt * out_stride] = last;
 }
 
 /// At m: 9 -> 5.
 MPSMNIST_INLINE void output_transform(const Vec* m, int stride, Vec* out, int out_stride) {
   Vec sums[kTileOut] = {};
-  sums[kTileOut - 1] = m[8 * stride];
+  sums[kTileOut - 1] = m[kInfinityAt * stride];
   for (int p = 0; p < kPairs; ++p) {
     const Vec sum = m[2 * p * stride] + m[(2 * p + 1) * stride];
     const Vec difference = m[2 * p * stride] - m[(2 * p + 1) * stride];
@@ -147,7 +149,7 @@ MPSMNIST_INLINE void output_transform_transposed(const Vec* y, int stride, Vec* 
     out[2 * p * out_stride] = even + pair.power[1] * odd;
     out[(2 * p + 1) * out_stride] = even - pair.power[1] * odd;
   }
-  out[8 * out_stride] = y4;
+  out[kInfinityAt * out_stride] = y4;
 }
 
 /// G w: 5 -> 9.
@@ -160,7 +162,24 @@ MPSMNIST_INLINE void filter_transform(const Vec* w, int stride, Vec* out, int ou
     out[2 * p * out_stride] = odd + even;
     out[(2 * p + 1) * out_stride] = odd - even;
   }
-  out[8 * out_stride] = w4;
+  out[kInfinityAt * out_stride] = w4;
+}
+
+/// One of the above in two dimensions, In x In -> Out x Out: on columns, then on rows. load(y, x) gives a Vec, and
+/// store(y, x, Vec) takes one.
+template <int In, int Out, auto kTransform, typename Load, typename Store>
+MPSMNIST_INLINE void transform_tile(const Load& load, const Store& store) {
+  Vec columns[Out * In];
+  for (int x = 0; x < In; ++x) {
+    Vec column[In];
+    for (int y = 0; y < In; ++y) column[y] = load(y, x);
+    kTransform(column, 1, columns + x, In);
+  }
+  for (int y = 0; y < Out; ++y) {
+    Vec row[Out];
+    kTransform(columns + y * In, 1, row, 1);
+    for (int x = 0; x < Out; ++x) store(y, x, row[x]);
+  }
 }
 
 }  // namespace mpsmnist::cpu::MPSMNIST_ISA

@@ -15,16 +15,16 @@ namespace {
 
 constexpr int kThreads[] = {1, 2, 3, 16};
 
-TEST_CASE("threads: every task runs once, on a thread of the pool") {
+TEST_CASE("threads: every task runs once, on a thread of the team") {
   for (const int threads : kThreads) {
     CAPTURE(threads);
-    Pool pool(threads);
+    Team team(threads);
     int wrong = 0;
     for (int round = 0; round < 2000; ++round) {
       const int count = round % 40;
       std::vector<std::atomic<int>> calls(static_cast<std::size_t>(count));
       std::atomic<int> strangers{0};
-      pool.run(count, [&](std::int64_t index, int thread) {
+      team.run(count, [&](std::int64_t index, int thread) {
         ++calls[static_cast<std::size_t>(index)];
         if (thread < 0 || thread >= threads) ++strangers;
       });
@@ -35,11 +35,11 @@ TEST_CASE("threads: every task runs once, on a thread of the pool") {
   }
 }
 
-TEST_CASE("threads: an idle pool sleeps, and wakes again") {
+TEST_CASE("threads: an idle team sleeps, and wakes again") {
   for (const int threads : kThreads) {
     CAPTURE(threads);
-    Pool pool(threads);
-    pool.run(64, [](std::int64_t, int) {});
+    Team team(threads);
+    team.run(64, [](std::int64_t, int) {});
     std::this_thread::sleep_for(std::chrono::milliseconds(50));  // workers spin for a while first
     const std::clock_t before = std::clock();
     std::this_thread::sleep_for(std::chrono::milliseconds(250));
@@ -47,7 +47,7 @@ TEST_CASE("threads: an idle pool sleeps, and wakes again") {
     CHECK(busy < 0.0025);  // seconds: 1% of a core
 
     std::atomic<std::int64_t> sum{0};
-    pool.run(100, [&](std::int64_t index, int) { sum += index; });
+    team.run(100, [&](std::int64_t index, int) { sum += index; });
     CHECK(sum == 4950);
   }
 }
