@@ -181,12 +181,9 @@ void measure(cpu::Network& network, const char* path, std::int64_t n, const Peak
   for (std::int64_t i = 0; i < n; ++i) labels[static_cast<std::size_t>(i * kClasses + random() % kClasses)] = 1;
   const cpu::Target target = {.gradient = nullptr, .learning_rate = 0.001F};
   const std::array<std::function<void()>, 6> phases = {
-      [&] { network.convolutions_forward(images.data(), n); },
-      [&] { network.dense_forward(n); },
-      [&] { network.loss_forward_and_backward(labels.data(), n); },
-      [&] { network.dense_backward(n, target); },
-      [&] { network.convolutions_backward(images.data(), n, target); },
-      [&] { network.convolutions_finish(n, target); },
+      [&] { network.convolutions_forward(images.data(), n); },          [&] { network.dense_forward(n); },
+      [&] { network.loss_forward_and_backward(labels.data(), n); },     [&] { network.dense_backward(n, target); },
+      [&] { network.convolutions_backward(images.data(), n, target); }, [&] { network.convolutions_finish(n, target); },
   };
   network.prepare(n);
   std::array<std::vector<double>, 6> seconds;
