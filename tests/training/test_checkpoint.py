@@ -75,6 +75,13 @@ def test_what_is_saved_is_loaded(tmp_path: Path, momentum: float, num_classes: i
     assert os.listdir(tmp_path) == ["run"]
 
 
+def test_the_state_is_loaded_in_the_trainers_order(tmp_path: Path) -> None:
+    """The file has its tensors in another order."""
+    trainer = Trainer(device="cpu", momentum=0.9)
+    save(tmp_path / "run", make(0.9))
+    assert list(load(tmp_path / "run").state) == list(trainer.state_dict())
+
+
 def test_a_save_replaces_the_file_before(tmp_path: Path) -> None:
     save(tmp_path / "run", make(0.9))
     save(tmp_path / "run", make())

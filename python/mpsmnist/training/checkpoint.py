@@ -7,7 +7,7 @@ A file holds the state dict (weights, and momentum buffers if there is momentum)
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ _FORMAT_1 = "mpsmnist checkpoint 1"  # the same, and "sampler_position", which w
 class Checkpoint:
     """The state of a run after `step` of its `total_steps` steps."""
 
-    state: dict[str, NDArray[np.float32]]  # Trainer.state_dict()
+    state: dict[str, NDArray[np.float32]]  # Trainer.state_dict(), in its order
     options: dict[str, Any]  # TrainConfig.saved_options()
     step: int
     total_steps: int
@@ -87,8 +87,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     except (SafetensorError, OSError) as error:
         raise _bad(path, f"is not a readable safetensors file: {error}") from error
     checkpoint = Checkpoint(state=state, **run)
-    _check_tensors(path, checkpoint)
-    return checkpoint
+    names = _check_tensors(path, checkpoint)
+    return replace(checkpoint, state={name: state[name] for name in names})  # a file sorts them
 
 
 def _bad(path: str | os.PathLike[str], problem: str) -> CheckpointError:
@@ -126,7 +126,8 @@ def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
         raise _bad(path, f"is at step {run['step']} of {run['total_steps']}")
 
 
-def _check_tensors(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
+def _check_tensors(path: str | os.PathLike[str], checkpoint: Checkpoint) -> list[str]:
+    """Check names, shapes and values; return the names in the order of Trainer.state_dict()."""
     try:
         shapes = state_shapes(checkpoint.num_classes, momentum=checkpoint.options["momentum"] > 0)
     except (TypeError, ValueError) as error:  # TypeError: past 64 bits
@@ -141,3 +142,4 @@ def _check_tensors(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None
             raise _bad(path, f"has {name} of shape {tensor.shape}, expected {shape}")
         if not np.isfinite(tensor).all():
             raise _bad(path, f"has values in {name} that are not finite numbers")
+    return list(shapes)
