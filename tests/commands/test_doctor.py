@@ -99,6 +99,31 @@ def test_a_wrong_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert failures(list(examine())) == ["one step", "training, momentum 0", "training, momentum 0.9"]
 
 
+@pytest.mark.parametrize(("error", "expected"), [(0.005, ["one step"]), (0.02, ["one step", "training"])])
+def test_training_allows_an_error_of_one_percent(
+    monkeypatch: pytest.MonkeyPatch, error: float, expected: list[str]
+) -> None:
+    fake(monkeypatch, step=lambda right, *batch: right(*batch) * (1 + error))
+    assert sorted({name.partition(",")[0] for name in failures(list(examine()))}) == expected
+
+
+def test_a_cpu_whose_bits_depend_on_its_threads_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Careless(FakeGpu):
+        def __init__(self, device: str = "auto", threads: int | None = None, **options: Any) -> None:
+            super().__init__(device, threads=threads, **options)
+            self._error = 0 if threads == 1 else 1
+
+        def state_dict(self) -> dict[str, Any]:
+            state = self._trainer.state_dict()
+            state["fc1.bias"] += self._error
+            return state
+
+    monkeypatch.setattr(examination, "Trainer", Careless)
+    (finding,) = [finding for finding in examine() if finding.name == "repeatable"]
+    assert (finding.device, finding.verdict) == ("cpu", "FAIL")
+    assert finding.detail.endswith("different bits")
+
+
 @pytest.mark.parametrize("parameter", ["conv0.weight", "fc1.bias"])
 def test_a_nan_in_any_update_is_found(monkeypatch: pytest.MonkeyPatch, parameter: str) -> None:
     """NaN is neither more nor less than a number, so a plain maximum would miss it."""
