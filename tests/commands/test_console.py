@@ -31,9 +31,9 @@ def test_no_command_is_bad_usage_and_gets_the_help(call: Call) -> None:
 
 
 def test_an_unknown_command_gets_the_list_of_commands(call: Call) -> None:
-    code, out, err = call(main, ["trian", "--steps", "3"])
+    code, out, err = call(main, ["practise", "--steps", "3"])
     assert (code, out) == (2, "")
-    assert "'trian'" in err
+    assert "'practise'" in err
     for name in COMMANDS:
         assert name in err.splitlines()[-1]
 
