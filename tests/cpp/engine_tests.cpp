@@ -75,6 +75,24 @@ TEST_CASE("engine: a step is the gradients, then their update") {
   });
 }
 
+TEST_CASE("engine: gradients that are not all finite change nothing") {
+  for_each_cpu_engine([] {
+    const auto engine = engine_with({.momentum = 0.9F});
+    const auto before = parameters_of(*engine);
+    const std::size_t size = before.size();
+    std::vector<float> gradients(size, 1), momentum(size);
+    for (const std::size_t at : {std::size_t{0}, size / 2, size - 1}) {
+      CAPTURE(at);
+      gradients[at] = kNan;
+      CHECK(!engine->apply_gradients(gradients.data(), 0.1F));
+      gradients[at] = 1;
+    }
+    CHECK_MESSAGE(parameters_of(*engine) == before, "the weights changed");
+    engine->read_momentum(momentum.data());
+    CHECK_MESSAGE(momentum == std::vector<float>(size), "the momentum changed");
+  });
+}
+
 TEST_CASE("engine: momentum is read as it was written") {
   for_each_cpu_engine([] {
     const auto engine = engine_with({.momentum = 0.9F});
