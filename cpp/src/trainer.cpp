@@ -69,7 +69,7 @@ class Trainer::Impl {
       const float loss = engine_->step(slot, float_rate());
       ++steps_;
       return loss;
-    } catch (const DeviceError&) {
+    } catch (...) {
       engine_->recover();
       throw;
     }

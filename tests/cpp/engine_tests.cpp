@@ -75,6 +75,24 @@ TEST_CASE("engine: a step is the gradients, then their update") {
   });
 }
 
+TEST_CASE("engine: gradients that are not all finite change nothing") {
+  for_each_cpu_engine([] {
+    const auto engine = engine_with({.momentum = 0.9F});
+    const auto before = parameters_of(*engine);
+    const std::size_t size = before.size();
+    std::vector<float> gradients(size, 1), momentum(size);
+    for (const std::size_t at : {std::size_t{0}, size / 2, size - 1}) {
+      CAPTURE(at);
+      gradients[at] = kNan;
+      CHECK(!engine->apply_gradients(gradients.data(), 0.1F));
+      gradients[at] = 1;
+    }
+    CHECK_MESSAGE(parameters_of(*engine) == before, "the weights changed");
+    engine->read_momentum(momentum.data());
+    CHECK_MESSAGE(momentum == std::vector<float>(size), "the momentum changed");
+  });
+}
+
 TEST_CASE("engine: momentum is read as it was written") {
   for_each_cpu_engine([] {
     const auto engine = engine_with({.momentum = 0.9F});
@@ -155,24 +173,28 @@ TEST_CASE(kFailedStep) {
   stage(*engine, 0, 4);
   stage(*engine, 1, kTooMany);
   begin_step(*engine, 0, 0.01F)->wait();
-  const auto before = parameters_of(*engine);
-  {
-    const MemoryLimit limit(std::size_t{64} << 20);
-    const auto failing = begin_step(*engine, 1, 0.01F);
-    CHECK_THROWS_WITH_AS(failing->wait(), "[cpu] out of memory for a batch of 4000 images", DeviceError);
-  }
-  for (const char* which : {"first", "second"}) {
-    CAPTURE(which);
-    const auto late = begin_step(*engine, 0, 0.01F);
-    CHECK_THROWS_WITH_AS(late->wait(), "[cpu] a step before this one failed", DeviceError);
-  }
-  CHECK_THROWS_WITH_AS(engine->step(0, 0.01F), "[cpu] a step before this one failed", DeviceError);
-  CHECK_MESSAGE(parameters_of(*engine) == before, "a step that failed changed the weights");
+  const auto begin_and_wait = [&](int slot) { return begin_step(*engine, slot, 0.01F)->wait(); };
+  const auto step = [&](int slot) { return engine->step(slot, 0.01F); };
+  const auto check = [&](const auto& fail) {
+    const auto before = parameters_of(*engine);
+    {
+      const MemoryLimit limit(std::size_t{64} << 20);
+      CHECK_THROWS_WITH_AS(fail(1), "[cpu] out of memory for a batch of 4000 images", DeviceError);
+    }
+    for (const char* which : {"first", "second"}) {
+      CAPTURE(which);
+      CHECK_THROWS_WITH_AS(begin_and_wait(0), "[cpu] a step before this one failed", DeviceError);
+      CHECK_THROWS_WITH_AS(step(0), "[cpu] a step before this one failed", DeviceError);
+    }
+    CHECK_MESSAGE(parameters_of(*engine) == before, "a step that failed changed the weights");
 
-  engine->recover();
-  CHECK(std::isfinite(begin_step(*engine, 0, 0.01F)->wait()));
-  CHECK(std::isfinite(engine->step(0, 0.01F)));
-  CHECK_MESSAGE(parameters_of(*engine) != before, "training does not go on");
+    engine->recover();
+    CHECK(std::isfinite(begin_and_wait(0)));
+    CHECK(std::isfinite(step(0)));
+    CHECK_MESSAGE(parameters_of(*engine) != before, "training does not go on");
+  };
+  check(begin_and_wait);
+  check(step);
 }
 
 #else

@@ -95,17 +95,25 @@ TEST_CASE("gradient parts: after a listener that throws the engine remains usabl
   });
 }
 
-// fc0 and fc1, nearly all of the gradients, come before the convolutions' backward pass begins.
-TEST_CASE("gradient parts: the CPU engine tells of everything from fc0.weight on first") {
+// Those of fc0 and fc1, nearly all of the gradients, while the convolutions' are still to be computed.
+TEST_CASE("gradient parts: the CPU engine tells of everything from fc0.weight on before it computes the rest") {
   for_each_cpu_engine([] {
     const auto engine = engine_with({});
     const std::size_t size = parameters_of(*engine).size();
     const auto from = static_cast<std::size_t>(model_parameters(10)[kFc0Weight].offset);
     stage(*engine, 0, kImages);
-    const Told told = backpropagate(*engine);
-    REQUIRE(told.parts.size() > 1);
-    CHECK(told.parts[0].begin - told.gradients.flat.get() == static_cast<std::ptrdiff_t>(from));
-    CHECK(told.parts[0].values.size() == size - from);
+    // Marks the memory, which the engine will lend again.
+    const float* const memory =
+        engine->backpropagate(0, [](std::span<float> part) { std::fill(part.begin(), part.end(), 7.0F); }).flat.get();
+    std::size_t parts = 0, untouched = 0;
+    const Gradients gradients = engine->backpropagate(0, [&](std::span<float> part) {
+      if (parts++ > 0) return;
+      CHECK(part.data() - memory == static_cast<std::ptrdiff_t>(from));
+      CHECK(part.size() == size - from);
+      untouched = static_cast<std::size_t>(std::count(memory, memory + from, 7.0F));
+    });
+    REQUIRE(gradients.flat.get() == memory);
+    CHECK_MESSAGE(untouched == from, "the convolutions' gradients were written before");
   });
 }
 

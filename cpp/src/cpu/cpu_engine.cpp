@@ -44,8 +44,6 @@ class CpuEngine final : public Engine {
   int threads() const noexcept override { return network_.threads(); }
 
  private:
-  float run_step(int slot, float learning_rate) { return network_.step(slots_[slot].batch(), learning_rate); }
-
   Network network_;
   const int num_classes_;
   GradientMemory gradient_memory_;
@@ -69,14 +67,9 @@ StagedBatch CpuEngine::stage(int index, std::int64_t n) {
 
 void CpuEngine::begin_step(int slot, float learning_rate, std::shared_ptr<detail::StepOutcome> outcome) {
   const auto job = [this, slot, learning_rate, outcome = std::move(outcome)] {
-    if (failed_) {
-      outcome->fail("[cpu] a step before this one failed");
-      return;
-    }
     try {
-      outcome->complete(run_step(slot, learning_rate));
+      outcome->complete(step(slot, learning_rate));
     } catch (const std::exception& error) {
-      failed_ = true;
       outcome->fail(error.what());
     }
   };
@@ -89,7 +82,10 @@ void CpuEngine::begin_step(int slot, float learning_rate, std::shared_ptr<detail
 
 float CpuEngine::step(int slot, float learning_rate) {
   if (failed_) throw DeviceError("[cpu] a step before this one failed");
-  return run_step(slot, learning_rate);
+  failed_ = true;  // unless it completes
+  const float loss = network_.step(slots_[slot].batch(), learning_rate);
+  failed_ = false;
+  return loss;
 }
 
 Gradients CpuEngine::backpropagate(int slot, const PartFinal& part_final) {
