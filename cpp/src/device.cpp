@@ -57,14 +57,14 @@ std::string resolve_device(const std::string& requested) {
 }
 
 std::unique_ptr<Engine> make_engine(const std::string& name, const EngineOptions& options) {
-  const auto device =
-      std::find_if(std::begin(kDevices), std::end(kDevices), [&](const Device& d) { return d.name == name; });
-  const std::string reason = device->unavailable_reason();
-  if (!reason.empty()) {
+  for (const Device& device : kDevices) {
+    if (device.name != name) continue;
+    const std::string reason = device.unavailable_reason();
+    if (reason.empty()) return device.make(options);
     throw DeviceError("device \"" + name + "\" is not available: " + reason +
                       "; available: " + listed(devices(), "and"));
   }
-  return device->make(options);
+  throw DeviceError("device \"" + name + "\" is not known");  // a name that resolve_device() did not return
 }
 
 }  // namespace mpsmnist

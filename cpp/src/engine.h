@@ -71,7 +71,7 @@ class Engine {
   virtual Gradients backpropagate(int slot, const PartFinal& part_final) = 0;
 
   /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,). False, and nothing has changed, unless all of g
-  /// is finite: an engine looks for itself, since that is a pass over memory which takes as long as the update.
+  /// is finite. The engine checks that itself, as it can use all its threads: the check is a pass over memory too.
   [[nodiscard]] virtual bool apply_gradients(const float* flat, float learning_rate) = 0;
 
   virtual void read_parameters(float* flat) = 0;         ///< (P,)

@@ -148,7 +148,10 @@ class Trainer::Impl {
   void apply_gradients(const float* flat) {
     const std::lock_guard lock(mutex_);
     drain();
-    if (!engine_->apply_gradients(flat, float_rate())) check_finite("gradients", parameters_, flat);
+    if (!engine_->apply_gradients(flat, float_rate())) {
+      check_finite("gradients", parameters_, flat);
+      reject("gradients: they were not all finite, and changed during the call");
+    }
     ++steps_;
   }
 

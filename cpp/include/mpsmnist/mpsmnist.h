@@ -168,7 +168,7 @@ class MPSMNIST_EXPORT Trainer {
 
   void read_parameters(float* flat);  ///< (P,)
   void read_momentum(float* flat);    ///< (P,); zeros when momentum is 0
-  /// Replaces the weights and, unless momentum is null, the momentum buffers. Values must be finite.
+  /// Replaces the weights and the momentum buffers, which a null momentum sets to zero. Values must be finite.
   void write_state(const float* parameters, const float* momentum);
 
   const std::vector<Parameter>& parameters() const noexcept;

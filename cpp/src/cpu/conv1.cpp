@@ -14,8 +14,8 @@
 //   3. add_input_gradient_tiles: each 9x9 result is transformed, and the tiles, which overlap, are added up.
 // The filters are transformed once a step, for both directions: conv1_transform_weights.
 //
-// Frequency planes are a cache line longer than what they hold, of which a large power of two is a divisor: the
-// transforms write one vector to each of 81 planes, which would otherwise fall into few cache sets.
+// Each frequency plane is padded by a cache line. Its natural size is divisible by a large power of two, so that the
+// vectors which a transform writes, one to each of 81 planes, would otherwise share few cache sets.
 #include "conv1_pool.h"
 #include "conv1_product.h"
 #include "kernel_functions.h"
@@ -27,8 +27,8 @@ namespace {
 constexpr int kIn = kConv0Channels;
 constexpr int kOut = kConv1Channels;
 
-// Output channels that forward takes at a time: whole cache lines, and no fewer than the columns of a multiplication,
-// which are all of them with AVX-512.
+// Output channels of a forward block: whole cache lines, and at least as many as one multiplication covers, which are
+// all 64 with AVX-512.
 constexpr int kOutBlock = kRegisters == 32 ? 4 * kLanes : kLine;
 static_assert(kOut % kOutBlock == 0 && kOutBlock % kLine == 0);
 
@@ -127,8 +127,8 @@ void transform_output_gradients(const PooledGradient& pooled, int images, float*
   }
 }
 
-// Adds the 9x9 tiles of kLanes channels of one image up, where they lie inside 14x14: frequencies, `stride` apart,
-// [9 tiles][32] -> gradient [196][32].
+// Sums the overlapping 9x9 tiles of kLanes channels of one image, and keeps the 14x14 inside: frequencies, `stride`
+// apart, [9 tiles][32] -> gradient [196][32].
 MPSMNIST_INLINE void add_input_gradient_tiles(const float* frequencies, int stride, float* gradient) {
   Vec sums[kPlaneSide * kPlaneSide] = {};
   for (int t = 0; t < kTilesPerImage; ++t) {
@@ -223,16 +223,17 @@ void conv1_data_gradient(const PooledGradient& pooled, int images, const float* 
   const int tiles = images * kTilesPerImage;
   const int out_stride = plane_stride(tiles, kOut);
   const int in_stride = plane_stride(tiles, kIn);
-  float* outputs = scratch;                             // [81][tiles][64]
-  float* inputs = scratch + kFrequencies * out_stride;  // [81][tiles][32]
-  transform_output_gradients(pooled, images, outputs);
+  float* of_outputs = scratch;                             // [81][tiles][64]
+  float* of_inputs = scratch + kFrequencies * out_stride;  // [81][tiles][32]
+  transform_output_gradients(pooled, images, of_outputs);
   for (int f = 0; f < kFrequencies; ++f) {
-    multiply<kOut, kIn, kIn>(outputs + f * out_stride, transformed + f * kBackwardFilter, tiles,
-                             inputs + f * in_stride);
+    multiply<kOut, kIn, kIn>(of_outputs + f * out_stride, transformed + f * kBackwardFilter, tiles,
+                             of_inputs + f * in_stride);
   }
   for (int image = 0; image < images; ++image) {
     for (int c = 0; c < kIn; c += kLanes) {
-      add_input_gradient_tiles(inputs + image * kTilesPerImage * kIn + c, in_stride, gradient + image * kPool0Size + c);
+      add_input_gradient_tiles(of_inputs + image * kTilesPerImage * kIn + c, in_stride,
+                               gradient + image * kPool0Size + c);
     }
   }
 }

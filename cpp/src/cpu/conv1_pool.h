@@ -1,10 +1,9 @@
-// Bias, ReLU and pool of conv1, forward and backward. Close decisions are taken again with plain sums.
+// Bias, ReLU and pool of conv1, forward and backward. Close decisions are recomputed with plain sums.
 //
-// Winograd's outputs err by a few 1e-6 (see winograd.h). That harms no number, but it decides: which of two nearly
-// equal outputs wins a pool window, and on which side of zero an output lies that ReLU passes or not. The other
-// decision sends a whole gradient elsewhere, and training amplifies that: without taking them again, seven of ten runs
-// of five steps had losses more than 1e-5 away from those of float64; with it one, as many as with PyTorch's
-// convolutions.
+// Winograd's outputs err by a few 1e-6 (see winograd.h). That is harmless in the values, but it can change decisions:
+// which of two nearly equal outputs wins a pool window, and whether ReLU lets an output near zero through. The other
+// decision sends a whole gradient elsewhere, and training amplifies that: without the recomputation, seven of ten runs
+// of five steps had losses more than 1e-5 away from those of float64; with it one did, as with PyTorch's convolutions.
 #pragma once
 
 #include "kernels.h"
@@ -14,7 +13,7 @@
 namespace mpsmnist::cpu::MPSMNIST_ISA {
 
 /// The outputs of the nine tiles of kLanes channels of an image before the bias, or their gradients: 15x15, of which
-/// the last row and column are to spare.
+/// the last row and column are left over.
 struct Outputs {
   Vec values[kTiledSide * kTiledSide];
 
@@ -24,13 +23,13 @@ struct Outputs {
   MPSMNIST_INLINE Vec* tile(int t) { return &at(t / kTilesPerRow * kTileOut, t % kTilesPerRow * kTileOut); }
 };
 
-/// Decisions are close up to this share of the largest output of their image and channel. The error of 70,000 such
-/// outputs, of MNIST digits in training, was above a quarter of it three times and never above six tenths.
+/// A decision is close if its margin is below this fraction of the largest output of its image and channel. The error
+/// of 70,000 such outputs, of MNIST digits in training, was above a quarter of it three times and never above six
+/// tenths.
 inline constexpr float kClose = 1.0F / (1 << 15);
 
-/// Which positions of the pool windows of an image see exactly what an earlier one of their window sees: blank paper,
-/// for half of the windows of a digit. Their sums are equal, so the earlier one wins; no decision has to be taken
-/// again.
+/// Which positions of the pool windows of an image see the same input as an earlier position of their window: blank
+/// paper, for half of the windows of a digit. Their sums are equal, so the earlier one wins, without recomputation.
 struct Repeats {
   /// Where a position repeats, minus infinity, so that it cannot win; else infinity.
   float limit[kPool1Cells][4];
@@ -46,34 +45,43 @@ inline bool differ(const float* a, const float* b) {
   return any(different);
 }
 
-/// What repeats in the planes of an image.
-inline Repeats find_repeats(const float* planes) {
-  // A bit for each pixel of a row that differs from the one to its right, or from the one below.
-  uint32_t right[kPlaneSide - 1], below[kPlaneSide - 1];
-  for (int y = 0; y < kPlaneSide - 1; ++y) {
-    right[y] = below[y] = 0;
-    for (int x = 0; x < kPlaneSide - 1; ++x) {
-      const float* pixel = planes + plane_pixel(y, x);
-      right[y] |= static_cast<uint32_t>(differ(pixel, pixel + plane_pixel(0, 1))) << x;
-      below[y] |= static_cast<uint32_t>(differ(pixel, pixel + plane_pixel(1, 0))) << x;
+/// Where the pixels of a plane differ from their neighbours: a bit for each column of a row.
+struct Differences {
+  uint32_t right[kPlaneSide - 1];  // from the pixel to the right
+  uint32_t below[kPlaneSide - 1];  // from the pixel below
+
+  explicit Differences(const float* planes) {
+    for (int y = 0; y < kPlaneSide - 1; ++y) {
+      right[y] = below[y] = 0;
+      for (int x = 0; x < kPlaneSide - 1; ++x) {
+        const float* pixel = planes + plane_pixel(y, x);
+        right[y] |= static_cast<uint32_t>(differ(pixel, pixel + plane_pixel(0, 1))) << x;
+        below[y] |= static_cast<uint32_t>(differ(pixel, pixel + plane_pixel(1, 0))) << x;
+      }
     }
   }
+};
+
+/// The union of the rows that the filter covers, and the columns that it covers.
+inline uint32_t in_filter_rows(const uint32_t* rows) {
+  uint32_t any = 0;
+  for (int ky = 0; ky < kKernelSide; ++ky) any |= rows[ky];
+  return any;
+}
+inline constexpr uint32_t kFilterColumns = (1U << kKernelSide) - 1;
+
+/// What repeats in the planes of an image.
+inline Repeats find_repeats(const float* planes) {
+  const Differences differences(planes);
   Repeats repeats;
-  // The rows and columns that the filter sees from one output.
-  constexpr uint32_t kColumns = (1U << kKernelSide) - 1;
-  const auto in_any_row = [](const uint32_t* rows) {
-    uint32_t any = 0;
-    for (int ky = 0; ky < kKernelSide; ++ky) any |= rows[ky];
-    return any;
-  };
   for (int y = 0; y < kPool1Side; ++y) {
-    const uint32_t right_of_upper = in_any_row(right + 2 * y);
-    const uint32_t right_of_lower = in_any_row(right + 2 * y + 1);
-    const uint32_t below_upper = in_any_row(below + 2 * y);
+    // Between the left and right positions of the upper and of the lower row of the windows, and between the rows.
+    const uint32_t upper = in_filter_rows(differences.right + 2 * y);
+    const uint32_t lower = in_filter_rows(differences.right + 2 * y + 1);
+    const uint32_t rows = in_filter_rows(differences.below + 2 * y);
     for (int x = 0; x < kPool1Side; ++x) {
-      const auto same = [x](uint32_t rows, int column) { return (rows >> (2 * x + column) & kColumns) == 0; };
-      const bool same_as_earlier[4] = {false, same(right_of_upper, 0), same(below_upper, 0),
-                                       same(right_of_lower, 0) || same(below_upper, 1)};
+      const auto none = [x](uint32_t bits, int column) { return (bits >> (2 * x + column) & kFilterColumns) == 0; };
+      const bool same_as_earlier[4] = {false, none(upper, 0), none(rows, 0), none(lower, 0) || none(rows, 1)};
       for (int i = 0; i < 4; ++i) {
         repeats.limit[y * kPool1Side + x][i] = same_as_earlier[i] ? -__builtin_inff() : __builtin_inff();
       }

@@ -1,13 +1,13 @@
 // The matrix products of conv1's frequencies: small and of known sizes, so the sums stay in registers.
 #pragma once
 
-#include "layout.h"
+#include "kernels.h"
 #include "simd.h"
 
 namespace mpsmnist::cpu::MPSMNIST_ISA {
 
-/// sums[Rows][..] = a[Rows][K] * b[K][N], some columns of N, the sums held in registers. Rows of sums are `Stride`
-/// apart.
+/// sums[Rows][..] = a[Rows][K] * b[K][N], for some of the N columns, with the sums in registers. Rows of sums are
+/// `Stride` apart.
 template <int K, int N, int Stride, int Rows, int ColumnVectors>
 MPSMNIST_INLINE void multiply_block(const float* a, const float* b, float* sums) {
   Vec block[Rows][ColumnVectors] = {};
@@ -26,6 +26,7 @@ MPSMNIST_INLINE void multiply_block(const float* a, const float* b, float* sums)
 /// latency of the multiply-adds; 16 registers hold 6 x 2 of them with their operands, 32 hold 6 x 4 or 9 x 2.
 template <int K, int N, int Stride>
 MPSMNIST_INLINE void multiply(const float* a, const float* b, int rows, float* sums) {
+  static_assert(kMaxBlock == 2 && kTilesPerImage == 9, "the rows below are those of one image or of two");
   constexpr int kColumnVectors = kRegisters == 32 && N / kLanes >= 4 ? 4 : 2;
   for (int column = 0; column < N; column += kColumnVectors * kLanes) {
     const float* right = b + column;

@@ -50,7 +50,7 @@ void list_winners(const PooledGradient& pooled, int channels, Winners* winners, 
 // Adds to Rows rows of one filter.
 template <int Rows>
 MPSMNIST_INLINE void add_rows(const float* plane, const Winners& winners, float* filter) {
-  if (winners.count == 0) return;  // so that the loop needs no way around it, for which gcc spills the sums
+  if (winners.count == 0) return;  // lets the loop be do-while: otherwise gcc spills the sums
   Vec sums[Rows][kRowVectors];
   for (int r = 0; r < Rows; ++r) {
     for (int v = 0; v < kRowVectors; ++v) sums[r][v] = load(filter + r * kRow + v * kLanes);

@@ -143,11 +143,11 @@ using Conv1WeightGradient = void(const float* planes, const PooledGradient& pool
 
 /// Lists the active inputs of a group: of `images` images, of which `pooled` [images][3136] is the first.
 using Fc0ListActive = void(const float* pooled, int images, std::int64_t group, const ActiveInputs& active);
-/// One panel of hidden = relu(pooled * W + b). The first image is the first of its group, the last the last of its.
+/// One panel of hidden = relu(pooled * W + b). The range begins and ends where groups do, or ends at n.
 using Fc0Forward = void(const ActiveInputs& active, const Layer& layer, const ImageRange& images, int panel,
                         float* hidden);
-/// Rows row..row+kFc0Rows-1: their gradient, and that of their inputs. `next_row` is where this thread is likely to go
-/// on; it only fetches from there.
+/// Rows row..row+kFc0Rows-1: their gradient, and that of their inputs. `next_row` is where this thread will
+/// probably continue; those rows are only prefetched.
 using Fc0BackwardRows = void(const Fc0Backward& layer, int row, int next_row);
 /// Updates rows row..row+kFc0Rows-1 of the weights from their gradient in the flat order, (3136,1024).
 using Fc0Update = void(const float* gradient, int row, const Sink& sink);

@@ -32,7 +32,7 @@ inline constexpr int kPool1Cells = kPool1Side * kPool1Side;
 static_assert(kPool1Cells * kConv1Channels == kFlat);
 
 // Winograd's F(5x5,5x5) (winograd.h): a tile of 5x5 outputs of conv1 takes 9x9 inputs to 81 products, the
-// "frequencies", and 3x3 tiles cover its 14x14 outputs with a row and a column to spare.
+// "frequencies", and 3x3 tiles cover its 14x14 outputs with one row and column left over.
 inline constexpr int kTileOut = 5;
 inline constexpr int kTileIn = kTileOut + kKernelSide - 1;
 inline constexpr int kFrequencies = kTileIn * kTileIn;
@@ -42,7 +42,7 @@ inline constexpr int kTiledSide = kTilesPerRow * kTileOut;
 static_assert(kTileIn == 9 && kFrequencies == 81 && kTilesPerRow == 3 && kTiledSide == 15);
 
 // A plane holds the inputs of all tiles: the 14x14 pixels, a border of 2 for the SAME convolution, and one more row and
-// column of zeros below and to the right, for the outputs to spare.
+// column of zeros below and to the right, for the outputs left over.
 inline constexpr int kPlaneBorder = kKernelSide / 2;
 inline constexpr int kPlaneSide = kTiledSide + kKernelSide - 1;
 inline constexpr int kHalf = 16;  // channels in half of a plane
@@ -63,5 +63,7 @@ inline constexpr int kConv1Filter = kHalves * kHalfFilter;
 /// Columns of fc0 that lie together.
 inline constexpr int kPanel = 64;
 inline constexpr int kPanels = kHidden / kPanel;
+/// Floats in a panel of fc0's weights.
+inline constexpr int kPanelFloats = kFlat * kPanel;
 
 }  // namespace mpsmnist::cpu

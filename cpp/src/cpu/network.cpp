@@ -263,6 +263,7 @@ bool Network::apply(const float* flat, float learning_rate) {
   constexpr ParameterIndex kOthers[] = {kFc1Weight, kConv1Weight, kConv0Weight, kConv0Bias,
                                         kConv1Bias, kFc0Bias,     kFc1Bias};
   constexpr int kOtherTasks = std::size(kOthers);
+  static_assert(kOtherTasks + 1 == kParameterTensors, "every tensor is updated");
   team_.run(kOtherTasks + kFc0RowTasks, [&](std::int64_t task, int) {
     if (task >= kOtherTasks) {
       kernels_.fc0_update(gradient(kFc0Weight), static_cast<int>(task - kOtherTasks) * kFc0Rows,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "buffer.h"
 #include "cpu/activations.h"
@@ -35,8 +36,8 @@ class Network {
   /// One update; returns the loss before it. All that can fail (DeviceError, out of memory) happens before anything
   /// changes.
   float step(const Batch& batch, float learning_rate);
-  /// Writes the gradients of the mean loss to flat (P,), tells part_final of the dense layers', then of the others, and
-  /// returns the loss.
+  /// Writes the gradients of the mean loss to flat (P,) and returns the loss. Calls part_final for the dense layers'
+  /// part, then for the convolutions'.
   float gradients(const Batch& batch, float* flat, const PartFinal& part_final);
   /// Logits (n, C) of n images.
   void logits(const float* images, std::int64_t n, float* out);
@@ -66,6 +67,7 @@ class Network {
   const char* instruction_set() const noexcept { return kernels_.isa; }
 
  private:
+  /// Everything up to the loss, and its gradient back to the hidden layer.
   float forward(const Batch& batch);
   void convolve_block(const float* images, std::int64_t first, std::int64_t count, float* scratch);
   void convolve_block_backward(const float* images, std::int64_t first, std::int64_t count, std::int64_t group,
@@ -95,7 +97,7 @@ class Network {
   Buffer<float> velocity_;       // empty when momentum is 0
   Buffer<float> conv1_forward_;  // conv1's weights as Winograd wants them, forward and backward
   Buffer<float> conv1_backward_;
-  // Gradients of tensors whose kernels do not write the flat order; empty until gradients are asked for.
+  // For gradients of the tensors whose kernels do not use the flat order; empty until gradients are first used.
   Buffer<float> packed_conv1_;
   Buffer<float> packed_fc1_;
   Buffer<float> scratch_;

@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import Trainer, __version__, devices
+from .._core import DEVICES, Trainer, __version__, devices
 from ..errors import DeviceError
 
 FloatArray = NDArray[np.float32]
@@ -57,22 +57,28 @@ def describe_machine() -> dict[str, str]:
 
 
 def examine() -> Iterator[Finding]:
-    """Yield the findings for every device, the CPU first."""
+    """Yield the findings for every device that the core knows, the CPU first."""
     yield from _examine_cpu()
     yield from _latencies("cpu")
+    for device in DEVICES:
+        if device != "cpu":
+            yield from _examine_device(device)
+
+
+def _examine_device(device: str) -> Iterator[Finding]:
     try:
-        Trainer(device="mps")
+        Trainer(device=device)
     except DeviceError as error:
-        if "mps" in devices():
-            yield Finding("mps", "device", "FAIL", str(error))
+        if device in devices():
+            yield Finding(device, "device", "FAIL", str(error))
         else:
-            yield Finding("mps", "device", "info", f"nothing to check: {error}")
+            yield Finding(device, "device", "info", f"nothing to check: {error}")
         return
     for name, check in CHECKS.items():
         try:
-            yield from check("mps")
+            yield from check(device)
         except DeviceError as error:
-            yield Finding("mps", name, "FAIL", str(error))
+            yield Finding(device, name, "FAIL", str(error))
 
 
 def _examine_cpu() -> Iterator[Finding]:

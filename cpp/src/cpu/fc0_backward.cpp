@@ -1,63 +1,22 @@
-// fc0: hidden (n,1024) = relu(pooled (n,3136) * W + b), the layer with nearly all of the weights.
+// fc0 backward: the gradients of W (3136,1024) and of the layer's input, pooled (n,3136).
 //
-// ReLU leaves a quarter to three quarters of its inputs zero, and products with them are skipped: forward sums the rows
-// of W that one or both of a pair of images want, backward visits only the pairs (row, image) that are not zero.
-// Backward computes the weight gradient and the data gradient of a pair together, since both want the same row of the
-// hidden gradient in registers, and updates the row of W before leaving it: W is read once and written once. What it
-// skips is exactly zero: the weight gradient has the factor 0, and the data gradient of a zero input ends at conv1's
-// ReLU.
+// Only pairs (row of W, image) whose input is not zero are visited. What that skips is exactly zero: the weight
+// gradient has the factor 0, and the data gradient of a zero input ends at conv1's ReLU. Both gradients of a pair are
+// computed together, since both want the same row of the hidden gradient in registers, and the row of W is updated
+// before it is left: W is read once and written once.
 //
-// Both directions are limited by loads as much as by arithmetic, so both are arranged to load less than one vector for
-// each multiply-add: forward multiplies a row of W with two images, backward visits four images together.
+// For a row and some panels, a visit of four images does, with `weight` the row of W, vector by vector:
+//   dots[image] += weight . hidden_gradient[image]              the data gradient
+//   sum = before + sum of input[image] * hidden_gradient[image]  the weight gradient
+// The visit of the last images hands the sum on to the sink (update.h), the others keep it for the next.
+//
+// The kernel is limited by loads as much as by arithmetic: four images together load less than one vector for each
+// multiply-add.
 #include "kernel_functions.h"
 #include "update.h"
 
 namespace mpsmnist::cpu::MPSMNIST_ISA {
 namespace {
-
-constexpr int kCellChannels = kConv1Channels;
-constexpr int kTile = kCellChannels * kPanel;  // 64 rows of a panel, 16 KB: what forward keeps in L1
-constexpr int kPanelVectors = kPanel / kLanes;
-
-// Columns of a panel summed at once for a group of images: 8 sums in 16 registers, 16 in 32, at most a panel.
-template <int Images>
-constexpr int kForwardVectors = kRegisters / 2 / Images < kPanelVectors ? kRegisters / 2 / Images : kPanelVectors;
-
-// Cache lines to fetch while there is other work to do, one by one: a burst of misses would hold up that work.
-struct Fetch {
-  const float* next;
-  const float* end;
-
-  MPSMNIST_INLINE void one_line() {
-    if (next >= end) return;
-    __builtin_prefetch(next, 0, 3);
-    next += kLine;
-  }
-};
-
-// sums [Images][64] += the listed rows of `tile`, each times the values of the images.
-template <int Images>
-MPSMNIST_INLINE void add_active_rows(const float* tile, const uint8_t* channels, int count, const float* values,
-                                     float* sums, Fetch& fetch) {
-  constexpr int kVectors = kForwardVectors<Images>;
-  for (int column = 0; column < kPanel; column += kVectors * kLanes) {
-    Vec block[Images][kVectors] = {};
-    for (int i = 0; i < count; ++i) {
-      fetch.one_line();
-      const float* row = tile + channels[i] * kPanel + column;
-      Vec value[Images];
-      for (int image = 0; image < Images; ++image) value[image] = splat(values[i * kFc0Group + image]);
-      for (int v = 0; v < kVectors; ++v) {
-        const Vec weights = in_register(load(row + v * kLanes));
-        for (int image = 0; image < Images; ++image) block[image][v] += value[image] * weights;
-      }
-    }
-    for (int image = 0; image < Images; ++image) {
-      float* to = sums + image * kPanel + column;
-      for (int v = 0; v < kVectors; ++v) store(to + v * kLanes, load(to + v * kLanes) + block[image][v]);
-    }
-  }
-}
 
 // Backward works on at most this many images at a time.
 constexpr int kChunk = 32;
@@ -85,10 +44,10 @@ void list_active_images(const float* pooled, int images, ActiveImages& active) {
   active.count = count;
 }
 
-constexpr int64_t kWeightStride = static_cast<int64_t>(kFlat) * kPanel;
+constexpr int64_t kWeightStride = kPanelFloats;
 constexpr int64_t kGradientStride = static_cast<int64_t>(kFc0Rows) * kPanel;
 
-// Offsets of a row from some panel on: of that panel's part, and from each part to the next.
+// Where a row is from some panel on: the offset of that panel's part, and the stride from each part to the next.
 struct Place {
   int64_t first;
   int64_t stride;
@@ -138,8 +97,7 @@ MPSMNIST_INLINE void visit_vector(const float* weight, const float* const* from,
   end.emit(end.place.at(panel, v), sum, row);
 }
 
-// For each of the listed images: dots[image] += weight . hidden_gradient[image]; and `end` with before + the sum of
-// input[image] * hidden_gradient[image].
+// One visit of the listed images, whose sums go to `end`.
 template <int Images, Rule rule>
 MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, const float* inputs,
                                   const RowSink<rule>& end, float* dots) {
@@ -168,10 +126,10 @@ MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, cons
   memcpy(dots, &sums, sizeof sums);
 }
 
-// Visits the images `kTogether` at a time, and ends with `last` in the visit of the last ones, which may be none.
+// Visits the images `kTogether` at a time. The sums go to `end` in the visit of the last ones, which may be none.
 template <Rule rule>
 MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, const RowSink<Rule::kStore>& keep,
-                               const RowSink<rule>& last, float* dots) {
+                               const RowSink<rule>& end, float* dots) {
   static_assert(kTogether == 4, "one case for each number of last images");
   int i = 0;
   for (; i + kTogether < active.count; i += kTogether) {
@@ -181,15 +139,15 @@ MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, const
   }
   switch (active.count - i) {
     case 4:
-      return visit_images<4>(visit, active.images + i, active.inputs + i, last, dots + i);
+      return visit_images<4>(visit, active.images + i, active.inputs + i, end, dots + i);
     case 3:
-      return visit_images<3>(visit, active.images + i, active.inputs + i, last, dots + i);
+      return visit_images<3>(visit, active.images + i, active.inputs + i, end, dots + i);
     case 2:
-      return visit_images<2>(visit, active.images + i, active.inputs + i, last, dots + i);
+      return visit_images<2>(visit, active.images + i, active.inputs + i, end, dots + i);
     case 1:
-      return visit_images<1>(visit, active.images + i, active.inputs + i, last, dots + i);
+      return visit_images<1>(visit, active.images + i, active.inputs + i, end, dots + i);
     default:
-      return visit_images<0>(visit, active.images + i, active.inputs + i, last, dots + i);
+      return visit_images<0>(visit, active.images + i, active.inputs + i, end, dots + i);
   }
 }
 
@@ -200,65 +158,20 @@ MPSMNIST_INLINE void prefetch_row(const float* weight, int panels) {
   }
 }
 
+// Scratch and weights are aligned to pages. Half a page apart, a load of weights does not alias a recent store to the
+// sums: with the same low 12 bits of address, it would wait for that store.
+constexpr int kHalfPage = 4096 / 2 / sizeof(float);
+
 alignas(64) constexpr float kZeros[kPanel] = {};
 
 }  // namespace
-
-void fc0_list_active(const float* pooled, int images, int64_t group, const ActiveInputs& active) {
-  for (int cell = 0; cell < kPool1Cells; ++cell) {
-    const int64_t at = group * kPool1Cells + cell;
-    uint8_t* channels = active.channels + at * kCellChannels;
-    float* values = active.values + at * kCellChannels * kFc0Group;
-    int count = 0;
-    for (int c = 0; c < kCellChannels; ++c) {
-      bool any = false;
-      for (int image = 0; image < kFc0Group; ++image) {
-        const float value = image < images ? pooled[image * kFlat + cell * kCellChannels + c] : 0;
-        values[count * kFc0Group + image] = value;
-        any |= value != 0;
-      }
-      channels[count] = static_cast<uint8_t>(c);
-      count += any;
-    }
-    active.counts[at] = static_cast<uint8_t>(count);
-  }
-}
-
-void fc0_forward(const ActiveInputs& active, const Layer& layer, const ImageRange& images, int panel, float* hidden) {
-  const float* tile = layer.weight + panel * kWeightStride;
-  float* sums = hidden + panel * images.n * kPanel;
-  for (int64_t image = images.first; image < images.last; ++image) {
-    memcpy(sums + image * kPanel, layer.bias + panel * kPanel, kPanel * sizeof(float));
-  }
-  const int64_t first = images.first / kFc0Group;
-  const int64_t last = (images.last + kFc0Group - 1) / kFc0Group;
-  for (int cell = 0; cell < kPool1Cells; ++cell, tile += kTile) {
-    // Each group fetches its share of the next tile, so that it has arrived when it is wanted.
-    Fetch fetch{.next = tile + kTile, .end = tile + kTile};
-    for (int64_t group = first; group < last; ++group) {
-      if (cell + 1 < kPool1Cells) fetch.end = tile + kTile + kTile * (group + 1 - first) / (last - first);
-      const int64_t at = group * kPool1Cells + cell;
-      const uint8_t* channels = active.channels + at * kCellChannels;
-      const float* values = active.values + at * kCellChannels * kFc0Group;
-      float* to = sums + group * kFc0Group * kPanel;
-      if (images.last - group * kFc0Group == 1) {
-        add_active_rows<1>(tile, channels, active.counts[at], values, to, fetch);
-      } else {
-        add_active_rows<kFc0Group>(tile, channels, active.counts[at], values, to, fetch);
-      }
-      while (fetch.next < fetch.end) fetch.one_line();
-    }
-  }
-  for (int64_t i = images.first * kPanel; i < images.last * kPanel; i += kLanes) store(sums + i, relu(load(sums + i)));
-}
 
 void fc0_backward(const Fc0Backward& layer, int row, int next_row) {
   const int64_t n = layer.n;
   ActiveImages active[kFc0Rows];
   float dots[kFc0Rows][kChunk + kTogether];
-  // The sums of the weight gradient [panels][rows][64], from chunk to chunk. Half a page off the weights' alignment: a
-  // load from the address of a recent store, but for bits above the page, would wait for that store.
-  const Sink sums{.gradient = layer.scratch + 512};
+  // The sums of the weight gradient [panels][rows][64], from chunk to chunk.
+  const Sink sums{.gradient = layer.scratch + kHalfPage};
   for (int64_t first = 0; first < n; first += kChunk) {
     const int images = static_cast<int>(n - first < kChunk ? n - first : kChunk);
     const float* pooled = layer.pooled + first * kFlat + row;
