@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,16 @@ py::array_t<T, py::array::c_style> contiguous(const py::array& array) {
   return Target(array);
 }
 
+/// A copy, contiguous and aligned. The core checks such an array whole and reads it again later; between the two,
+/// callbacks and other threads may change the caller's.
+template <typename T>
+py::array_t<T, py::array::c_style> copied(const py::array& array) {
+  const auto from = contiguous<T>(array);
+  py::array_t<T, py::array::c_style> copy(std::vector<py::ssize_t>(from.shape(), from.shape() + from.ndim()));
+  std::copy_n(from.data(), from.size(), copy.mutable_data());
+  return copy;
+}
+
 bool holds_images(const py::array& array) {
   const auto is = [&](py::ssize_t a, py::ssize_t b, py::ssize_t c) {
     return array.shape(1) == a && array.shape(2) == b && array.shape(3) == c;
@@ -70,7 +81,7 @@ bool holds_images(const py::array& array) {
 
 template <typename T>
 BorrowedLabels class_numbers(const py::array& array) {
-  auto owner = contiguous<T>(array);
+  auto owner = copied<T>(array);
   return {owner, {static_cast<const T*>(owner.data()), owner.shape(0)}};
 }
 
@@ -91,7 +102,7 @@ BorrowedLabels probability_labels(const py::array& array, int num_classes) {
                           std::to_string(num_classes) + " probabilities per image, (n, " + std::to_string(num_classes) +
                           "), or integer class numbers (n,)");
   }
-  auto owner = contiguous<float>(array);
+  auto owner = copied<float>(array);
   return {owner, {static_cast<const float*>(owner.data()), owner.shape(0)}};
 }
 
@@ -138,7 +149,7 @@ BorrowedBatches borrow_batches(py::handle object) {
     throw py::value_error("batches: shape " + shape_text(array) +
                           "; expected (steps, batch size), a row of indices a step");
   }
-  auto owner = contiguous<std::int64_t>(array);
+  auto owner = copied<std::int64_t>(array);
   return {owner, {owner.data(), owner.shape(0), owner.shape(1)}};
 }
 

@@ -10,7 +10,8 @@ namespace mpsmnist::bindings {
 
 namespace py = pybind11;
 
-/// A view, and the array that keeps its memory alive. Contiguous arrays of the right dtype are borrowed, others copied.
+/// A view, and the array that keeps its memory alive. Contiguous images of the right dtype are borrowed; labels and
+/// indices are copied, so that the core never uses one that changed after it was checked.
 struct BorrowedImages {
   py::array owner;
   Images view;
@@ -30,7 +31,7 @@ BorrowedImages borrow_images(py::handle object);
 BorrowedLabels borrow_labels(py::handle object, int num_classes);
 /// Integers (steps, batch_size).
 BorrowedBatches borrow_batches(py::handle object);
-/// Floats of exactly this shape, as contiguous float32.
+/// Floats of exactly this shape, as contiguous float32; borrowed if they are that already.
 py::array_t<float> borrow_floats(const std::string& name, py::handle object, const std::vector<std::int64_t>& shape);
 
 }  // namespace mpsmnist::bindings

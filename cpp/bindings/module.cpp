@@ -158,8 +158,11 @@ py::array_t<float> run(Trainer& self, py::handle images, py::handle labels, py::
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
   const auto rows = borrow_batches(batches);
-  py::array_t<float> rates;
-  if (!learning_rates.is_none()) rates = borrow_floats("learning_rates", learning_rates, {rows.view.steps});
+  std::vector<float> rates;  // a copy, as callbacks may change the caller's array after it was checked
+  if (!learning_rates.is_none()) {
+    const auto values = borrow_floats("learning_rates", learning_rates, {rows.view.steps});
+    rates.assign(values.data(), values.data() + values.size());
+  }
   py::array_t<float> losses(rows.view.steps);
   const float* rates_data = learning_rates.is_none() ? nullptr : rates.data();
   float* losses_data = losses.mutable_data();

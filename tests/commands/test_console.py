@@ -126,6 +126,13 @@ def test_the_exit_code_is_the_commands() -> None:
     assert run_command(command, "prog", []) == 7
 
 
+def test_a_process_may_start_without_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's sys.stdout is None there (`mpsmnist train --quiet >&-`)."""
+    monkeypatch.setattr(sys, "stdout", None)
+    command = Command(description="", epilog="", add_options=lambda _parser: None, run=lambda *_: 0)
+    assert run_command(command, "prog", []) == 0
+
+
 def test_whole_numbers_above_zero(call: Call) -> None:
     def add_options(parser: object) -> None:
         parser.add_argument("--threads", type=positive_integer)  # type: ignore[attr-defined]

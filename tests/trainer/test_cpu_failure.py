@@ -1,4 +1,4 @@
-"""A step of the CPU engine runs out of memory: those already begun after it fail too, then training goes on."""
+"""A step of the CPU engine runs out of memory: those begun after it fail too, then training continues."""
 
 from __future__ import annotations
 

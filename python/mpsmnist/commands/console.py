@@ -55,7 +55,8 @@ def run_command(command: Command, program: str, argv: Sequence[str] | None = Non
     arguments = parser.parse_args(argv)
     try:
         code = command.run(arguments, program)
-        sys.stdout.flush()  # here, where an error is still caught
+        if sys.stdout is not None:  # it is where a process starts with a closed stdout
+            sys.stdout.flush()  # here, where an error is still caught
         return code
     except UsageError as error:
         parser.error(str(error))

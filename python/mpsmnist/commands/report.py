@@ -46,7 +46,11 @@ class TextReporter:
 
     def _start(self, event: StartEvent) -> None:
         config, dataset, self._total_steps = event.config, event.dataset, event.total_steps
-        device = f"cpu with {event.threads} threads" if event.device == "cpu" else event.device
+        device = (
+            f"cpu with {event.threads} thread{'s' if event.threads > 1 else ''}"
+            if event.device == "cpu"
+            else event.device
+        )
         _say(
             f"{dataset.name}: {len(dataset.train_images)} training and {len(dataset.test_images)} test images"
         )
