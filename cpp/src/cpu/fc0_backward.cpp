@@ -47,32 +47,33 @@ void list_active_images(const float* pooled, int images, ActiveImages& active) {
 constexpr int64_t kWeightStride = kPanelFloats;
 constexpr int64_t kGradientStride = static_cast<int64_t>(kFc0Rows) * kPanel;
 
-// Where a row is from some panel on: the offset of that panel's part, and the stride from each part to the next.
-struct Place {
-  int64_t first;
-  int64_t stride;
+// Where a row of a panel is in the weights, in a gradient in the flat order, and in the sums of kFc0Rows rows; the
+// row's part in the next panel is so many floats on.
+constexpr int64_t kFlatStride = kPanel;
+constexpr int64_t in_weights(int row, int panel) { return panel * kWeightStride + row * kPanel; }
+constexpr int64_t in_flat_order(int row, int panel) { return int64_t{row} * kHidden + panel * kFlatStride; }
+constexpr int64_t in_sums(int row, int panel) { return panel * kGradientStride + row * kPanel; }
 
-  MPSMNIST_INLINE size_t at(int panel, int v) const { return static_cast<size_t>(first + panel * stride + v); }
-};
-
-// Where a row is in the weights, in a gradient in the flat order, and in the sums of kFc0Rows rows.
-constexpr Place in_weights(int row, int panel) { return {panel * kWeightStride + row * kPanel, kWeightStride}; }
-constexpr Place in_flat_order(int row, int panel) {
-  return {static_cast<int64_t>(row) * kHidden + panel * kPanel, kPanel};
-}
-constexpr Place in_sums(int row, int panel) { return {panel * kGradientStride + row * kPanel, kGradientStride}; }
-
-template <Rule rule>
-constexpr Place in_sink(int row, int panel) {
-  return rule == Rule::kStore ? in_flat_order(row, panel) : in_weights(row, panel);
-}
-
-// What becomes of the weight gradient of a row: it is kept for the images to come, or handed to the sink.
-template <Rule rule>
+// What becomes of the weight gradient of a row from some panel on: it is kept for the images to come, or handed to the
+// sink. The stride is a constant and `emit` begins at the row, since registers are scarce where this is used.
+template <Rule rule, int64_t Stride>
 struct RowSink {
   Emit<rule> emit;
-  Place place;
+
+  MPSMNIST_INLINE void operator()(int panel, int v, Vec sum, Vec weight) const {
+    emit(static_cast<size_t>(panel * Stride + v), sum, weight);
+  }
 };
+using Keep = RowSink<Rule::kStore, kGradientStride>;
+
+template <Rule rule>
+MPSMNIST_INLINE auto row_sink(const Emit<rule>& emit, int row, int panel) {
+  if constexpr (rule == Rule::kStore) {
+    return RowSink<rule, kFlatStride>{emit.from(in_flat_order(row, panel))};
+  } else {
+    return RowSink<rule, kWeightStride>{emit.from(in_weights(row, panel))};
+  }
+}
 
 // One row of W in some panels, and what belongs to it.
 struct RowVisit {
@@ -84,9 +85,9 @@ struct RowVisit {
   int panels;
 };
 
-template <int Images, Rule rule>
+template <int Images, typename End>
 MPSMNIST_INLINE void visit_vector(const float* weight, const float* const* from, int panel, int v, const Vec* input,
-                                  const float* before, const RowSink<rule>& end, Vec* dot) {
+                                  const float* before, const End& end, Vec* dot) {
   const Vec row = in_register(load(weight + v));
   Vec sum = load(before + v);
   for (int i = 0; i < Images; ++i) {
@@ -94,13 +95,13 @@ MPSMNIST_INLINE void visit_vector(const float* weight, const float* const* from,
     dot[i] += row * value;
     sum += input[i] * value;
   }
-  end.emit(end.place.at(panel, v), sum, row);
+  end(panel, v, sum, row);
 }
 
 // One visit of the listed images, whose sums go to `end`.
-template <int Images, Rule rule>
-MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, const float* inputs,
-                                  const RowSink<rule>& end, float* dots) {
+template <int Images, typename End>
+MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, const float* inputs, const End& end,
+                                  float* dots) {
   Vec even[kTogether] = {};
   Vec odd[kTogether] = {};
   Vec input[kTogether];
@@ -127,14 +128,14 @@ MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, cons
 }
 
 // Visits the images `kTogether` at a time. The sums go to `end` in the visit of the last ones, which may be none.
-template <Rule rule>
-MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, const RowSink<Rule::kStore>& keep,
-                               const RowSink<rule>& end, float* dots) {
+template <typename End>
+MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, const Keep& keep, const End& end,
+                               float* dots) {
   static_assert(kTogether == 4, "one case for each number of last images");
   int i = 0;
   for (; i + kTogether < active.count; i += kTogether) {
     visit_images<kTogether>(visit, active.images + i, active.inputs + i, keep, dots + i);
-    visit.before = keep.emit.sink.gradient + keep.place.first;
+    visit.before = keep.emit.sink.gradient;
     visit.before_stride = kGradientStride;
   }
   switch (active.count - i) {
@@ -171,7 +172,7 @@ void fc0_backward(const Fc0Backward& layer, int row, int next_row) {
   ActiveImages active[kFc0Rows];
   float dots[kFc0Rows][kChunk + kTogether];
   // The sums of the weight gradient [panels][rows][64], from chunk to chunk.
-  const Sink sums{.gradient = layer.scratch + kHalfPage};
+  const Emit<Rule::kStore> sums{{.gradient = layer.scratch + kHalfPage}};
   for (int64_t first = 0; first < n; first += kChunk) {
     const int images = static_cast<int>(n - first < kChunk ? n - first : kChunk);
     const float* pooled = layer.pooled + first * kFlat + row;
@@ -182,20 +183,21 @@ void fc0_backward(const Fc0Backward& layer, int row, int next_row) {
       for (int r = 0; r < kFc0Rows; ++r) {
         // The same row of the next panels is a long way off, and so are the rows of the next call.
         const int next_panel = panel + panels;
-        const Place next = next_panel < kPanels ? in_weights(row + r, next_panel) : in_weights(next_row + r, 0);
-        prefetch_row(layer.weight + next.first, panels);
-        const RowSink<Rule::kStore> keep{{sums}, in_sums(r, panel)};
-        const RowVisit visit{.weight = layer.weight + in_weights(row + r, panel).first,
+        const int64_t next = next_panel < kPanels ? in_weights(row + r, next_panel) : in_weights(next_row + r, 0);
+        prefetch_row(layer.weight + next, panels);
+        const Keep keep{sums.from(in_sums(r, panel))};
+        const RowVisit visit{.weight = layer.weight + in_weights(row + r, panel),
                              .hidden_gradient = layer.hidden_gradient + (panel * n + first) * kPanel,
                              .hidden_gradient_stride = n * kPanel,
-                             .before = first == 0 ? kZeros : sums.gradient + keep.place.first,
+                             .before = first == 0 ? kZeros : keep.emit.sink.gradient,
                              .before_stride = first == 0 ? 0 : kGradientStride,
                              .panels = panels};
         if (first + kChunk < n) {
           visit_row(active[r], visit, keep, keep, dots[r]);
         } else {
-          with_rule(layer.sink, [&]<Rule rule>(const Emit<rule>& emit) {
-            visit_row(active[r], visit, keep, RowSink<rule>{emit, in_sink<rule>(row + r, panel)}, dots[r]);
+          // Called instead of inlined, this would take everything from memory again: 15 % slower with 16 registers.
+          with_rule(layer.sink, [&]<Rule rule>(const Emit<rule>& emit) __attribute__((always_inline)) {
+            visit_row(active[r], visit, keep, row_sink(emit, row + r, panel), dots[r]);
           });
         }
       }
@@ -211,8 +213,9 @@ void fc0_backward(const Fc0Backward& layer, int row, int next_row) {
 void fc0_update(const float* gradient, int row, const Sink& sink) {
   for (int panel = 0; panel < kPanels; ++panel) {
     for (int r = row; r < row + kFc0Rows; ++r) {
-      const Place from = in_flat_order(r, panel), to = in_weights(r, panel);
-      for (int v = 0; v < kPanel; v += kLanes) emit(sink, to.at(0, v), load(gradient + from.at(0, v)));
+      const int64_t from = in_flat_order(r, panel);
+      const auto to = static_cast<size_t>(in_weights(r, panel));
+      for (size_t v = 0; v < kPanel; v += kLanes) emit(sink, to + v, load(gradient + from + static_cast<int64_t>(v)));
     }
   }
 }

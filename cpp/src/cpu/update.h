@@ -13,6 +13,18 @@ template <Rule rule>
 struct Emit {
   Sink sink;  // a copy: through a reference, its numbers would be read again after each store
 
+  /// The same, `at` floats on.
+  MPSMNIST_INLINE Emit from(int64_t at) const {
+    Emit result = *this;
+    if constexpr (rule == Rule::kStore) {
+      result.sink.gradient += at;
+    } else {
+      result.sink.weight += at;
+    }
+    if constexpr (rule == Rule::kDescendWithMomentum) result.sink.velocity += at;
+    return result;
+  }
+
   /// The weights, `at` floats into the tensor; a stored gradient has none, and ignores what it is given.
   template <typename T>
   MPSMNIST_INLINE T weight_at(size_t at) const {
