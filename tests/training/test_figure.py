@@ -8,7 +8,6 @@ import subprocess
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -21,10 +20,9 @@ if importlib.util.find_spec("matplotlib") is None:
     pytest.skip("matplotlib is not installed", allow_module_level=True)
 
 from matplotlib.image import AxesImage
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 from mpsmnist.plot import figure
+from support.figures import assert_readable, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,27 +71,6 @@ def parts(drawn: Figure) -> tuple[Axes, Axes, list[Axes]]:
 def curves(axes: Axes) -> dict[str, tuple[list[float], list[float]]]:
     lines = {str(line.get_label()): line for line in axes.lines}
     return {label: (list(line.get_xdata()), list(line.get_ydata())) for label, line in lines.items()}
-
-
-def boxes(drawn: Figure) -> list[tuple[str, Bbox]]:
-    """What is written in the figure and where, in pixels."""
-    with mock.patch.object(Text, "draw", autospec=True) as draw:
-        drawn.draw_without_rendering()
-    texts = dict.fromkeys(call.args[0] for call in draw.call_args_list)
-    written = [text for text in texts if text.get_visible() and text.get_text().strip()]
-    return [(text.get_text(), text.get_window_extent()) for text in written]
-
-
-def assert_readable(drawn: Figure) -> None:
-    """No text lies over another one or leaves the figure."""
-    found = boxes(drawn)
-    for i, (text, box) in enumerate(found):
-        assert box.x0 >= 0, text
-        assert box.y0 >= 0, text
-        assert box.x1 <= drawn.bbox.x1, text
-        assert box.y1 <= drawn.bbox.y1, text
-        for other, its_box in found[:i]:
-            assert Bbox.intersection(box.padded(-1), its_box.padded(-1)) is None, (text, other)
 
 
 def test_worst_mistakes_come_first() -> None:
@@ -211,13 +188,13 @@ def test_a_resumed_run_begins_where_the_other_ended() -> None:
     losses, accuracies, _ = parts(drawn)
     assert curves(losses)["each batch"][0] == list(range(301, 401))
     assert losses.get_xlim() == accuracies.get_xlim() == (300, 400)
-    second_lines = [text.splitlines()[-1] for text, _ in boxes(drawn)]
+    second_lines = [text.splitlines()[-1] for text, _ in written(drawn)]
     assert "resumed after step 300, trained on cpu for 1.5 seconds" in second_lines
 
 
 def test_an_interrupted_run_says_so() -> None:
     drawn = figure(result(np.ones(40), interrupted=True, trainer=RIGHT), DATA)
-    (headline,) = [text for text, _ in boxes(drawn) if "interrupted" in text]
+    (headline,) = [text for text, _ in written(drawn) if "interrupted" in text]
     assert (
         headline.splitlines()[0]
         == "discs: 100.00% of 20 test images right (no mistakes), interrupted after 40 steps"
@@ -230,8 +207,8 @@ def test_a_run_without_mistakes_shows_none() -> None:
     assert perfect.findobj(AxesImage) == []
     assert len(faulty.findobj(AxesImage)) == 15
     assert perfect.get_figheight() < faulty.get_figheight()
-    assert any("(no mistakes), after 9 steps" in text for text, _ in boxes(perfect))
-    assert any("(20 mistakes), after 9 steps" in text for text, _ in boxes(faulty))
+    assert any("(no mistakes), after 9 steps" in text for text, _ in written(perfect))
+    assert any("(20 mistakes), after 9 steps" in text for text, _ in written(faulty))
 
 
 @pytest.mark.parametrize("num_classes", [2, 47])
@@ -273,7 +250,7 @@ def test_names_are_neither_formulas_nor_too_long() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert_readable(drawn)
-    assert any(text.startswith("$x^2$ 100% \\frac{ \\n\\x1b[31mxxx") for text, _ in boxes(drawn))
+    assert any(text.startswith("$x^2$ 100% \\frac{ \\n\\x1b[31mxxx") for text, _ in written(drawn))
     assert {axes.get_title().split("label ")[1] for axes in parts(drawn)[2]} >= {"9"}
 
 
