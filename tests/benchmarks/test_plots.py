@@ -220,7 +220,9 @@ def test_the_suffix_decides_the_format(tmp_path: Path, suffix: str, beginning: b
     plots.draw(batch_sizes(), path)
     assert path.read_bytes().startswith(beginning)
     for other in ("picture", "picture.gif"):
-        with pytest.raises(argparse.ArgumentTypeError, match="expected a name that ends in .png, .pdf, .svg"):
+        with pytest.raises(
+            argparse.ArgumentTypeError, match=r"expected a name that ends in \.png, \.pdf, \.svg"
+        ):
             picture_path(str(tmp_path / other))
 
 

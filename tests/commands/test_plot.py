@@ -34,6 +34,15 @@ def test_the_suffix_decides_the_format(run_train: Call, tmp_path: Path, suffix: 
 
 
 @needs_matplotlib
+def test_a_link_stays_a_link(run_train: Call, tmp_path: Path) -> None:
+    target, link = tmp_path / "kept", tmp_path / "link.svg"
+    link.symlink_to(target)
+    assert run_train("--steps", 2, "--plot", link, "--quiet") == (0, "", "")
+    assert link.is_symlink()
+    assert target.read_bytes().startswith(b"<?xml")
+
+
+@needs_matplotlib
 def test_the_picture_shows_something(run_train: Call, tmp_path: Path) -> None:
     path = tmp_path / "plot.png"
     assert run_train("--steps", 6, "--plot", path, "--quiet") == (0, "", "")

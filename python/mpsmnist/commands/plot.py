@@ -1,5 +1,6 @@
 """The option --plot: a picture of the run in a file. Needs matplotlib."""
 
+import os
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -31,7 +32,7 @@ def check_plot(path: Path) -> None:
 
 
 def save_plot(path: Path, result: TrainResult, dataset: Dataset) -> None:
-    """Draw the run in the format that the suffix names, as matplotlib's defaults have it.
+    """Draw the run in the format that the suffix names.
 
     Raises:
         ImportError: matplotlib cannot be imported.
@@ -42,8 +43,9 @@ def save_plot(path: Path, result: TrainResult, dataset: Dataset) -> None:
     from ..training.figure import DPI, figure  # noqa: PLC0415 (the same)
 
     kind = FORMATS[path.suffix.lower()]
+    target = Path(os.path.realpath(path))  # the file behind a symbolic link, not the link, is replaced
     try:
-        with warnings.catch_warnings(), mpl.rc_context({"text.usetex": False}), atomic_write(path) as file:
+        with warnings.catch_warnings(), mpl.rc_context({"text.usetex": False}), atomic_write(target) as file:
             warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # drawn as a box
             figure(result, dataset).savefig(file, format=kind, dpi=DPI)
     except OSError as error:

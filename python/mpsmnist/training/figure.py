@@ -110,11 +110,10 @@ def _draw_losses(axes: Axes, result: TrainResult) -> None:
     steps = np.arange(result.steps - len(result.losses), result.steps) + 1
     losses = result.losses.astype(np.float64)
     curves = list(_curves(result, "loss"))
-    smooth = losses
+    smooth, window = losses, len(losses) // SMOOTHED
     if losses.size:
-        marker = "." if len(losses) <= MOST_MARKERS else ""
-        axes.plot(*_thinned(steps, losses), color=BATCHES_PALE, marker=marker, lw=0.8, label="each batch")
-    window = len(losses) // SMOOTHED
+        few: dict[str, Any] = {"marker": ".", "clip_on": False} if window <= 1 else {}
+        axes.plot(*_thinned(steps, losses), color=BATCHES_PALE, linewidth=0.8, label="each batch", **few)
     if window > 1:
         sums = np.concatenate([[0.0], losses.cumsum()])
         smooth = (sums[window:] - sums[:-window]) / window
