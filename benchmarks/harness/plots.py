@@ -70,7 +70,7 @@ def _latency(summary: Result) -> Figure:
     lines = max(len(panel) for panel in panels.values()) / max(1, len(sizes))
     figure = _titled(
         summary,
-        f"{OPERATIONS[operation]} of the MNIST network: time per call, lower is better",
+        f"{OPERATIONS[operation]} of the MNIST network{_when(settings)}: time per call, lower is better",
         f"Dot and number: the median. "
         f"Whisker: from the fastest to the slowest median of {_count(settings['rounds'], 'round')}.",
         (2.5 + 5 * len(panels), 1.2 + max(1, len(sizes)) * (0.6 + 0.25 * lines)),
@@ -87,6 +87,12 @@ def _latency(summary: Result) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel(f"milliseconds per {operation}, log scale (lower is better)")
     return figure
+
+
+def _when(settings: Mapping[str, Any]) -> str:
+    """How late in training steps were timed; summaries of the first ones do not say it."""
+    late = settings.get("after_steps")
+    return f" after {late:,} steps with momentum {settings['momentum']:g}" if late else ""
 
 
 def _draw_dots(axes: Axes, rows: Rows, operation: str, looks: Mapping[str, Style]) -> None:

@@ -14,12 +14,13 @@ COLOURS = {
     "torch-eager": "#E69F00",
     "torch-compile": "#CC79A7",
     "torch-graph": "#882255",
+    "torch-flush-denormals": "#AA4499",
     "jax": "#009E73",
     "mlx": "#332288",
     "tinygrad": "#999933",
     "numpy": "#555555",
 }
-SPARE_COLOURS = ("#44AA99", "#AA4499", "#661100", "#000000")  # contestants that have no entry above
+SPARE_COLOURS = ("#44AA99", "#661100", "#000000")  # contestants that have no entry above
 MARKERS = {"cpu": "o", "mps": "s", "cuda": "^"}
 OURS = "mpsmnist"
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import results
+from contestants import contestants
 from harness.arguments import picture_path
 from harness.styles import COLOURS, SPARE_COLOURS, styles
 
@@ -38,9 +39,8 @@ CONTESTANTS = [
 ]  # fmt: skip
 
 
-def latency(sizes: tuple[int, ...] = (1, 16), contestants: list[str] | None = None, **settings: Any) -> Any:
+def latency(sizes: tuple[int, ...] = (1, 16), names: list[str] = CONTESTANTS, **settings: Any) -> Any:
     """A summary of latency.py; two contestants have the same times."""
-    names = CONTESTANTS if contestants is None else contestants
     rows = []
     for size in sizes:
         for i, name in enumerate(names):
@@ -99,8 +99,9 @@ SUMMARIES = {
     "latency": latency,
     "one size": lambda: latency((64,)),
     "one contestant": lambda: latency((64,), ["mpsmnist-cpu"]),
-    "nobody": lambda: latency(contestants=[]),
+    "nobody": lambda: latency(names=[]),
     "predict": lambda: latency((16, 64, 256), CONTESTANTS[:3], operation="predict", rounds=1),
+    "late": lambda: latency((16,), CONTESTANTS[:2], after_steps=2000, momentum=0.9),
     "accuracy": accuracy,
     "batch sizes": batch_sizes,
 }
@@ -115,6 +116,7 @@ def test_pictures_say_what_they_show(name: str) -> None:
     assert "Whisker" in text or "whisker" in text
     assert "median" in text
     assert "Proc $x^{ 100%" in text
+    assert ("network after 2,000 steps with momentum 0.9: time" in text) == (name == "late")
     if name == "nobody":
         assert "nothing was timed" in text
 
@@ -149,8 +151,8 @@ def test_whiskers_and_numbers_are_those_of_the_summary() -> None:
 
 def test_each_contestant_has_one_colour_in_all_panels_and_pictures() -> None:
     seen: dict[str, set[str]] = {}
-    for contestants in (CONTESTANTS, CONTESTANTS[::-1], CONTESTANTS[4:9]):
-        for axes in plots.figure_of(latency(contestants=contestants)).axes:
+    for names in (CONTESTANTS, CONTESTANTS[::-1], CONTESTANTS[4:9]):
+        for axes in plots.figure_of(latency(names=names)).axes:
             for container in axes.containers:
                 colour = to_hex(container.lines[0].get_color())  # type: ignore[attr-defined]
                 seen.setdefault(str(container.get_label()), set()).add(colour)
@@ -171,7 +173,9 @@ def test_contestants_differ_in_colour_or_marker() -> None:
     assert looks["mpsmnist-cpu@before"].colour in SPARE_COLOURS
     assert len(set(COLOURS.values()) | set(SPARE_COLOURS)) == len(COLOURS) + len(SPARE_COLOURS) - 1
     many = styles(f"new-{i}" for i in range(20))
-    assert {many[f"new-{i}"].colour for i in range(4, 20)} == {SPARE_COLOURS[-1]}
+    assert {many[f"new-{i}"].colour for i in range(len(SPARE_COLOURS), 20)} == {SPARE_COLOURS[-1]}
+    timed = [entry.name for entry in contestants() if "step" in entry.operations]
+    assert len({look[:2] for look in styles(timed).values()}) == len(timed)
 
 
 def test_the_legend_is_outside_the_data() -> None:

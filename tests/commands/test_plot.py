@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
@@ -10,7 +11,10 @@ import pytest
 from PIL import Image
 
 from mpsmnist.commands import train as cli
+from mpsmnist.commands.plot import save_plot
+from mpsmnist.train import TrainConfig, train
 from support.commands import Call, run
+from support.datasets import small_dataset
 
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
@@ -96,6 +100,16 @@ def test_a_plot_that_cannot_be_written_is_one_line_and_the_checkpoint_is_there(
     assert len(err.splitlines()) == 1
     assert "cannot be written: No such file or directory" in err
     assert kept.exists()
+
+
+@needs_matplotlib
+def test_letters_that_the_font_lacks_are_boxes_without_a_word(tmp_path: Path) -> None:
+    data = dataclasses.replace(small_dataset(), class_names=("手書き",) * 10)
+    run = train(TrainConfig(device="cpu", batch_size=1, steps=1), dataset=data)
+    for suffix in ("png", "pdf"):
+        path = tmp_path / f"plot.{suffix}"
+        save_plot(path, run, data)  # a warning would be an error here
+        assert path.read_bytes().startswith(BEGINNINGS[suffix.replace("pdf", "PDF")])
 
 
 @needs_matplotlib
