@@ -28,7 +28,7 @@ from support.figures import assert_readable, written
 ENVIRONMENT = {
     "date": "2026-01-02T03:04:05+00:00",
     "commit": "abc",
-    "cpu": "Proc $x^{ 100%",
+    "cpu": "Proc $x^{$ 100%",
     "usable_cpus": 2,
     "threads": 2,
 }
@@ -115,7 +115,7 @@ def test_pictures_say_what_they_show(name: str) -> None:
     assert "lower is better" in text or "fewer is better" in text
     assert "Whisker" in text or "whisker" in text
     assert "median" in text
-    assert "Proc $x^{ 100%" in text
+    assert "Proc $x^{$ 100%" in text
     assert ("network after 2,000 steps with momentum 0.9: time" in text) == (name == "late")
     if name == "nobody":
         assert "nothing was timed" in text

@@ -122,7 +122,7 @@ def test_a_users_matplotlibrc_cannot_cost_the_picture(
     monkeypatch.setenv("MATPLOTLIBRC", str(settings))
     monkeypatch.setenv("PATH", str(tmp_path))
     path = tmp_path / "plot.pdf"
-    options = ("--data-dir", data_dir, "--device", "cpu", "--batch-size", 2, "--steps", 3, "--quiet")
+    options = ("--data-dir", data_dir, "--device", "cpu", "--batch-size", 2, "--steps", 60, "--quiet")
     done = run("train", *options, "--plot", path)
     assert (done.returncode, done.stderr) == (0, "")
     assert path.read_bytes().startswith(b"%PDF")

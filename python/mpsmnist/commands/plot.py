@@ -38,14 +38,12 @@ def save_plot(path: Path, result: TrainResult, dataset: Dataset) -> None:
         ImportError: matplotlib cannot be imported.
         Error: the file cannot be written.
     """
-    import matplotlib as mpl  # noqa: PLC0415 (optional)
-
-    from ..training.figure import DPI, figure  # noqa: PLC0415 (the same)
+    from ..training.figure import DPI, figure  # noqa: PLC0415 (matplotlib is optional)
 
     kind = FORMATS[path.suffix.lower()]
     target = Path(os.path.realpath(path))  # the file behind a symbolic link, not the link, is replaced
     try:
-        with warnings.catch_warnings(), mpl.rc_context({"text.usetex": False}), atomic_write(target) as file:
+        with warnings.catch_warnings(), atomic_write(target) as file:
             warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # drawn as a box
             figure(result, dataset).savefig(file, format=kind, dpi=DPI)
     except OSError as error:
