@@ -6,12 +6,13 @@ import operator
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .._core import DEVICES
 from .sampling import SAMPLINGS, Sampling
-from .schedule import SCHEDULES, Schedule
+from .schedule import SCHEDULES, EvaluationPlan, Schedule, plan_evaluations
 
 Init = Literal["uniform", "he"]
 INITS: tuple[str, ...] = get_args(Init)
@@ -91,6 +92,16 @@ class TrainConfig:
         if self.epochs is not None:
             return math.ceil(self.epochs * train_images / self.batch_size)
         return DEFAULT_STEPS if self.steps is None else self.steps
+
+    def evaluation_plan(self, train_images: int) -> EvaluationPlan:
+        """Return after which steps a run on so many training images is evaluated."""
+        return plan_evaluations(
+            self.schedule,
+            self.total_steps(train_images),
+            self.eval_every,
+            epoch=None if self.epochs is None else Fraction(train_images, self.batch_size),
+            has_target=self.target_accuracy is not None,
+        )
 
     def saved_options(self) -> dict[str, Any]:
         """Return what a checkpoint remembers of these options, ready for JSON."""

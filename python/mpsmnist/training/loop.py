@@ -19,7 +19,7 @@ from .checkpoint import save as save_checkpoint
 from .config import RECIPE_FIELDS, ConfigError, TrainConfig, check_output, merge
 from .events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
 from .sampling import Sampler
-from .schedule import evaluation_steps, learning_rates
+from .schedule import learning_rates
 
 # Steps run in native code in chunks of about this length: Python costs next to nothing, and Ctrl-C, like
 # whoever else waits for the trainer, gets its turn soon.
@@ -116,12 +116,7 @@ class _Run:
         size = len(dataset.train_images)
         self._sampler = Sampler(config.sampling, size=size, batch_size=config.batch_size, seed=config.seed)
         self._total_steps = config.total_steps(size)
-        self._evaluate_at = evaluation_steps(
-            config.schedule,
-            self._total_steps,
-            config.eval_every,
-            has_target=config.target_accuracy is not None,
-        )
+        self._evaluate_at = config.evaluation_plan(size)
         self._step = 0
         self._last = StepEvent(0, math.nan, config.learning_rate)
         self._saved_step: int | None = None
@@ -166,7 +161,7 @@ class _Run:
 
     def _next_halt(self) -> int:
         """Return the next step after which there is something to do; the last step is always one."""
-        halts = [step for step in self._evaluate_at if step > self._step]
+        halts = [self._evaluate_at.next_after(self._step)]
         if (every := self._config.checkpoint_every) is not None:
             halts.append((self._step // every + 1) * every)
         return min(halts)
