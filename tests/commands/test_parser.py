@@ -64,6 +64,7 @@ def test_an_unknown_option_is_guessed(
         (["doc"], "doctor"),
         (["train", "--learing-rate", "0.1"], "--learning-rate"),
         (["train", "--lr", "0.1"], "--learning-rate"),
+        (["train", "--learn", "0.1"], "--learning-rate"),
         (["train", "--preset", "fats"], "fast"),
         (["train", "--init", "hee"], "he"),
         (["train", "--dataset", "fashion"], None),

@@ -109,6 +109,16 @@ def test_a_target_is_reached_by_held_out_images() -> None:
     assert impossible.target_reached is False
 
 
+def test_test_images_that_are_read_wrong_do_not_matter_to_a_target() -> None:
+    data = small_dataset()
+    data = dataclasses.replace(data, test_labels=(data.test_labels + 1) % 10)
+    config = TrainConfig(**CYCLE | {"batch_size": 10}, epochs=20, validation=20, target_accuracy=0.8)
+    result = train(config, dataset=data)
+    assert result.target_reached is True
+    assert result.test_accuracy is not None
+    assert result.test_accuracy < 0.5
+
+
 def test_each_epoch_is_evaluated_with_training_accuracy_beside_it() -> None:
     data = small_dataset()
     evaluations: list[Any] = []
