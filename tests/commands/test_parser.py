@@ -60,7 +60,7 @@ def test_an_unknown_option_is_guessed(
 @pytest.mark.parametrize(
     ("arguments", "meant"),
     [
-        (["trian"], "train"),
+        (["trains"], "train"),
         (["doc"], "doctor"),
         (["train", "--learing-rate", "0.1"], "--learning-rate"),
         (["train", "--lr", "0.1"], "--learning-rate"),
