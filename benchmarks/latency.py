@@ -1,6 +1,7 @@
 """Milliseconds per training step, prediction or evaluation of the same network in several frameworks.
 
     python benchmarks/latency.py --batch-sizes 16 64 256 --output latency.json --plot latency.png
+    python benchmarks/latency.py --batch-sizes 16 --momentum 0.9 --after-steps 2000
     python benchmarks/latency.py --operation predict --output predict.json --plot predict.png
     python benchmarks/latency.py --operation evaluate --output evaluate.json --plot evaluate.png
 
@@ -10,6 +11,7 @@ README.md beside this file says how it is measured.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import tempfile
@@ -41,6 +43,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--rounds", type=positive, default=7, help="turns of every contestant in every mode (default: 7)")
     add("--steps", type=positive, default=60, help="at most so many steps or calls a turn (default: 60)")
     add("--turn-seconds", type=float, default=2.0, help="a turn is about this long at most (default: 2)")
+    add("--momentum", type=_momentum, default=0.0, help="of everybody's updates (default: 0)")
+    add(
+        "--after-steps",
+        type=positive,
+        metavar="N",
+        help="take N steps before the first round: numbers late in training are not those of its beginning",
+    )
     add("--warm-up-steps", type=positive, default=20, help="at most, before the first round (default: 20)")
     add(
         "--peers",
@@ -64,6 +73,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         options.entries = select(options.peers, options.device, options.operation, dict(options.python))
     except ValueError as error:
         parser.error(str(error))
+    if options.operation != "step" and (options.momentum or options.after_steps):
+        parser.error("--momentum and --after-steps are of steps: they go with --operation step")
     names = [entry.name for entry in options.entries]
     if options.against is not None and options.against not in names:
         parser.error(f"--against is {options.against!r}, expected one of {', '.join(names)}")
@@ -86,24 +97,37 @@ def settings(options: argparse.Namespace, dataset: Dataset) -> dict[str, Any]:
         "init": workload.INIT,
         "seed": workload.SEED,
         "learning_rate": workload.LEARNING_RATE,
+        "momentum": options.momentum,
+        "after_steps": options.after_steps,
         "trained_steps": 0 if options.operation == "step" else workload.TRAINED_STEPS,
     }
 
 
 def measure(options: argparse.Namespace, dataset: Dataset) -> Iterator[list[dict[str, Any]]]:
     """The reports of all contestants, one batch size after the other."""
+    late = options.after_steps is not None
     protocol = Protocol(
         threads=options.threads,
         rounds=options.rounds,
         steps=options.steps,
         turn_seconds=options.turn_seconds,
-        warm_up_steps=options.warm_up_steps,
-        warm_up_seconds=options.turn_seconds,
+        warm_up_steps=options.after_steps if late else options.warm_up_steps,
+        warm_up_seconds=math.inf if late else options.turn_seconds,
     )
+    batch_count = workload.BATCHES + (
+        options.after_steps or 0
+    )  # few batches again and again would be learnt by heart
     with tempfile.TemporaryDirectory() as scratch:
         for batch_size in options.batch_sizes:
             _progress(f"batch {batch_size}: asking the oracle")
-            work = workload.make(dataset, options.operation, batch_size, Path(scratch) / str(batch_size))
+            work = workload.make(
+                dataset,
+                options.operation,
+                batch_size,
+                Path(scratch) / str(batch_size),
+                momentum=options.momentum,
+                batch_count=batch_count,
+            )
             reports = compare(options.entries, work, protocol, say=_progress)
             yield [
                 {
@@ -127,6 +151,13 @@ def main(arguments: Sequence[str]) -> int:
         distributions=dict.fromkeys(name for entry in options.entries for name in entry.distributions),
     )
     return 1 if {row["status"] for row in summary["contestants"]} & {"wrong", "failed"} else 0
+
+
+def _momentum(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"is {text}, expected at least 0 and less than 1")
+    return value
 
 
 def _names(text: str) -> list[str]:

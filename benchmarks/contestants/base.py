@@ -27,7 +27,8 @@ class UnavailableError(Exception):
 class Job:
     """What every contestant is given.
 
-    images: uint8 (N, 28, 28); labels: uint8 (N,); weights: float32, where training starts.
+    images: uint8 (N, 28, 28); labels: uint8 (N,); weights: float32, where training starts. The update is
+    v <- momentum*v + g; w <- w - learning_rate*v; with momentum 0 a contestant keeps no v.
     """
 
     images: NDArray[np.uint8]
@@ -35,6 +36,7 @@ class Job:
     weights: Weights
     learning_rate: float
     threads: int
+    momentum: float = 0.0
 
 
 class Mode(NamedTuple):
@@ -59,7 +61,7 @@ class Contestant(ABC):
 
     @abstractmethod
     def load(self, weights: Weights) -> None:
-        """Start again from these weights."""
+        """Start again from these weights, without momentum."""
 
     @abstractmethod
     def prepare(self, rows: Array) -> Any:

@@ -57,15 +57,15 @@ class Jitted(Contestant):
             raise UnavailableError(f"JAX {jax.__version__} finds no {self.platform} device here") from error
         jax.config.update("jax_default_matmul_precision", "highest")
         self._job = job
-        self._update = jax.jit(self._one_update, donate_argnums=0)
+        one_update = self._one_update_with_momentum if job.momentum > 0 else self._one_update
+        self._update = jax.jit(one_update, donate_argnums=0)
         self.load(job.weights)
 
     def load(self, weights: Weights) -> None:
-        # Copies: donated buffers must not be NumPy's.
-        self._parameters = {
-            name: jax.device_put(np.array(value), self._device, may_alias=False)
-            for name, value in weights.items()
-        }
+        self._parameters = self._placed(weights)
+        if self._job.momentum > 0:
+            zeros = {f"momentum.{name}": np.zeros_like(value) for name, value in weights.items()}
+            self._parameters |= self._placed(zeros)
 
     def prepare(self, rows: Array) -> tuple[jax.Array, jax.Array]:
         images, labels = gather(self._job, rows)
@@ -89,12 +89,31 @@ class Jitted(Contestant):
         jax.block_until_ready(self._parameters)
         return [float(loss) for loss in losses]
 
+    def _placed(self, tensors: Weights) -> dict[str, jax.Array]:
+        """Copies: donated buffers must not be NumPy's."""
+        return {
+            name: jax.device_put(np.array(value), self._device, may_alias=False)
+            for name, value in tensors.items()
+        }
+
     def _one_update(
         self, parameters: dict[str, jax.Array], images: jax.Array, labels: jax.Array
     ) -> tuple[dict[str, jax.Array], jax.Array]:
         loss, gradients = jax.value_and_grad(mean_loss)(parameters, images, labels)
         rate = self._job.learning_rate
         return {name: value - rate * gradients[name] for name, value in parameters.items()}, loss
+
+    def _one_update_with_momentum(
+        self, state: dict[str, jax.Array], images: jax.Array, labels: jax.Array
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        parameters = {name: value for name, value in state.items() if not name.startswith("momentum.")}
+        loss, gradients = jax.value_and_grad(mean_loss)(parameters, images, labels)
+        rate, momentum = self._job.learning_rate, self._job.momentum
+        updated = {}
+        for name, value in parameters.items():
+            velocity = momentum * state[f"momentum.{name}"] + gradients[name]
+            updated[name], updated[f"momentum.{name}"] = value - rate * velocity, velocity
+        return updated, loss
 
 
 class JittedGpu(Jitted):

@@ -49,13 +49,16 @@ class Compiled(Contestant):
             raise UnavailableError("MLX finds no Metal device here")
         mx.set_default_device(mx.Device(mx.gpu if self.device == "gpu" else mx.cpu))
         self._job = job
-        self._update = mx.compile(self._one_update)
+        self._update = mx.compile(self._one_update_with_momentum if job.momentum > 0 else self._one_update)
         self.load(job.weights)
 
     def load(self, weights: Weights) -> None:
         self._parameters = {name: mx.array(np.asarray(value)) for name, value in weights.items()}
         for name in ("conv0.weight", "conv1.weight"):  # HWIO to OHWI
             self._parameters[name] = mx.contiguous(self._parameters[name].transpose(3, 0, 1, 2))
+        if self._job.momentum > 0:
+            zeros = {f"momentum.{name}": mx.zeros_like(value) for name, value in self._parameters.items()}
+            self._parameters |= zeros
         mx.eval(self._parameters)
 
     def prepare(self, rows: Array) -> tuple[mx.array, mx.array]:
@@ -87,6 +90,18 @@ class Compiled(Contestant):
         loss, gradients = mx.value_and_grad(mean_loss)(parameters, images, labels)
         rate = self._job.learning_rate
         return {name: value - rate * gradients[name] for name, value in parameters.items()}, loss
+
+    def _one_update_with_momentum(
+        self, state: Parameters, images: mx.array, labels: mx.array
+    ) -> tuple[Parameters, mx.array]:
+        parameters = {name: value for name, value in state.items() if not name.startswith("momentum.")}
+        loss, gradients = mx.value_and_grad(mean_loss)(parameters, images, labels)
+        rate, momentum = self._job.learning_rate, self._job.momentum
+        updated = {}
+        for name, value in parameters.items():
+            velocity = momentum * state[f"momentum.{name}"] + gradients[name]
+            updated[name], updated[f"momentum.{name}"] = value - rate * velocity, velocity
+        return updated, loss
 
 
 class CompiledGpu(Compiled):

@@ -47,7 +47,10 @@ class Mpsmnist(Predictor):
             raise UnavailableError(f"this build or machine has no {self.device} device")
         self._job = job
         self._trainer = mpsmnist.Trainer(
-            device=self.device, learning_rate=job.learning_rate, threads=job.threads
+            device=self.device,
+            learning_rate=job.learning_rate,
+            momentum=job.momentum,
+            threads=job.threads,
         )
         self.load(job.weights)
 

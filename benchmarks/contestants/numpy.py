@@ -96,14 +96,20 @@ class NumpyFloor(Predictor):
 
     def load(self, weights: Weights) -> None:
         self._weights = {name: np.array(value, np.float32) for name, value in weights.items()}
+        if self._job.momentum > 0:
+            self._velocity = {name: np.zeros_like(value) for name, value in self._weights.items()}
 
     def prepare(self, rows: Array) -> tuple[Array, Array]:
         return gather(self._job, rows)
 
     def step(self, batch: Any) -> float:
         loss, gradients = self.loss_and_gradients(*batch)
-        rate = np.float32(self._job.learning_rate)
+        rate, momentum = np.float32(self._job.learning_rate), np.float32(self._job.momentum)
         for name, gradient in gradients.items():
+            if momentum > 0:
+                self._velocity[name] *= momentum
+                self._velocity[name] += gradient
+                np.copyto(gradient, self._velocity[name])
             self._weights[name] -= np.multiply(gradient, rate, out=gradient)
         return loss
 

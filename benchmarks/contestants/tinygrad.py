@@ -45,11 +45,18 @@ class Jitted(Contestant):
         require(self.device)
         self._job = job
         self._parameters = {name: self._placed(value) for name, value in self._converted(job.weights).items()}
+        if job.momentum > 0:
+            self._velocities = [
+                self._placed(np.zeros(p.shape, np.float32)) for p in self._parameters.values()
+            ]
         self._update = TinyJit(self._one_update)
 
     def load(self, weights: Weights) -> None:
         for name, value in self._converted(weights).items():
             self._parameters[name].assign(self._placed(value)).realize()
+        if self._job.momentum > 0:
+            for velocity in self._velocities:
+                velocity.assign(velocity.zeros_like()).realize()
 
     def prepare(self, rows: Array) -> tuple[Tensor, Tensor]:
         images, labels = gather(self._job, rows)
@@ -72,11 +79,15 @@ class Jitted(Contestant):
         parameters = list(self._parameters.values())
         loss = self._logits(images).sparse_categorical_crossentropy(labels)
         gradients = loss.gradient(*parameters)
+        steps, momentum = gradients, self._job.momentum
+        if momentum > 0:
+            pairs = zip(self._velocities, gradients, strict=True)
+            steps = [velocity.assign(momentum * velocity.detach() + gradient) for velocity, gradient in pairs]
         updates = [
-            parameter.assign(parameter.detach() - self._job.learning_rate * gradient)
-            for parameter, gradient in zip(parameters, gradients, strict=True)
+            parameter.assign(parameter.detach() - self._job.learning_rate * step)
+            for parameter, step in zip(parameters, steps, strict=True)
         ]
-        loss.realize(*updates)
+        loss.realize(*updates, *(steps if momentum > 0 else ()))
         return loss
 
     def _logits(self, images: Tensor) -> Tensor:

@@ -22,6 +22,12 @@ PEER = {
         "torch-eager-cpu": {"device": "cpu", "class_name": "Eager"},
         "torch-channels-last-cpu": {"device": "cpu", "class_name": "ChannelsLast"},
         "torch-compile-cpu": {"device": "cpu", "class_name": "Compiled"},
+        "torch-flush-denormals-cpu": {
+            "device": "cpu",
+            "class_name": "FlushDenormals",
+            "operations": ("step",),
+            "only_by_name": True,
+        },
         "torch-eager-mps": {"device": "mps", "class_name": "EagerMps"},
         "torch-eager-cuda": {"device": "cuda", "class_name": "EagerCuda"},
         "torch-channels-last-cuda": {"device": "cuda", "class_name": "ChannelsLastCuda"},
@@ -56,12 +62,15 @@ class Eager(Predictor):
         self._parameters = [
             self._placed(value).requires_grad_() for value in self._converted(job.weights).values()
         ]
+        self._velocity = [torch.zeros_like(parameter) for parameter in self._parameters if job.momentum > 0]
         self._forward = self._compiled()
 
     def load(self, weights: Weights) -> None:
         with torch.no_grad():
             for parameter, value in zip(self._parameters, self._converted(weights).values(), strict=True):
                 parameter.copy_(value)
+            for velocity in self._velocity:
+                velocity.zero_()
 
     def prepare(self, rows: Array) -> Batch:
         images, labels = gather(self._job, rows)
@@ -93,9 +102,16 @@ class Eager(Predictor):
         return losses
 
     def _update(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return self.update_at(self._job.learning_rate, images, labels)
+
+    def update_at(self, rate: float, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """One step of SGD; the loss before it."""
         loss, gradients = self._loss_and_gradients(images, labels)
         with torch.no_grad():
-            torch._foreach_add_(self._parameters, gradients, alpha=-self._job.learning_rate)
+            if self._velocity:
+                torch._foreach_mul_(self._velocity, self._job.momentum)
+                torch._foreach_add_(self._velocity, gradients)
+            torch._foreach_add_(self._parameters, self._velocity or gradients, alpha=-rate)
         return loss
 
     def _loss_and_gradients(
@@ -137,6 +153,14 @@ class Eager(Predictor):
 
 class ChannelsLast(Eager):
     channels_last = True
+
+
+class FlushDenormals(ChannelsLast):
+    """With torch.set_flush_denormal, which few know of: late in training it matters on Intel's processors."""
+
+    def __init__(self, job: Job) -> None:
+        torch.set_flush_denormal(True)  # before there are other threads: they start with this one's mode
+        super().__init__(job)
 
 
 class Compiled(Eager):
@@ -181,7 +205,7 @@ class CudaGraph(ChannelsLast):
         return self._loss.clone()
 
     def _capture(self, images: torch.Tensor, labels: torch.Tensor) -> None:
-        """Captures one step and puts the weights back as they were before it."""
+        """Captures one step, and puts weights and velocities back as they were before the first."""
         self._images, self._labels = images.clone(), labels.clone()
         before = [parameter.detach().clone() for parameter in self._parameters]
         stream = torch.cuda.Stream()
@@ -196,3 +220,5 @@ class CudaGraph(ChannelsLast):
         with torch.no_grad():
             for parameter, value in zip(self._parameters, before, strict=True):
                 parameter.copy_(value)
+            for velocity in self._velocity:
+                velocity.zero_()

@@ -22,23 +22,6 @@ PEER = {
 }
 
 
-class MomentumNetwork(ChannelsLast):
-    """The network of latency.py with momentum."""
-
-    def __init__(self, job: Job, momentum: float) -> None:
-        super().__init__(job)
-        self._momentum = momentum
-        self._velocity = [torch.zeros_like(parameter) for parameter in self._parameters]
-
-    def update(self, images: torch.Tensor, labels: torch.Tensor, rate: float) -> None:
-        """One step of SGD."""
-        _, gradients = self._loss_and_gradients(images, labels)
-        with torch.no_grad():
-            torch._foreach_mul_(self._velocity, self._momentum)
-            torch._foreach_add_(self._velocity, gradients)
-            torch._foreach_add_(self._parameters, self._velocity, alpha=-rate)
-
-
 class TorchRun(PeerRun):
     """All images are floats in PyTorch's layout before the clock starts."""
 
@@ -46,15 +29,22 @@ class TorchRun(PeerRun):
         super().__init__(config, dataset)
         weights = Trainer(device="cpu", seed=config.seed, init=config.init).state_dict()
         threads = config.threads or torch.get_num_threads()
-        job = Job(dataset.train_images, dataset.train_labels, weights, config.learning_rate, threads)
-        self._network = MomentumNetwork(job, config.momentum)
+        job = Job(
+            dataset.train_images,
+            dataset.train_labels,
+            weights,
+            config.learning_rate,
+            threads,
+            momentum=config.momentum,
+        )
+        self._network = ChannelsLast(job)
         self._images, self._labels = _tensors(dataset.train_images, dataset.train_labels)
         self._test = _tensors(dataset.test_images, dataset.test_labels)
 
     def train(self, batches: Array, rates: Array) -> None:
         """One update per row of `batches`."""
         for rows, rate in zip(torch.from_numpy(batches), rates.tolist(), strict=True):
-            self._network.update(self._images[rows], self._labels[rows], rate)
+            self._network.update_at(rate, self._images[rows], self._labels[rows])
 
     def accuracy(self) -> float:
         """The share of the test set that is right."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from .environment import BENCHMARKS, usable_cpus
 
 RAW = BENCHMARKS / "raw"  # git ignores it
+PICTURE_SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def positive(text: str) -> int:
@@ -34,6 +35,14 @@ def output_path(text: str) -> Path:
     return path
 
 
+def picture_path(text: str) -> Path:
+    """The same for a picture, whose suffix names its format."""
+    path = output_path(text)
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise ArgumentTypeError(f"is {text!r}, expected a name that ends in {', '.join(PICTURE_SUFFIXES)}")
+    return path
+
+
 def add_common(parser: ArgumentParser, *, dataset: str = "auto", plot: str | None = None) -> None:
     """The options of every command; `plot` says what its picture shows, where it draws one."""
     add = parser.add_argument
@@ -54,4 +63,4 @@ def add_common(parser: ArgumentParser, *, dataset: str = "auto", plot: str | Non
         help="with --output, every time goes here (default: benchmarks/raw)",
     )
     if plot is not None:
-        add("--plot", type=output_path, metavar="PATH", help=f"a picture: {plot}")
+        add("--plot", type=picture_path, metavar="PATH", help=f"a picture: {plot}")

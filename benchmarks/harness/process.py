@@ -39,6 +39,7 @@ class WorkerProcess:
             "operation": workload.operation,
             "folder": str(workload.folder),
             "learning_rate": LEARNING_RATE,
+            "momentum": workload.momentum,
             "threads": threads,
             "cpus": cpus_for(threads),
         }

@@ -34,6 +34,7 @@ class Worker:
         operation: str,
         folder: str,
         learning_rate: float,
+        momentum: float,
         threads: int,
     ) -> None:
         """`operation` is the method that is called and timed: step, predict or evaluate."""
@@ -48,7 +49,7 @@ class Worker:
         self._rows = np.load(files / "batches.npy")
         self._weights = dict(np.load(files / "weights.npz"))
         images, labels = np.load(files / "images.npy"), np.load(files / "labels.npy")
-        job = base.Job(images, labels, self._weights, learning_rate, threads)
+        job = base.Job(images, labels, self._weights, learning_rate, threads, momentum)
         begin = time.perf_counter()
         self._contestant = contestant(job)
         self._build_seconds = time.perf_counter() - begin

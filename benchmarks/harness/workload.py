@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Workload:
     batch_size: int
     folder: Path
     answers: list[float]
+    momentum: float = 0.0
 
     def worst_error(self, answers: list[float]) -> float:
         """The largest error: relative for the losses of steps, else absolute."""
@@ -74,7 +76,15 @@ def read_dataset(name: str, data_dir: Path | None) -> Dataset:
     return load(name, data_dir=data_dir)
 
 
-def make(dataset: Dataset, operation: str, batch_size: int, folder: Path) -> Workload:
+def make(
+    dataset: Dataset,
+    operation: str,
+    batch_size: int,
+    folder: Path,
+    *,
+    momentum: float = 0.0,
+    batch_count: int = BATCHES,
+) -> Workload:
     """Draw the batches, ask the oracle about the first, write what contestants read to `folder`.
 
     Steps start from the initial weights and see training images. Predictions and evaluations have trained
@@ -88,15 +98,17 @@ def make(dataset: Dataset, operation: str, batch_size: int, folder: Path) -> Wor
     batches = (
         np.resize(np.arange(len(images)), (1, batch_size))
         if operation == "evaluate"
-        else np.random.default_rng(SEED).integers(0, len(images), (BATCHES, batch_size))
+        else np.random.default_rng(SEED).integers(0, len(images), (batch_count, batch_size))
     )
     folder.mkdir()
     np.save(folder / "images.npy", images)
     np.save(folder / "labels.npy", labels)
     np.save(folder / "batches.npy", batches)
     np.savez(folder / "weights.npz", allow_pickle=False, **weights)
-    oracle = {"step": _losses, "predict": _probabilities, "evaluate": _loss_and_accuracy}[operation]
-    return Workload(operation, batch_size, folder, oracle(weights, images, labels, batches[:CHECKED_STEPS]))
+    losses = functools.partial(_losses, momentum=momentum)
+    oracle = {"step": losses, "predict": _probabilities, "evaluate": _loss_and_accuracy}[operation]
+    answers = oracle(weights, images, labels, batches[:CHECKED_STEPS])
+    return Workload(operation, batch_size, folder, answers, momentum)
 
 
 def _initial_weights() -> Weights:
@@ -112,8 +124,10 @@ def _trained_weights(dataset: Dataset) -> Weights:
     return trainer.state_dict()
 
 
-def _losses(weights: Weights, images: Array, labels: Array, batches: Array) -> list[float]:
-    oracle = reference.Sgd(weights, LEARNING_RATE)
+def _losses(
+    weights: Weights, images: Array, labels: Array, batches: Array, *, momentum: float
+) -> list[float]:
+    oracle = reference.Sgd(weights, LEARNING_RATE, momentum)
     return [oracle.step(images[rows], labels[rows]) for rows in batches]
 
 

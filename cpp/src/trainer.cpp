@@ -8,6 +8,7 @@
 
 #include "classify.h"
 #include "device.h"
+#include "float_mode.h"
 #include "inputs.h"
 #include "model.h"
 #include "reject.h"
@@ -298,7 +299,10 @@ class Trainer::Impl {
         stage_image(images, first + i, batch.images + i * kImagePixels);
       }
       engine_->logits(next_slot_, logits.data());
-      use(first, count, logits.data());
+      {
+        const FloatMode mode;
+        use(first, count, logits.data());
+      }
       if (on_images) on_images(first + count);
     }
   }

@@ -71,6 +71,7 @@ def test_peers_are_chosen_by_the_beginning_of_their_names() -> None:
         "torch-eager-cpu",
         "torch-channels-last-cpu",
         "torch-compile-cpu",
+        "torch-flush-denormals-cpu",
     ]
     assert [entry.name for entry in select([], "cpu")] == ["mpsmnist-cpu"]
     with pytest.raises(ValueError, match="'torhc'"):

@@ -169,3 +169,25 @@ def test_git_ignores_raw_times() -> None:
     assert default == ROOT / "benchmarks" / "raw"
     command = ["git", "-C", str(ROOT), "check-ignore", "-q", str(default / "latency.json")]
     assert subprocess.run(command, check=False).returncode == 0
+
+
+def test_late_steps_are_timed_after_all_the_others(digits: Path, tmp_path: Path) -> None:
+    """With momentum, which the answers of the check must have too, and whatever --turn-seconds says."""
+    options = [*SMALLEST, "--batch-sizes", "2", "--momentum", "0.9", "--after-steps", "30"]
+    late = benchmarks.run("latency.py", [*options, "--turn-seconds", "0.001"], digits, tmp_path)
+    settings = late.summary["settings"]
+    assert (settings["momentum"], settings["after_steps"]) == (0.9, 30)
+    for name in ("mpsmnist-cpu", "numpy-cpu"):
+        contestant = late.contestant(name)
+        assert (contestant["status"], contestant["warm_up_calls"]) == ("timed", 30)
+        assert contestant["worst_error"] <= workload.TOLERANCE
+    assert late.contestant("planted-wrong-cpu")["status"] == "wrong"
+
+
+@pytest.mark.parametrize("option", [["--momentum", "0.9"], ["--after-steps", "5"]])
+def test_what_is_of_steps_alone_is_refused_elsewhere(
+    option: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        latency_command.parse(["--operation", "predict", *option])
+    assert "--operation step" in capsys.readouterr().err

@@ -21,6 +21,15 @@ def test_evaluations_go_through_the_test_images_in_order_and_again(digits: Path,
     assert accuracy == 1
 
 
+def test_losses_of_steps_follow_the_momentum_asked_for(digits: Path, tmp_path: Path) -> None:
+    dataset = workload.read_dataset("mnist", digits)
+    plain = workload.make(dataset, "step", 2, tmp_path / "plain", batch_count=7)
+    heavy = workload.make(dataset, "step", 2, tmp_path / "heavy", batch_count=7, momentum=0.9)
+    assert np.load(heavy.folder / "batches.npy").shape == (7, 2)
+    assert heavy.answers[:2] == plain.answers[:2]  # the first update has nothing to remember
+    assert heavy.worst_error(plain.answers) > heavy.tolerance
+
+
 def test_the_worst_error_decides() -> None:
     losses = workload.Workload("step", 2, Path(), [2.0, 4.0])
     assert losses.worst_error([2.0, 4.4]) == pytest.approx(0.1)

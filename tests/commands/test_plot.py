@@ -1,68 +1,128 @@
-"""The picture of a run."""
+"""The option --plot."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
-import mpsmnist
-from mpsmnist.commands import plot
 from mpsmnist.commands import train as cli
-from mpsmnist.commands.plot import Mistake, save_plot, worst_mistakes
+from mpsmnist.commands.plot import save_plot
 from mpsmnist.train import TrainConfig, train
-from support.commands import Call
+from support.commands import Call, run
 from support.datasets import small_dataset
 
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
 )
-
-
-def test_worst_mistakes_come_first() -> None:
-    probabilities = np.array(
-        [[0.9, 0.1, 0.0], [0.3, 0.6, 0.1], [0.05, 0.05, 0.9], [0.4, 0.35, 0.25], [0.1, 0.2, 0.7]], np.float32
-    )
-    labels = np.array([0, 2, 0, 1, 2], np.uint8)
-    expected = [(2, 0, 2, 0.9), (1, 2, 1, 0.6), (3, 1, 0, 0.4)]
-    found = worst_mistakes(probabilities, labels, 10)
-    assert [mistake[:3] for mistake in found] == [mistake[:3] for mistake in expected]
-    assert [mistake.confidence for mistake in found] == pytest.approx([mistake[3] for mistake in expected])
-    assert worst_mistakes(probabilities, labels, 1) == found[:1]
-    assert worst_mistakes(probabilities[[0, 4]], labels[[0, 4]], 10) == []
-    assert isinstance(found[0], Mistake)
+BEGINNINGS = {
+    "png": b"\x89PNG",
+    "PDF": b"%PDF",
+    "svg": b"<?xml",
+    "jpg": b"\xff\xd8\xff",
+    "jpeg": b"\xff\xd8\xff",
+}
 
 
 @needs_matplotlib
-def test_a_run_is_drawn_from_the_command_line(run_train: Call, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", BEGINNINGS)
+def test_the_suffix_decides_the_format(run_train: Call, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a $x$ 手.b.{suffix}"
+    assert run_train("--steps", 6, "--plot", path, "--quiet") == (0, "", "")
+    assert path.read_bytes().startswith(BEGINNINGS[suffix])
+    assert [other for other in tmp_path.iterdir() if other.name != "data"] == [path]
+
+
+@needs_matplotlib
+def test_a_link_stays_a_link(run_train: Call, tmp_path: Path) -> None:
+    target, link = tmp_path / "kept", tmp_path / "link.svg"
+    link.symlink_to(target)
+    assert run_train("--steps", 2, "--plot", link, "--quiet") == (0, "", "")
+    assert link.is_symlink()
+    assert target.read_bytes().startswith(b"<?xml")
+
+
+@needs_matplotlib
+def test_the_picture_shows_something(run_train: Call, tmp_path: Path) -> None:
     path = tmp_path / "plot.png"
     assert run_train("--steps", 6, "--plot", path, "--quiet") == (0, "", "")
     with Image.open(path) as image:
         image.load()
-        assert image.format == "PNG"
         assert image.width > 500
         assert len(image.convert("L").getcolors(256) or []) > 50  # curves, letters and grey digits
 
 
-@needs_matplotlib
-@pytest.mark.parametrize("steps", [1, 120])
-def test_short_and_long_runs_are_drawn(tmp_path: Path, steps: int) -> None:
-    data = small_dataset()
-    result = train(TrainConfig(device="cpu", batch_size=1, steps=steps, eval_every=50), dataset=data)
-    save_plot(tmp_path / "plot.png", result, data)
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("name", ["plot", "plot.gif", "plot.png.txt", ".png", "plot."])
+def test_other_formats_are_refused_before_training(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setattr(cli, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
+    code, _, err = run_train("--plot", tmp_path / name)
+    assert code == 2
+    message = err.splitlines()[-1]
+    assert name in message
+    assert all(suffix in message for suffix in (".png", ".pdf", ".svg", ".jpg"))
 
 
 def test_a_missing_matplotlib_is_reported_before_training(
     run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(plot, "find_spec", lambda _name: None)
+    monkeypatch.delitem(sys.modules, "mpsmnist.training.figure", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
     monkeypatch.setattr(cli, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
     code, _, err = run_train("--plot", tmp_path / "plot.png")
     assert code == 1
     assert "pip install 'mpsmnist[plot]'" in err
-    with pytest.raises(mpsmnist.Error, match="matplotlib"):
-        plot.require_matplotlib()
+    assert len(err.splitlines()) == 1
+
+
+@needs_matplotlib
+def test_a_plot_that_cannot_be_written_is_one_line_and_the_checkpoint_is_there(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    original = cli.train
+
+    def remove_the_folder(*arguments: object, **options: object) -> object:
+        result = original(*arguments, **options)  # type: ignore[arg-type]
+        folder.rmdir()
+        return result
+
+    monkeypatch.setattr(cli, "train", remove_the_folder)
+    kept = tmp_path / "run.safetensors"
+    code, _, err = run_train("--steps", 3, "--plot", folder / "p.svg", "--checkpoint", kept, "--quiet")
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert "cannot be written: No such file or directory" in err
+    assert kept.exists()
+
+
+@needs_matplotlib
+def test_letters_that_the_font_lacks_are_boxes_without_a_word(tmp_path: Path) -> None:
+    data = dataclasses.replace(small_dataset(), class_names=("手書き",) * 10)
+    run = train(TrainConfig(device="cpu", batch_size=1, steps=1), dataset=data)
+    for suffix in ("png", "pdf"):
+        path = tmp_path / f"plot.{suffix}"
+        save_plot(path, run, data)  # a warning would be an error here
+        assert path.read_bytes().startswith(BEGINNINGS[suffix.replace("pdf", "PDF")])
+
+
+@needs_matplotlib
+def test_a_users_matplotlibrc_cannot_cost_the_picture(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LaTeX, which may not be installed, is never asked; nor is a screen."""
+    settings = tmp_path / "matplotlibrc"
+    settings.write_text("text.usetex: True\nbackend: tkagg\n")
+    monkeypatch.setenv("MATPLOTLIBRC", str(settings))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    path = tmp_path / "plot.pdf"
+    options = ("--data-dir", data_dir, "--device", "cpu", "--batch-size", 2, "--steps", 3, "--quiet")
+    done = run("train", *options, "--plot", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert path.read_bytes().startswith(b"%PDF")

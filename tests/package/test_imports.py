@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "__init__": {"_core", "errors"},
     "__main__": {"commands"},
     "checkpoint": BASE | {"training"},
+    "plot": BASE | {"training"},
     "train": LIBRARY | {"commands"},
     "predict": LIBRARY | {"commands"},
     "doctor": LIBRARY | {"commands"},

@@ -127,9 +127,13 @@ float Network::loss_forward_and_backward(const float* labels, std::int64_t n) {
     kernels_.fc1_data_gradient({gradient, num_classes_}, weight(kFc1Weight), activations_.hidden.data(), images,
                                activations_.hidden_gradient.data());
   });
-  double sum = 0;
-  for (std::int64_t i = 0; i < n; ++i) sum += losses[i];
-  return static_cast<float>(sum / static_cast<double>(n));
+  float mean = 0;
+  team_.run(1, [&](std::int64_t, int) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < n; ++i) sum += losses[i];
+    mean = static_cast<float>(sum / static_cast<double>(n));
+  });
+  return mean;
 }
 
 void Network::dense_backward(std::int64_t n, const Target& target) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cpu/fork_count.h"
+#include "float_mode.h"
 
 namespace mpsmnist::cpu {
 namespace {
@@ -87,6 +88,7 @@ struct ThreadTeam::Shared {
   }
 
   void work(int thread) {
+    const FloatMode mode;
     while (!stopping.load()) {
       run_available(thread);
       if (spin_until([this] { return work_or_stop(); })) continue;
@@ -147,6 +149,7 @@ void ThreadTeam::run_tasks(std::int64_t count, Function function, void* context)
     abandon();
     start();
   }
+  const FloatMode mode;
   if (threads_ == 1 || count <= 1 || count > kMaxTasks) {
     for (std::int64_t index = 0; index < count; ++index) function(context, index, 0);
     return;

@@ -9,8 +9,8 @@ namespace mpsmnist::cpu {
 
 /// Runs numbered tasks on the calling thread and `threads - 1` workers. One caller at a time.
 ///
-/// Which thread runs which task is left to chance, so tasks must not care. After a fork, the child starts workers of
-/// its own at the first run().
+/// Which thread runs which task is left to chance, so tasks must not care. All run in FloatMode. After a fork, the
+/// child starts workers of its own at the first run().
 class ThreadTeam {
  public:
   /// Throws std::system_error if the threads cannot be started.

@@ -78,7 +78,7 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add("--checkpoint-every", type=int, metavar="N", help="save the checkpoint every N steps too")
     resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
     add("--resume", type=Path, metavar="PATH", help=resume)
-    add("--plot", type=Path, metavar="PATH", help="draw the curves and the worst mistakes to a PNG file")
+    add("--plot", type=Path, metavar="PATH", help="draw curves and worst mistakes: .png, .pdf, .svg or .jpg")
     add("--json", action="store_true", help="print one JSON object per event and line to stdout")
     add("--quiet", action="store_true", help="print nothing but errors and warnings to stderr")
 
@@ -106,7 +106,7 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
         check_output("checkpoint", config.checkpoint)
     if arguments.plot is not None:
         check_output("plot", arguments.plot)
-        plot.require_matplotlib()
+        plot.check_plot(arguments.plot)
     dataset = _load_dataset(config, program)
     if arguments.plot is not None:
         config = _with_evaluations(config, len(dataset.train_images))

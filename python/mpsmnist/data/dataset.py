@@ -28,6 +28,7 @@ class Dataset:
         test_labels: uint8 (M,).
         num_classes: the number of classes; labels are below it.
         source: where it came from, for people: a folder, mirrors' addresses or "generated".
+        class_names: what the labels 0, 1, ... stand for; empty where they say it themselves, as digits do.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Dataset:
     test_labels: NDArray[np.uint8]
     num_classes: int
     source: str
+    class_names: tuple[str, ...] = ()
 
 
 def read_files(source: Source, paths: Sequence[Path], origin: str) -> Dataset:

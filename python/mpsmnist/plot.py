@@ -1,0 +1,12 @@
+"""Draw a training run as a matplotlib figure: `pip install 'mpsmnist[plot]'`.
+
+from mpsmnist.plot import figure
+from mpsmnist.train import TrainConfig, train
+
+data = mpsmnist.data.load("mnist")
+figure(train(TrainConfig(eval_every=30), dataset=data), data).savefig("run.pdf")
+"""
+
+from .training.figure import figure
+
+__all__ = ["figure"]
