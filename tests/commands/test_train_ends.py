@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mpsmnist import checkpoint
 from mpsmnist.commands import train as cli
 from mpsmnist.data import Dataset
+from mpsmnist.train import TrainConfig, TrainResult, train
+from mpsmnist.training import loop
 from support.checks import assert_same_state
 from support.commands import SMALL, Call, json_lines, run, start
 
@@ -96,3 +99,26 @@ def test_a_reader_that_goes_away_ends_the_run(data_dir: Path) -> None:
         process.stdout.readline()
         process.stdout.close()
         assert (process.wait(timeout=60), process.stderr.read()) == (1, "")
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_an_interrupted_run_draws_what_it_has(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steps: int
+) -> None:
+    done: list[str] = []
+
+    def save_plot(path: Path, result: TrainResult, _dataset: Dataset) -> None:
+        done.append(f"drew {len(result.losses)} losses to {path.name}")
+
+    def interrupted(config: TrainConfig, *, stop: object, **options: Any) -> TrainResult:
+        left = iter([False] * steps)
+        result = train(config, stop=lambda: next(left, True), **options)
+        done.append("trained")
+        return result
+
+    monkeypatch.setattr(cli.plot, "save_plot", save_plot)
+    monkeypatch.setattr(cli, "train", interrupted)
+    monkeypatch.setattr(loop, "MAX_CHUNK", 1)
+    code, _, err = run_train("--steps", 100, "--plot", tmp_path / "run.png", "--quiet")
+    assert (code, done) == (130, ["trained", f"drew {steps} losses to run.png"])
+    assert f"interrupted after step {steps}" in err

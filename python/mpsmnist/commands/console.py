@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from .._core import __version__
 from ..errors import Error
+from .parser import Parser
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -34,7 +35,7 @@ class Command:
 
 def make_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """Make a parser with what all commands have in common; `program` is what the user typed to run it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=program,
         description=description,
         epilog=epilog,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from .._core import DEVICES, Trainer, __version__, devices
 from ..errors import DeviceError
+from ..wording import counted
 
 FloatArray = NDArray[np.float32]
 
@@ -51,7 +52,7 @@ def describe_machine() -> dict[str, str]:
         "mpsmnist": __version__,
         "Python": f"{platform.python_version()}, NumPy {np.__version__}",
         "system": f"{platform.platform()}, {platform.machine()}",
-        "processor": f"{_processor_name()}, {os.cpu_count()} cores",
+        "processor": f"{_processor_name()}, {counted(os.cpu_count() or 1, 'core')}",
         "devices": ", ".join(devices()),
     }
 
