@@ -16,7 +16,7 @@ __all__ = ["Finding", "describe_machine", "examine", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; for --help and bad usage argparse raises SystemExit."""
+    """Run the command line and return its exit code."""
     return run_subcommand("doctor", "python -m mpsmnist.doctor", argv)
 
 

@@ -17,7 +17,7 @@ __all__ = ["Prediction", "format_prediction", "load_trainer", "main", "predict_p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; for --help and bad usage argparse raises SystemExit."""
+    """Run the command line and return its exit code."""
     return run_subcommand("predict", "python -m mpsmnist.predict", argv)
 
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
 from mpsmnist import checkpoint
-from mpsmnist.commands import train as cli
-from mpsmnist.data import Dataset
 from support.checks import assert_same_state
-from support.commands import SMALL, Call, json_lines, run, start
+from support.commands import SMALL, json_lines, run, start
 
 
 def test_a_killed_run_resumes_with_the_same_bits(data_dir: Path, tmp_path: Path) -> None:
@@ -35,64 +30,3 @@ def test_a_killed_run_resumes_with_the_same_bits(data_dir: Path, tmp_path: Path)
     first, last = json_lines(resumed.stdout)[1], json_lines(resumed.stdout)[-1]
     assert (first["step"], last["steps"]) == (101, 200)
     assert_same_state(checkpoint.load(killed).state, checkpoint.load(straight).state)
-
-
-def test_ctrl_c_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    arguments = ("--data-dir", data_dir, *SMALL, "--steps", 20_000, "--checkpoint", path)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    out = []
-    with start("train", *arguments, "--json", "--quiet", **pipes) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:  # to the end here: communicate() would lose what this loop has read ahead
-            out.append(line)
-            if '"step": 3,' in line:
-                process.send_signal(signal.SIGINT)
-        err = process.stderr.read()
-    assert process.returncode == 130
-    last_step, saved = json_lines("".join(out))[-2:]
-    assert (last_step["event"], saved["event"]) == ("step", "checkpoint")
-    assert checkpoint.load(path).step == saved["step"] == last_step["step"]
-    assert err == f"python -m mpsmnist.train: interrupted after step {saved['step']}, saved to {path}\n"
-
-
-def test_the_second_ctrl_c_ends_at_once() -> None:
-    code = (
-        "import os, signal, sys\n"
-        "from mpsmnist.commands.console import stop_on_interrupt\n"
-        "with stop_on_interrupt() as stop:\n"
-        "    assert not stop()\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    print('first', stop(), flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    print('second')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.returncode, done.stdout) == (-signal.SIGINT, "first True\n")
-
-
-def test_ctrl_c_works_as_before_after_the_run(run_train: Call) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    run_train("--steps", 1, "--quiet")
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_ctrl_c_while_the_data_load(run_train: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(*_: object, **__: object) -> Dataset:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(cli, "load", load)
-    assert run_train() == (130, "", "python -m mpsmnist.train: interrupted\n")
-
-
-def test_a_reader_that_goes_away_ends_the_run(data_dir: Path) -> None:
-    arguments = ("--data-dir", data_dir, *SMALL, "--steps", 10**6, "--json", "--quiet")
-    with start("train", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.readline()
-        process.stdout.close()
-        assert (process.wait(timeout=60), process.stderr.read()) == (1, "")

@@ -20,14 +20,15 @@ from ..training.config import (
 from ..training.loop import resumed_config, train
 from ..training.sampling import SAMPLINGS
 from ..training.schedule import SCHEDULES
-from . import plot
-from .console import DONE, FAILED, INTERRUPTED, Command, UsageError, complain, stop_on_interrupt
-from .report import Report, TextReporter, print_json
+from . import plot, signals
+from .console import DONE, FAILED, Command, UsageError, complain
+from .report import JsonReporter, Report, TextReporter
 
 EPILOG = """\
 exit codes: 0 done; 1 failed (dataset, device, checkpoint, diverged, target accuracy not reached);
-2 bad usage; 130 interrupted. Ctrl-C finishes the steps under way and saves the checkpoint; a
-second one ends at once. A run that fails halfway or is interrupted prints no "end" line.
+2 bad usage; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP: these finish the steps under way
+and save the checkpoint; a second one ends at once. A run that fails halfway or is interrupted prints
+no "end" line. stderr that cannot be written to harms no run; stdout fails it at the end, with --json.
 """
 
 
@@ -70,7 +71,7 @@ def _add_place_options(group: argparse._ArgumentGroup) -> None:
 
 def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--checkpoint", type=Path, metavar="PATH", help="save the run here at its end, and on Ctrl-C")
+    add("--checkpoint", type=Path, metavar="PATH", help="save the run here at its end, and on Ctrl-C and other signals")
     add("--checkpoint-every", type=int, metavar="N", help="save the checkpoint every N steps too")
     resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
     add("--resume", type=Path, metavar="PATH", help=resume)
@@ -104,7 +105,8 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
         check_output("plot", arguments.plot)
         plot.require_matplotlib()
     dataset = _load_dataset(config, program)
-    reporters: list[Callable[[Report], None]] = [print_json] if arguments.json else []
+    json_reporter = JsonReporter()
+    reporters: list[Callable[[Report], None]] = [json_reporter] if arguments.json else []
 
     def report(event: Report) -> None:
         for reporter in reporters:
@@ -113,15 +115,16 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
     with contextlib.ExitStack() as stack:
         if not arguments.quiet:
             reporters.append(stack.enter_context(TextReporter()))
-        stop = stack.enter_context(stop_on_interrupt())
+        stop = stack.enter_context(signals.deferred())
         result = train(config, dataset=dataset, on_step=report, on_event=report, stop=stop)
-    if result.interrupted:
-        saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
-        complain(program, f"interrupted after step {result.steps}{saved}")
-        return INTERRUPTED
+    saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
+    signals.check(f"after step {result.steps}{saved}")
     if arguments.plot is not None:
         plot.save_plot(arguments.plot, result, dataset)
     report(result)
+    if json_reporter.error is not None:
+        complain(program, f"the JSON lines are incomplete: {json_reporter.error}")
+        return FAILED
     if result.target_reached is False:
         reached, target = f"{result.test_accuracy:.2%}", f"{config.target_accuracy:.2%}"
         complain(program, f"the test accuracy is {reached}, short of the target {target}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import Trainer
+from .._core import Evaluation, Trainer
 from ..data import Dataset, load
 from ..errors import Error
 from .checkpoint import Checkpoint, fingerprint
@@ -25,6 +25,8 @@ from .schedule import evaluation_steps, learning_rates
 # whoever else waits for the trainer, gets its turn soon.
 CHUNK_SECONDS = 0.2
 MAX_CHUNK = 100
+# Whoever asks a run to stop waits no longer for an evaluation: so many images take some 20 ms.
+EVALUATION_CHUNK = 256
 
 
 class DivergedError(Error):
@@ -67,7 +69,8 @@ def train(
         dataset: what to train on; by default the dataset that `config` names.
         on_step: gets every step, in order, after the chunk of steps that it belongs to.
         on_event: gets every other event when it happens; StartEvent has the trainer.
-        stop: asked before each chunk whether to end early; the checkpoint is then saved, nothing evaluated.
+        stop: asked before each chunk of steps, and of images in an evaluation, whether to end early; the
+            checkpoint is then saved, and nothing more is evaluated.
 
     Raises:
         ConfigError: the options do not fit each other, the data or the checkpoint. Nothing has been trained.
@@ -83,10 +86,12 @@ def train(
         dataset = load(config.dataset, data_dir=config.data_dir, offline=config.offline)
     if saved is not None:
         _check_resumed_data(config, saved, dataset)
-    run = _Run(config, dataset, on_step=on_step or _ignore, on_event=on_event or _ignore)
+    run = _Run(
+        config, dataset, on_step=on_step or _ignore, on_event=on_event or _ignore, stop=stop or _never
+    )
     if saved is not None:
         run.continue_from(saved)
-    return run.train(stop or _never)
+    return run.train()
 
 
 class _Run:
@@ -99,11 +104,14 @@ class _Run:
         *,
         on_step: Callable[[StepEvent], None],
         on_event: Callable[[Event], None],
+        stop: Callable[[], bool],
     ) -> None:
         self._config = config
         self._dataset = dataset
         self._on_step = on_step
         self._on_event = on_event
+        self._stop = stop
+        self._interrupted = False
         self._trainer = Trainer(
             device=config.device,
             learning_rate=config.learning_rate,
@@ -134,7 +142,7 @@ class _Run:
         self._trainer.load_state_dict(saved.state)
         self._step = saved.step
 
-    def train(self, stop: Callable[[], bool]) -> TrainResult:
+    def train(self) -> TrainResult:
         trainer = self._trainer
         self._on_event(
             StartEvent(
@@ -148,11 +156,7 @@ class _Run:
             )
         )
         save_every = self._config.checkpoint_every
-        interrupted = False
-        while self._step < self._total_steps and not self._target_reached():
-            if stop():
-                interrupted = True
-                break
+        while self._step < self._total_steps and not self._target_reached() and not self._asked_to_stop():
             self._advance(min(self._chunk, self._next_halt() - self._step))
             if save_every is not None and self._step % save_every == 0:
                 self._save()
@@ -160,9 +164,13 @@ class _Run:
                 self._evaluate()
         if self._saved_step != self._step:
             self._save()
-        if not interrupted and not self._evaluations:
+        if not self._interrupted and not self._evaluations:
             self._evaluate()  # a resumed run that had no steps left to do
-        return self._result(interrupted)
+        return self._result()
+
+    def _asked_to_stop(self) -> bool:
+        self._interrupted = self._interrupted or self._stop()
+        return self._interrupted
 
     def _next_halt(self) -> int:
         """Return the next step after which there is something to do; the last step is always one."""
@@ -192,11 +200,25 @@ class _Run:
             self._on_step(self._last)
 
     def _evaluate(self) -> None:
-        result = self._trainer.evaluate(self._dataset.test_images, self._dataset.test_labels)
+        result = self._measure(self._dataset.test_images, self._dataset.test_labels)
+        if result is None:
+            return
         if not np.isfinite(result.loss):
             raise self._diverged(f"; the test loss after it is {result.loss}")
         self._evaluations.append(EvaluationEvent(self._step, result.loss, result.accuracy, self._seconds))
         self._on_event(self._evaluations[-1])
+
+    def _measure(self, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Evaluation | None:
+        """Do what Trainer.evaluate does; None if the run was asked to stop meanwhile."""
+        loss, correct, total = 0.0, 0, len(images)
+        for first in range(0, total, EVALUATION_CHUNK):
+            if self._asked_to_stop():
+                return None
+            chunk = slice(first, first + EVALUATION_CHUNK)
+            part = self._trainer.evaluate(images[chunk], labels[chunk])
+            loss += (part.loss - loss) * (part.total / (first + part.total))  # the mean so far
+            correct += part.correct
+        return Evaluation(loss, correct / total, correct, total)
 
     def _target_reached(self) -> bool:
         target = self._config.target_accuracy
@@ -233,9 +255,9 @@ class _Run:
             f"training diverged at step {step}: its loss is {loss:g} at learning rate {rate:g}{more}"
         )
 
-    def _result(self, interrupted: bool) -> TrainResult:
+    def _result(self) -> TrainResult:
         losses = np.concatenate(self._losses) if self._losses else np.empty(0, np.float32)
-        final = None if interrupted else self._evaluations[-1]
+        final = None if self._interrupted else self._evaluations[-1]
         return TrainResult(
             steps=self._step,
             loss=float(losses[-1]) if losses.size else None,
@@ -246,7 +268,7 @@ class _Run:
             seed=self._config.seed,
             train_seconds=self._seconds,
             steps_per_second=losses.size / self._seconds if losses.size else None,
-            interrupted=interrupted,
+            interrupted=self._interrupted,
             target_reached=None if self._config.target_accuracy is None else self._target_reached(),
             losses=losses,
             evaluations=self._evaluations,
