@@ -439,9 +439,10 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         "positions"_a,
         "The outputs at `positions` (from 0) of the SplitMix64 generator of `seed`; both uint64 and broadcast.");
   m.def("handle_once", &handle_once, "number"_a,
-        "Leave the next signal `number` to the handler that signal.signal() has set, and whatever comes after it to the\n"
-        "kernel: it takes the default action of this and every other signal that was named here, at once and even while\n"
-        "a native call runs.");
+        R"(Leave the next signal `number` to the handler that signal.signal() has set.
+
+Whatever comes after it is the kernel's: it takes the default action of this and every other signal that was named here,
+at once and even while a native call runs.)");
   m.def("devices", &devices, "The devices that a Trainer can use here, best first; \"cpu\" always.");
 }
 

@@ -160,7 +160,10 @@ def test_options_come_after_the_command(call: Call) -> None:
         assert (code, out) == (2, "")
         words = f"mpsmnist: error: options come after the command: mpsmnist train {argv[0]} ..."
         assert err.splitlines()[-1] == words
-    assert call(main, ["--nonsense"])[2].splitlines()[-1] == "mpsmnist: error: unrecognized arguments: --nonsense"
+    assert (
+        call(main, ["--nonsense"])[2].splitlines()[-1]
+        == "mpsmnist: error: unrecognized arguments: --nonsense"
+    )
     assert call(main, ["--help", "train"])[0] == 0
 
 

@@ -58,7 +58,8 @@ def test_a_length_in_steps_overrides_one_in_epochs_and_the_reverse() -> None:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "images", "steps"), [(1, 160, 10), (1, 161, 11), (3, 160, 30), (0.5, 160, 5), (0.001, 160, 1), (5e-324, 160, 1)]
+    ("epochs", "images", "steps"),
+    [(1, 160, 10), (1, 161, 11), (3, 160, 30), (0.5, 160, 5), (0.001, 160, 1), (5e-324, 160, 1)],
 )
 def test_epochs_are_rounded_up_to_whole_steps(epochs: float, images: int, steps: int) -> None:
     assert TrainConfig(epochs=epochs, batch_size=16).total_steps(images) == steps

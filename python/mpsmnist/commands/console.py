@@ -76,9 +76,7 @@ def _run_to_exit(body: Callable[[], int]) -> int:
         return int(exit_.code or DONE)
 
 
-def run_command(
-    load: Callable[[], Command], program: str, argv: Sequence[str] | None = None
-) -> int:
+def run_command(load: Callable[[], Command], program: str, argv: Sequence[str] | None = None) -> int:
     """Import a command with `load`, parse `argv` (default: the process's arguments) and run the command.
 
     Returns the exit code.

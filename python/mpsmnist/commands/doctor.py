@@ -37,7 +37,9 @@ def _report_text() -> int:
         findings.append(finding)
         print_line(f"{finding.verdict:4}  {finding.device:3}  {finding.name}: {finding.detail}")
     agreed = _agreed(findings)
-    print_line("All devices agree." if agreed else "Some checks FAILED: please send this text in a bug report.")
+    print_line(
+        "All devices agree." if agreed else "Some checks FAILED: please send this text in a bug report."
+    )
     return DONE if agreed else FAILED
 
 
@@ -47,7 +49,7 @@ def _agreed(findings: list[Finding]) -> bool:
 
 COMMAND = Command(
     description="Check that this machine's devices compute the right results, and how fast they are.",
-    epilog="exit codes: 0 all devices agree; 1 a check failed; 2 bad usage; 130 after Ctrl-C, 143 SIGTERM, 129 SIGHUP",
+    epilog="exit codes: 0 all devices agree; 1 a check failed; 2 bad usage; 130 interrupted",
     add_options=_add_options,
     run=_run,
 )

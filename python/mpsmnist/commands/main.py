@@ -35,10 +35,10 @@ def _run_alone(argv: Sequence[str], program: str) -> int:
     if not argv:
         parser.print_help(sys.stderr)
         return BAD_USAGE
-    for word in argv:
-        if word in COMMANDS:
-            parser.error(f"options come after the command: {program} {word} {argv[0]} ...")
-    parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    command = next((word for word in argv if word in COMMANDS), None)
+    if command is not None:
+        parser.error(f"options come after the command: {program} {command} {argv[0]} ...")
+    return parser.error(f"unrecognized arguments: {' '.join(unknown)}")
 
 
 def run_subcommand(name: str, program: str, argv: Sequence[str] | None = None) -> int:

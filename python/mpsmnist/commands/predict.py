@@ -86,7 +86,7 @@ def _predict_all(
 
 COMMAND = Command(
     description="Read the digits in pictures: PNG, JPEG and so on, or IDX files, plain or gzipped.",
-    epilog="exit codes: 0 done; 1 picture, checkpoint or device failed; 2 bad usage; 130 after Ctrl-C, 143 SIGTERM, 129 SIGHUP",
+    epilog="exit codes: 0 done; 1 picture, checkpoint or device failed; 2 bad usage; 130 interrupted",
     add_options=_add_options,
     run=_run,
 )

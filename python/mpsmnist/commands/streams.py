@@ -79,7 +79,7 @@ class _Forgiving:
 
 
 def _reserve_descriptors() -> None:
-    """Open what is closed of 0, 1 and 2: a checkpoint that got one of them would take in other people's output."""
+    """Open what is closed of 0, 1 and 2, or a checkpoint gets the number, and takes in others' output."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

@@ -71,7 +71,12 @@ def _add_place_options(group: argparse._ArgumentGroup) -> None:
 
 def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--checkpoint", type=Path, metavar="PATH", help="save the run here at its end, and on Ctrl-C and other signals")
+    add(
+        "--checkpoint",
+        type=Path,
+        metavar="PATH",
+        help="save the run here at its end, and when a signal ends it",
+    )
     add("--checkpoint-every", type=int, metavar="N", help="save the checkpoint every N steps too")
     resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
     add("--resume", type=Path, metavar="PATH", help=resume)

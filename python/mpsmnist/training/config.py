@@ -69,7 +69,7 @@ class TrainConfig:
         self._integer("seed", 0, 2**64 - 1)
         self._number("epochs", lambda x: x > 0, "above 0")
         self._number("learning_rate", lambda x: 0 < _float32(x) < math.inf, "above 0 and finite as a float32")
-        self._number("momentum", lambda x: 0 <= x and _float32(x) < 1, "at least 0 and below 1 as a float32")
+        self._number("momentum", lambda x: x >= 0 and _float32(x) < 1, "at least 0 and below 1 as a float32")
         self._number("target_accuracy", lambda x: 0 < x <= 1, "above 0 and at most 1")
         for name, choices in (
             ("init", INITS),

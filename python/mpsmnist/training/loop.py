@@ -86,9 +86,7 @@ def train(
         dataset = load(config.dataset, data_dir=config.data_dir, offline=config.offline)
     if saved is not None:
         _check_resumed_data(config, saved, dataset)
-    run = _Run(
-        config, dataset, on_step=on_step or _ignore, on_event=on_event or _ignore, stop=stop or _never
-    )
+    run = _Run(config, dataset, on_step=on_step or _ignore, on_event=on_event or _ignore, stop=stop or _never)
     if saved is not None:
         run.continue_from(saved)
     return run.train()
