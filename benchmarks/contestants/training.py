@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mpsmnist.data import Dataset
 from mpsmnist.train import TrainConfig
 from mpsmnist.training.sampling import Sampler
-from mpsmnist.training.schedule import evaluation_steps, learning_rates
+from mpsmnist.training.schedule import learning_rates
 
 from .base import Array
 
@@ -55,7 +55,7 @@ class PeerRun(TrainingRun):
         sampler = Sampler(config.sampling, size=images, batch_size=config.batch_size, seed=config.seed)
         points: list[Point] = []
         step, seconds = 0, 0.0
-        for halt in evaluation_steps(config.schedule, total, config.eval_every, has_target=False):
+        for halt in config.evaluation_plan(images):
             begin = time.perf_counter()
             batches = sampler.batches(step, halt - step)
             rates = learning_rates(

@@ -29,6 +29,11 @@ END_KEYS = [
     "loss",
     "test_accuracy",
     "test_loss",
+    "validation_accuracy",
+    "validation_loss",
+    "train_accuracy",
+    "train_loss",
+    "learned",
     "device",
     "dataset",
     "seed",
@@ -92,6 +97,7 @@ def test_json_lines(run_train: Call, tmp_path: Path) -> None:
         "threads": start["threads"],
         "dataset": "mnist",
         "train_images": 50,
+        "validation_images": 0,
         "test_images": 20,
         "batch_size": 2,
         "learning_rate": 0.01,
@@ -104,7 +110,18 @@ def test_json_lines(run_train: Call, tmp_path: Path) -> None:
     }
     assert [event["event"] for event in middle] == ["step", "step", "eval", "step", "eval", "checkpoint"]
     assert list(middle[0]) == ["event", "step", "loss", "learning_rate"]
-    assert list(middle[2]) == ["event", "step", "loss", "accuracy", "train_seconds"]
+    assert list(middle[2]) == [
+        "event",
+        "step",
+        "loss",
+        "accuracy",
+        "train_seconds",
+        "epoch",
+        "train_loss",
+        "train_accuracy",
+        "validation_loss",
+        "validation_accuracy",
+    ]
     assert middle[-1] == {"event": "checkpoint", "step": 3, "path": str(path)}
     assert list(end) == END_KEYS
     assert (end["event"], end["steps"], end["device"], end["dataset"], end["seed"]) == (
@@ -178,19 +195,19 @@ def test_a_target_reached_and_not_reached(run_train: Call) -> None:
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["--step", "3"], "unrecognized arguments"),
         (["--steps", "many"], "invalid int value: 'many'"),
-        (["--steps", "0"], "steps is 0, expected a whole number from 1"),
-        (["--steps", "3", "--epochs", "1"], "steps and epochs"),
-        (["--learning-rate", "nan"], "learning_rate is nan"),
+        (["--steps", "0"], "--steps is 0, expected a whole number from 1"),
+        (["--steps", "3", "--epochs", "1"], "argument --epochs: not allowed with argument --steps"),
+        (["--learning-rate", "nan"], "--learning-rate is nan"),
         (["--preset", "slow"], "argument --preset: invalid choice: 'slow'"),
         (["--dataset", "cifar"], "argument --dataset: invalid choice: 'cifar'"),
         (["--device", "cuda"], "argument --device: invalid choice: 'cuda'"),
-        (["--seed", "-1"], "seed is -1"),
-        (["--threads", "0"], "threads is 0"),
-        (["--target-accuracy", "99"], "target_accuracy is 99.0"),
-        (["--checkpoint-every", "3"], "checkpoint_every needs a checkpoint"),
-        (["--checkpoint", "/absent/run"], "checkpoint is '/absent/run', but there is no folder '/absent'"),
-        (["--plot", "/absent/plot.png"], "plot is '/absent/plot.png', but there is no folder '/absent'"),
-        (["--dataset", "synthetic"], "data_dir"),  # drawn digits have no files
+        (["--seed", "-1"], "--seed is -1"),
+        (["--threads", "0"], "--threads is 0"),
+        (["--target-accuracy", "99"], "--target-accuracy is 99.0"),
+        (["--checkpoint-every", "3"], "--checkpoint-every needs a checkpoint"),
+        (["--checkpoint", "/absent/run"], "--checkpoint is '/absent/run', but there is no folder '/absent'"),
+        (["--plot", "/absent/plot.png"], "--plot is '/absent/plot.png', but there is no folder '/absent'"),
+        (["--dataset", "synthetic"], "--data-dir is "),  # drawn digits have no files
     ],
 )
 def test_bad_usage(run_train: Call, arguments: list[str], words: str) -> None:

@@ -13,12 +13,13 @@ import pytest
 PACKAGE = Path(str(importlib.resources.files("mpsmnist")))
 
 # What each part of the package, a module or folder of it, may import besides itself.
-BASE = {"_core", "errors", "files", "network"}
+BASE = {"_core", "errors", "files", "network", "wording"}
 LIBRARY = BASE | {"data", "training", "prediction", "interop"}
 MAY_IMPORT = {
     "_core": set(),
     "errors": {"_core"},
     "files": set(),
+    "wording": set(),
     "network": {"_core"},
     "data": BASE,
     "training": BASE | {"data"},
@@ -121,6 +122,9 @@ def test_the_help_of_the_command_imports_no_subcommand() -> None:
     assert {name for name in modules if name.startswith("mpsmnist.commands.")} == {
         "mpsmnist.commands.console",
         "mpsmnist.commands.main",
+        "mpsmnist.commands.parser",
+        "mpsmnist.commands.signals",
+        "mpsmnist.commands.streams",
     }
 
 

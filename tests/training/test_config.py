@@ -85,7 +85,7 @@ def test_the_limit_of_threads_is_the_cores() -> None:
         ({"steps": 1.5}, "steps is 1.5"),
         ({"epochs": 0}, "epochs is 0, expected a number above 0"),
         ({"epochs": math.inf}, "epochs is inf"),
-        ({"steps": 3, "epochs": 1}, "steps and epochs"),
+        ({"steps": 3, "epochs": 1}, "steps is 3, but epochs is 1: give one of them"),
         ({"batch_size": -1}, "batch_size is -1"),
         ({"batch_size": None}, "batch_size is None"),
         ({"learning_rate": 0}, "learning_rate is 0, expected a number above 0"),
@@ -109,6 +109,7 @@ def test_the_limit_of_threads_is_the_cores() -> None:
         ({"seed": 2**64}, "seed is 18446744073709551616"),
         ({"threads": 0}, "threads is 0"),
         ({"eval_every": 0}, "eval_every is 0"),
+        ({"validation": 0}, "validation is 0, expected a whole number from 1"),
         ({"target_accuracy": 99}, "target_accuracy is 99, expected a number above 0 and at most 1"),
         ({"checkpoint": 3}, "checkpoint is 3, expected a path"),
         ({"checkpoint_every": 5}, "checkpoint_every needs a checkpoint"),
@@ -117,6 +118,13 @@ def test_the_limit_of_threads_is_the_cores() -> None:
 def test_bad_options_are_named(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         TrainConfig(**options)
+
+
+def test_some_images_must_remain_to_train_on() -> None:
+    assert TrainConfig(validation=49).train_images(50) == 1
+    assert TrainConfig().train_images(50) == 50
+    with pytest.raises(ConfigError, match="validation is 50, expected fewer than the 50 training images"):
+        TrainConfig(validation=50).train_images(50)
 
 
 def test_an_unknown_preset_is_named() -> None:
@@ -132,11 +140,11 @@ def test_numpy_numbers_and_path_strings_are_taken() -> None:
 
 def test_saved_options_survive_json() -> None:
     config = TrainConfig.preset(
-        "fast", seed=2**64 - 1, learning_rate=0.1, checkpoint="run", checkpoint_every=5
+        "fast", seed=2**64 - 1, learning_rate=0.1, validation=7, checkpoint="run", checkpoint_every=5
     )
     saved = json.loads(json.dumps(config.saved_options()))
     assert saved.keys() == set(SAVED_FIELDS)
-    assert TrainConfig(**saved, epochs=config.epochs, checkpoint="run") == config
+    assert TrainConfig(**saved, checkpoint="run") == config
 
 
 def test_a_config_is_frozen() -> None:

@@ -43,6 +43,7 @@ def test_every_event_is_plain_json(tmp_path: Path) -> None:
         "threads": result.trainer.threads,
         "dataset": "discs",
         "train_images": 50,
+        "validation_images": 0,
         "test_images": 20,
         "batch_size": 2,
         "learning_rate": 0.01,

@@ -60,7 +60,7 @@ def test_a_resumed_run_keeps_its_options_and_place(tmp_path: Path) -> None:
     options = CYCLE | {"seed": 2**64 - 1, "eval_every": 3, "target_accuracy": 0.9, "checkpoint_every": 2}
     train(TrainConfig(**options, epochs=0.1, checkpoint=path), dataset=small_dataset())
     config = resumed_config(path)
-    assert config == TrainConfig(**options, steps=3, dataset="discs", checkpoint=path, resume=path)
+    assert config == TrainConfig(**options, epochs=0.1, dataset="discs", checkpoint=path, resume=path)
     elsewhere = resumed_config(
         path, checkpoint=tmp_path / "other", eval_every=4, dataset="auto", seed=2**64 - 1
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,8 +14,9 @@ from mpsmnist.training.schedule import (
     START,
     WARM_UP,
     Schedule,
-    evaluation_steps,
+    even_interval,
     learning_rates,
+    plan_evaluations,
 )
 
 
@@ -63,24 +67,68 @@ def test_one_cycle_of_a_very_short_run_is_positive(total: int) -> None:
     assert all(0 < rate <= 1 for rate in one_cycle(total))
 
 
-def test_evaluation_at_the_end_only() -> None:
-    assert evaluation_steps("constant", 300, None, has_target=False) == [300]
-    assert evaluation_steps("one-cycle", 300, None, has_target=False) == [300]
+def plan(schedule: Schedule = "constant", **options: Any) -> list[int]:
+    return list(plan_evaluations(schedule, **{"every": None, "has_target": False} | options))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_evaluation_at_the_end_only(schedule: Schedule) -> None:
+    assert plan(schedule, total=300) == [300]
 
 
 @pytest.mark.parametrize("has_target", [False, True])
 def test_evaluation_every_so_many_steps_and_at_the_end(has_target: bool) -> None:
-    assert evaluation_steps("one-cycle", 10, 4, has_target=has_target) == [4, 8, 10]
-    assert evaluation_steps("constant", 8, 4, has_target=has_target) == [4, 8]
-    assert evaluation_steps("constant", 3, 4, has_target=has_target) == [3]
+    assert plan("one-cycle", total=10, every=4, has_target=has_target) == [4, 8, 10]
+    assert plan(total=8, every=4, has_target=has_target) == [4, 8]
+    assert plan(total=3, every=4, has_target=has_target) == [3]
+
+
+def test_each_epoch_is_evaluated() -> None:
+    """An epoch of 25 steps and a half ends with the step that completes it."""
+    epoch = Fraction(51, 2)
+    assert plan(total=102, epoch=epoch) == [26, 51, 77, 102]
+    assert plan(total=64, epoch=epoch) == [26, 51, 64]  # two epochs and a half
+    assert plan(total=13, epoch=epoch) == [13]  # half an epoch
+    assert plan(total=3, epoch=Fraction(2, 5)) == [1, 2, 3]  # batches of several epochs
+
+
+def test_intervals_are_counted_from_the_beginning_of_the_epoch() -> None:
+    epoch = Fraction(51, 2)
+    assert plan(total=77, epoch=epoch, every=10) == [10, 20, 26, 36, 46, 51, 61, 71, 77]
+    assert plan(total=77, epoch=epoch, every=40) == [26, 51, 77]
+
+
+def test_the_ends_of_epochs_are_told() -> None:
+    evaluations = plan_evaluations("constant", 64, 10, epoch=Fraction(51, 2), has_target=False)
+    assert [step for step in range(70) if evaluations.ends_epoch(step)] == [26, 51, 64]
+    uncounted = plan_evaluations("constant", 64, 10, has_target=False)
+    assert not any(uncounted.ends_epoch(step) for step in range(70))
+
+
+@pytest.mark.parametrize("epoch", [None, Fraction(51, 2), Fraction(1, 3)])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_plan_holds_its_own_steps(schedule: Schedule, epoch: Fraction | None) -> None:
+    evaluations = plan_evaluations(schedule, 61, None, epoch=epoch, has_target=True)
+    steps = list(evaluations)
+    assert [step for step in range(-1, 70) if step in evaluations] == steps == sorted(set(steps))
+    for step in range(61):
+        assert evaluations.next_after(step) == next(later for later in steps if later > step)
+
+
+def test_a_very_long_run_may_have_every_step_evaluated() -> None:
+    evaluations = plan_evaluations("constant", 2**31 - 1, 1, has_target=True)
+    assert (evaluations.next_after(0), evaluations.next_after(2**31 - 2)) == (1, 2**31 - 1)
 
 
 def test_a_target_is_looked_for_evenly_at_a_constant_rate() -> None:
-    assert evaluation_steps("constant", 300, None, has_target=True) == list(range(30, 301, 30))
+    assert plan(total=300, has_target=True) == list(range(30, 301, 30))
+    assert plan(total=104, epoch=Fraction(26), has_target=True) == [
+        end + part for end in range(0, 104, 26) for part in (9, 18, 26)
+    ]
 
 
 def test_a_target_is_looked_for_ever_more_often_at_the_end_of_one_cycle() -> None:
-    steps = evaluation_steps("one-cycle", 1000, None, has_target=True)
+    steps = plan("one-cycle", total=1000, has_target=True)
     gaps = np.diff(steps[:-1])
     assert len(steps) == 10
     assert steps[0] == 500
@@ -91,7 +139,17 @@ def test_a_target_is_looked_for_ever_more_often_at_the_end_of_one_cycle() -> Non
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("total", [1, 2, 5])
 def test_evaluation_of_a_very_short_run(schedule: Schedule, total: int) -> None:
-    steps = evaluation_steps(schedule, total, None, has_target=True)
+    steps = plan(schedule, total=total, has_target=True)
     assert steps == sorted(set(steps))
     assert steps[0] >= 1
     assert steps[-1] == total
+
+
+@pytest.mark.parametrize(
+    ("total", "epoch", "count"),
+    [(300, None, 10), (3, None, 3), (1407, 469, 12), (469, 469, 10), (9380, 938, 10)],
+)
+def test_an_even_interval_makes_about_ten_evaluations(total: int, epoch: int | None, count: int) -> None:
+    fraction = None if epoch is None else Fraction(epoch)
+    every = even_interval(total, fraction)
+    assert len(plan(total=total, epoch=fraction, every=every)) == count

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from .._core import __version__
 from ..errors import Error
+from .parser import Parser
 from .signals import Interrupted, check, deferred, handled
 from .streams import flush_stdout, standard_streams
 
@@ -35,7 +36,7 @@ class Command:
 
 def make_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """Make a parser with what all commands have in common; `program` is what the user typed to run it."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=program,
         description=description,
         epilog=epilog,

@@ -2,11 +2,12 @@
 
 import json
 import sys
-from typing import Any
 
 from tqdm import tqdm
 
 from ..training.events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
+from ..training.progress import ProgressBar
+from ..wording import counted
 from .streams import print_line
 
 Report = StepEvent | Event | TrainResult
@@ -35,7 +36,8 @@ class TextReporter:
 
     def __init__(self) -> None:
         self._total_steps = 0
-        self._bar: Any = None
+        self._epochs = ""
+        self._bar = ProgressBar(leave=False) if sys.stderr.isatty() else None
 
     def __enter__(self) -> "TextReporter":
         return self
@@ -46,13 +48,15 @@ class TextReporter:
 
     def __call__(self, event: Report) -> None:
         """Print what a person wants to know of the event."""
+        if self._bar is not None and not isinstance(event, TrainResult):
+            self._bar(event)
         match event:
             case StartEvent():
                 self._start(event)
             case StepEvent():
                 self._step(event)
             case EvaluationEvent():
-                _say(f"step {event.step}: test accuracy {event.accuracy:.2%}, test loss {event.loss:.4f}")
+                _say(self._evaluation(event))
             case CheckpointEvent():
                 _say(f"step {event.step}: saved to {event.path}")
             case TrainResult():
@@ -60,34 +64,46 @@ class TextReporter:
 
     def _start(self, event: StartEvent) -> None:
         config, dataset, self._total_steps = event.config, event.dataset, event.total_steps
-        device = (
-            f"cpu with {event.threads} thread{'s' if event.threads > 1 else ''}"
-            if event.device == "cpu"
-            else event.device
+        if config.epochs is not None:
+            self._epochs = f" of {config.epochs:g}"
+        device = f"cpu with {counted(event.threads, 'thread')}" if event.device == "cpu" else event.device
+        held_out = "" if config.validation is None else f", {config.validation} validation"
+        _say(
+            f"{dataset.name}: {event.train_images} training{held_out} and "
+            f"{counted(len(dataset.test_images), 'test image')}"
         )
         _say(
-            f"{dataset.name}: {len(dataset.train_images)} training and {len(dataset.test_images)} test images"
-        )
-        _say(
-            f"steps {event.step + 1} to {event.total_steps}, {config.batch_size} images each, on {device}; "
+            f"steps {event.step + 1} to {event.total_steps}, {counted(config.batch_size, 'image')} each, "
+            f"on {device}; "
             f"{config.schedule} learning rate {config.learning_rate:g}, momentum {config.momentum:g}, "
             f"seed {config.seed}"
         )
-        if sys.stderr.isatty():
-            self._bar = tqdm(total=event.total_steps, initial=event.step, unit="step", leave=False)
 
     def _step(self, event: StepEvent) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(f"loss {event.loss:.4f}", refresh=False)
-            self._bar.update()
-        elif event.step * 10 // self._total_steps > (event.step - 1) * 10 // self._total_steps:
+            return
+        if event.step * 10 // self._total_steps > (event.step - 1) * 10 // self._total_steps:
             _say(f"step {event.step} of {self._total_steps}: loss {event.loss:.4f}")
+
+    def _evaluation(self, event: EvaluationEvent) -> str:
+        """Name the epoch in a run that is counted in them, and only what was measured."""
+        when = (
+            f"step {event.step}" if event.epoch is None else f"epoch {round(event.epoch, 2):g}{self._epochs}"
+        )
+        told = [f"{name} accuracy {accuracy:.2%}" for name, accuracy in event.accuracies().items()]
+        told += [
+            f"{name} loss {loss:.4f}"
+            for name, loss in (("validation", event.validation_loss), ("test", event.loss))
+            if loss is not None
+        ]
+        return f"{when}: {', '.join(told)}"
 
 
 def _summary(result: TrainResult) -> str:
     speed = "" if result.steps_per_second is None else f", {result.steps_per_second:.1f} steps/s"
+    ended = "done, at chance level" if result.learned is False else "done"
     return (
-        f"done: test accuracy {result.test_accuracy:.2%} after {result.steps} steps, "
+        f"{ended}: test accuracy {result.test_accuracy:.2%} after {counted(result.steps, 'step')}, "
         f"trained in {result.train_seconds:.2f} s{speed}"
     )
 

@@ -49,6 +49,7 @@ def _naming_stdout() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        _drop_unwritten(sys.stdout)
         raise OSError(error.errno, error.strerror, "<stdout>") from error
 
 

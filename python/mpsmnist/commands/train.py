@@ -2,11 +2,13 @@
 
 import argparse
 import contextlib
+import dataclasses
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 from ..data import DATASETS, Dataset, SyntheticDataWarning, load
+from ..training.chance import chance
 from ..training.config import (
     DEVICE_CHOICES,
     INITS,
@@ -17,9 +19,10 @@ from ..training.config import (
     merge,
     preset_options,
 )
+from ..training.events import TrainResult
 from ..training.loop import resumed_config, train
 from ..training.sampling import SAMPLINGS
-from ..training.schedule import SCHEDULES
+from ..training.schedule import SCHEDULES, even_interval
 from . import plot, signals
 from .console import DONE, FAILED, Command, UsageError, complain
 from .report import JsonReporter, Report, TextReporter
@@ -42,8 +45,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _add_run_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--preset", choices=PRESETS, help="original (default), or fast: 99%% accuracy in the fewest seconds")
-    add("--steps", type=int, metavar="N", help="updates, counted from the very beginning (default 300)")
-    add("--epochs", type=float, metavar="N", help="passes over the training images, instead of --steps")
+    add_length = group.add_mutually_exclusive_group().add_argument
+    add_length("--steps", type=int, metavar="N", help="updates, from the very beginning (default 300)")
+    add_length("--epochs", type=float, metavar="N", help="passes over the training images, each evaluated")
     add("--batch-size", type=int, metavar="N", help="images per step (default 16)")
     add("--learning-rate", type=float, metavar="X", help="the peak with one-cycle (default 0.01)")
     add("--momentum", type=float, metavar="X", help="default 0")
@@ -51,13 +55,11 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
     add("--schedule", choices=SCHEDULES, help="of the learning rate (default constant)")
     add("--sampling", choices=SAMPLINGS, help="of the batches (default replacement)")
     add("--seed", type=int, metavar="N", help="of the initial weights and the batches (default 0)")
-    add("--eval-every", type=int, metavar="N", help="evaluate every N steps, not only at the end")
-    add(
-        "--target-accuracy",
-        type=float,
-        metavar="X",
-        help="stop when the test accuracy reaches X, such as 0.99",
-    )
+    held_out = "hold N training images out, evaluate those, and the test images only at the end"
+    add("--validation", type=int, metavar="N", help=held_out)
+    add("--eval-every", type=int, metavar="N", help="evaluate every N steps (of each epoch) too")
+    target = "stop when the test accuracy, or validation accuracy, reaches X, such as 0.99"
+    add("--target-accuracy", type=float, metavar="X", help=target)
 
 
 def _add_place_options(group: argparse._ArgumentGroup) -> None:
@@ -110,6 +112,8 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
         check_output("plot", arguments.plot)
         plot.require_matplotlib()
     dataset = _load_dataset(config, program)
+    if arguments.plot is not None:
+        config = _with_evaluations(config, len(dataset.train_images))
     json_reporter = JsonReporter()
     reporters: list[Callable[[Report], None]] = [json_reporter] if arguments.json else []
 
@@ -117,24 +121,54 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
         for reporter in reporters:
             reporter(event)
 
-    with contextlib.ExitStack() as stack:
-        if not arguments.quiet:
-            reporters.append(stack.enter_context(TextReporter()))
-        stop = stack.enter_context(signals.deferred())
-        result = train(config, dataset=dataset, on_step=report, on_event=report, stop=stop)
+    with signals.deferred() as stop:
+        with contextlib.ExitStack() as stack:
+            if not arguments.quiet:
+                reporters.append(stack.enter_context(TextReporter()))
+            result = train(config, dataset=dataset, on_step=report, on_event=report, stop=stop)
+        if arguments.plot is not None:  # of a run that was interrupted, too
+            plot.save_plot(arguments.plot, result, dataset)
     saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
     signals.check(f"after step {result.steps}{saved}")
-    if arguments.plot is not None:
-        plot.save_plot(arguments.plot, result, dataset)
     report(result)
+    if result.learned is False:
+        complain(program, f"warning: {_why_not_learned(config, result, dataset)}")
     if json_reporter.error is not None:
         complain(program, f"the JSON lines are incomplete: {json_reporter.error}")
         return FAILED
     if result.target_reached is False:
-        reached, target = f"{result.test_accuracy:.2%}", f"{config.target_accuracy:.2%}"
-        complain(program, f"the test accuracy is {reached}, short of the target {target}")
+        name = "test" if config.validation is None else "validation"
+        reached = result.test_accuracy if config.validation is None else result.validation_accuracy
+        target = f"short of the target {config.target_accuracy:.2%}"
+        complain(program, f"the {name} accuracy is {reached:.2%}, {target}")
         return FAILED
     return DONE
+
+
+def _with_evaluations(config: TrainConfig, available: int) -> TrainConfig:
+    """See to it that a picture has curves: about ten evaluations, unless the options say otherwise."""
+    size = config.train_images(available)
+    plan = config.evaluation_plan(size)
+    if config.eval_every is not None or config.target_accuracy is not None:
+        return config
+    return dataclasses.replace(config, eval_every=even_interval(plan.total, plan.epoch))
+
+
+def _why_not_learned(config: TrainConfig, result: TrainResult, dataset: Dataset) -> str:
+    """Compare the result with chance, and name the likely cause and what to try."""
+    assert result.test_accuracy is not None and result.test_loss is not None  # noqa: PT018 (not interrupted)
+    best = chance(dataset.test_labels)
+    rate = config.learning_rate
+    if best.is_same_answer(result.test_loss):
+        cause, remedy = "high", f"{rate / 10:g}" + ("" if config.init == "he" else " or --init he")
+    else:
+        cause, remedy = "low", f"{rate * 10:g} or more steps"
+    return (
+        f"the network has not learned anything. Its test accuracy, {result.test_accuracy:.2%}, and test "
+        f"loss, {result.test_loss:.4f},\nare no better than those of one answer for every image "
+        f"({best.accuracy:.2%} and {best.loss:.4f}).\n"
+        f"The learning rate, {rate:g}, may be too {cause}: try --learning-rate {remedy}."
+    )
 
 
 def _load_dataset(config: TrainConfig, program: str) -> Dataset:

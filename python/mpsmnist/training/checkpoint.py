@@ -20,7 +20,7 @@ from .._core import __version__
 from ..errors import CheckpointError
 from ..files import atomic_write
 from ..network import state_shapes
-from .config import SAVED_FIELDS, ConfigError, TrainConfig
+from .config import ADDED_FIELDS, SAVED_FIELDS, ConfigError, TrainConfig
 
 FORMAT = "mpsmnist checkpoint 2"
 _FORMAT_1 = "mpsmnist checkpoint 1"  # the same, and "sampler_position", which was always step * batch_size
@@ -116,6 +116,7 @@ def _parse_run(path: str | os.PathLike[str], metadata: dict[str, str]) -> dict[s
 
 
 def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
+    run["options"] = dict.fromkeys(ADDED_FIELDS) | run["options"]
     if run["options"].keys() != set(SAVED_FIELDS):
         raise _bad(path, f"has options that are not {', '.join(SAVED_FIELDS)}")
     try:

@@ -6,6 +6,7 @@ import operator
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from .._core import DEVICES
 from .sampling import SAMPLINGS, Sampling
-from .schedule import SCHEDULES, Schedule
+from .schedule import SCHEDULES, EvaluationPlan, Schedule, plan_evaluations
 
 Init = Literal["uniform", "he"]
 INITS: tuple[str, ...] = get_args(Init)
@@ -23,14 +24,20 @@ MAX_STEPS = 2**31 - 1
 MAX_BATCH_SIZE = 2**20  # tens of gigabytes on any device
 MAX_THREADS = 1024  # the core's limit
 
-# What a resumed run must not change, or it would not be the same run.
+# How a run trains: what presets set (but for the seed) and events tell.
 RECIPE_FIELDS = ("batch_size", "learning_rate", "momentum", "init", "schedule", "sampling", "seed")
+# What a resumed run must not change, or it would not be the same run.
+KEPT_FIELDS = (*RECIPE_FIELDS, "validation")
 # What else a checkpoint remembers. Paths and threads belong to a machine, not to a run.
-SAVED_FIELDS = (*RECIPE_FIELDS, "device", "eval_every", "target_accuracy", "checkpoint_every")
+SAVED_FIELDS = (*KEPT_FIELDS, "epochs", "device", "eval_every", "target_accuracy", "checkpoint_every")
+ADDED_FIELDS = ("validation", "epochs")  # which older checkpoints lack: they are None there
 
 
 class ConfigError(ValueError):
-    """Options that make no sense, alone, together, or for the checkpoint to be resumed."""
+    """Options that make no sense, alone, together, or for the checkpoint to be resumed.
+
+    The message begins with the option's name, so that the command line can name it in its own way.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,10 @@ class TrainConfig:
 
     `steps` is the length of the run from its very beginning, also when it is resumed; `epochs` gives it as
     passes over the training images instead, rounded up to whole steps. With neither, a run has 300 steps.
+    With `epochs` each of them is evaluated, by test images and by TRAIN_SAMPLE (10,000) training images.
+
+    `validation` holds so many training images out: nothing is trained on them, and evaluations and
+    `target_accuracy` go by them instead of the test images, which are seen once, at the end of the run.
     """
 
     steps: int | None = None
@@ -55,14 +66,15 @@ class TrainConfig:
     offline: bool | None = None
     device: str = "auto"
     threads: int | None = None
-    eval_every: int | None = None
+    validation: int | None = None
+    eval_every: int | None = None  # steps, counted from the beginning of the epoch if there are `epochs`
     target_accuracy: float | None = None  # 0.99 ends the run as soon as an evaluation reaches 99%
     checkpoint: Path | None = None
     checkpoint_every: int | None = None
     resume: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "eval_every", "checkpoint_every"):
+        for name in ("steps", "validation", "eval_every", "checkpoint_every"):
             self._integer(name, 1, MAX_STEPS)
         self._integer("batch_size", 1, MAX_BATCH_SIZE)
         self._integer("threads", 1, MAX_THREADS)
@@ -84,7 +96,7 @@ class TrainConfig:
         for name in ("data_dir", "checkpoint", "resume"):
             self._path(name)
         if self.steps is not None and self.epochs is not None:
-            raise ConfigError("steps and epochs both say how long to train: give one of them")
+            raise ConfigError(f"steps is {self.steps}, but epochs is {self.epochs:g}: give one of them")
         if self.checkpoint_every is not None and self.checkpoint is None:
             raise ConfigError("checkpoint_every needs a checkpoint path to save to")
 
@@ -93,8 +105,21 @@ class TrainConfig:
         """Take the preset's options, with `options` over them. Raises ConfigError for an unknown name."""
         return cls(**merge(preset_options(name), options))
 
+    def train_images(self, available: int) -> int:
+        """Return how many of the dataset's training images are trained on. Raises ConfigError for none."""
+        count = available - (self.validation or 0)
+        if count < 1:
+            raise ConfigError(
+                f"validation is {self.validation}, expected fewer than the {available} training images"
+            )
+        return count
+
     def total_steps(self, train_images: int) -> int:
-        """Return how many steps the run has on so many training images. Raises ConfigError past MAX_STEPS."""
+        """Return how many steps the run has on so many training images, those held out excluded.
+
+        Raises:
+            ConfigError: there are more than MAX_STEPS.
+        """
         if self.epochs is not None:
             steps = self.epochs * train_images / self.batch_size
             if steps > MAX_STEPS:
@@ -104,6 +129,16 @@ class TrainConfig:
                 )
             return max(1, math.ceil(steps))
         return DEFAULT_STEPS if self.steps is None else self.steps
+
+    def evaluation_plan(self, train_images: int) -> EvaluationPlan:
+        """Return after which steps a run on so many training images is evaluated."""
+        return plan_evaluations(
+            self.schedule,
+            self.total_steps(train_images),
+            self.eval_every,
+            epoch=None if self.epochs is None else Fraction(train_images, self.batch_size),
+            has_target=self.target_accuracy is not None,
+        )
 
     def saved_options(self) -> dict[str, Any]:
         """Return what a checkpoint remembers of these options, ready for JSON."""

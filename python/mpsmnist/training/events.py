@@ -45,6 +45,11 @@ class StartEvent(NamedTuple):
     config: TrainConfig
     trainer: Trainer
 
+    @property
+    def train_images(self) -> int:
+        """The number of images that the run trains on: those held out are not among them."""
+        return self.config.train_images(len(self.dataset.train_images))
+
     def as_json(self) -> dict[str, Any]:
         """Return the event as plain JSON values: the recipe, and sizes in place of the dataset."""
         return {
@@ -55,19 +60,35 @@ class StartEvent(NamedTuple):
             "device": self.device,
             "threads": self.threads,
             "dataset": self.dataset.name,
-            "train_images": len(self.dataset.train_images),
+            "train_images": self.train_images,
+            "validation_images": self.config.validation or 0,
             "test_images": len(self.dataset.test_images),
             **{name: getattr(self.config, name) for name in (*RECIPE_FIELDS, "target_accuracy")},
         }
 
 
 class EvaluationEvent(NamedTuple):
-    """The test set was evaluated after `step` steps."""
+    """The network was evaluated after `step` steps.
+
+    With held-out images `loss` and `accuracy` are None but in the last evaluation: the test images are seen
+    once. The training images are a sample of TRAIN_SAMPLE, evenly spaced through the training set.
+    """
 
     step: int
-    loss: float
-    accuracy: float
+    loss: float | None  # of the test images, as is the accuracy
+    accuracy: float | None
     train_seconds: float  # training time of this run so far
+    epoch: float | None = None  # passes over the training images; None if the run is counted in steps
+    train_loss: float | None = None  # at the end of each epoch and of a run that is counted in them
+    train_accuracy: float | None = None
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+
+    def accuracies(self) -> dict[str, float]:
+        """Return the accuracies that were measured, by what they are of: "training", "validation", "test"."""
+        found = (self.train_accuracy, self.validation_accuracy, self.accuracy)
+        named = zip(("training", "validation", "test"), found, strict=True)
+        return {name: accuracy for name, accuracy in named if accuracy is not None}
 
     def as_json(self) -> dict[str, Any]:
         """Return the event as plain JSON values."""
@@ -92,6 +113,11 @@ _END_FIELDS = (
     "loss",
     "test_accuracy",
     "test_loss",
+    "validation_accuracy",
+    "validation_loss",
+    "train_accuracy",
+    "train_loss",
+    "learned",
     "device",
     "dataset",
     "seed",
@@ -108,6 +134,11 @@ class TrainResult:
     loss: float | None  # of the last step; None if none was left to do
     test_accuracy: float | None  # None when the run was interrupted
     test_loss: float | None
+    validation_accuracy: float | None = None  # None without held-out images
+    validation_loss: float | None = None
+    train_accuracy: float | None = None  # as in the last EvaluationEvent
+    train_loss: float | None = None
+    learned: bool | None = None  # False: it is at chance level; None: it cannot be told, see chance.learned()
     device: str
     dataset: str
     seed: int

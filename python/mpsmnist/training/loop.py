@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import Evaluation, Trainer
+from .._core import Trainer
 from ..data import Dataset, load
 from ..errors import Error
+from .chance import learned
 from .checkpoint import Checkpoint, fingerprint
 from .checkpoint import load as load_checkpoint
 from .checkpoint import save as save_checkpoint
-from .config import RECIPE_FIELDS, ConfigError, TrainConfig, check_output, merge
+from .config import KEPT_FIELDS, ConfigError, TrainConfig, check_output, merge
 from .events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
+from .progress import ProgressBar
 from .sampling import Sampler
-from .schedule import evaluation_steps, learning_rates
+from .schedule import learning_rates
+from .split import LabelledImages, split
 
 # Steps run in native code in chunks of about this length: Python costs next to nothing, and Ctrl-C, like
 # whoever else waits for the trainer, gets its turn soon.
@@ -33,6 +36,10 @@ class DivergedError(Error):
     """The loss or the weights are no longer finite numbers."""
 
 
+class _StopAskedError(Exception):
+    """The run was asked to stop in the middle of an evaluation."""
+
+
 def resumed_config(path: str | os.PathLike[str], **options: Any) -> TrainConfig:
     """Take the options of the checkpointed run, with `options` over them, to continue it.
 
@@ -43,7 +50,7 @@ def resumed_config(path: str | os.PathLike[str], **options: Any) -> TrainConfig:
         ConfigError: the options make no sense, or would make it another run.
     """
     saved = load_checkpoint(path)
-    length = {"steps": saved.total_steps}
+    length = {} if saved.options["epochs"] is not None else {"steps": saved.total_steps}
     base = {**saved.options, **length, "dataset": saved.dataset, "checkpoint": path, "resume": path}
     if options.get("dataset") == "auto":
         options["dataset"] = saved.dataset
@@ -59,6 +66,7 @@ def train(
     on_step: Callable[[StepEvent], None] | None = None,
     on_event: Callable[[Event], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    progress: bool = False,
 ) -> TrainResult:
     """Train a network as `config` says.
 
@@ -71,12 +79,22 @@ def train(
         on_event: gets every other event when it happens; StartEvent has the trainer.
         stop: asked before each chunk of steps, and of images in an evaluation, whether to end early; the
             checkpoint is then saved, and nothing more is evaluated.
+        progress: show a bar, as `mpsmnist train` does on a terminal; in a notebook it is a widget.
 
     Raises:
         ConfigError: the options do not fit each other, the data or the checkpoint. Nothing has been trained.
         DatasetError, DeviceError, CheckpointError: the data, the device or the checkpoint cannot be used.
         DivergedError: the loss is no longer finite. The last good checkpoint stays in place.
     """
+    if progress:
+        with ProgressBar() as bar:
+            return train(
+                config,
+                dataset=dataset,
+                on_step=_each(bar, on_step),
+                on_event=_each(bar, on_event),
+                stop=stop,
+            )
     saved = None if config.resume is None else load_checkpoint(config.resume)
     if saved is not None:
         _check_resume(config, saved)
@@ -119,15 +137,11 @@ class _Run:
             init=config.init,
             threads=config.threads,
         )
-        size = len(dataset.train_images)
+        size = config.train_images(len(dataset.train_images))
+        self._split = split(dataset, config.validation, config.seed)
         self._sampler = Sampler(config.sampling, size=size, batch_size=config.batch_size, seed=config.seed)
         self._total_steps = config.total_steps(size)
-        self._evaluate_at = evaluation_steps(
-            config.schedule,
-            self._total_steps,
-            config.eval_every,
-            has_target=config.target_accuracy is not None,
-        )
+        self._evaluate_at = config.evaluation_plan(size)
         self._step = 0
         self._last = StepEvent(0, math.nan, config.learning_rate)
         self._saved_step: int | None = None
@@ -172,20 +186,20 @@ class _Run:
 
     def _next_halt(self) -> int:
         """Return the next step after which there is something to do; the last step is always one."""
-        halts = [step for step in self._evaluate_at if step > self._step]
+        halts = [self._evaluate_at.next_after(self._step)]
         if (every := self._config.checkpoint_every) is not None:
             halts.append((self._step // every + 1) * every)
         return min(halts)
 
     def _advance(self, count: int) -> None:
         """Train `count` steps and report them."""
-        config, data = self._config, self._dataset
+        config = self._config
         begin = time.perf_counter()
         batches = self._sampler.batches(self._step, count)
         rates = learning_rates(
             config.schedule, config.learning_rate, first=self._step, count=count, total=self._total_steps
         )
-        losses = self._trainer.run(data.train_images, data.train_labels, batches, learning_rates=rates)
+        losses = self._trainer.run(*self._split.train, batches, learning_rates=rates)
         seconds = time.perf_counter() - begin
         self._seconds += seconds
         self._chunk = max(1, min(MAX_CHUNK, int(count * CHUNK_SECONDS / max(seconds, 1e-9))))
@@ -198,29 +212,58 @@ class _Run:
             self._on_step(self._last)
 
     def _evaluate(self) -> None:
-        result = self._measure(self._dataset.test_images, self._dataset.test_labels)
-        if result is None:
+        try:
+            event = self._measure_all()
+        except _StopAskedError:
             return
-        if not np.isfinite(result.loss):
-            raise self._diverged(f"; the test loss after it is {result.loss}")
-        self._evaluations.append(EvaluationEvent(self._step, result.loss, result.accuracy, self._seconds))
-        self._on_event(self._evaluations[-1])
+        self._evaluations.append(event)
+        self._on_event(event)
 
-    def _measure(self, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Evaluation | None:
-        """Do what Trainer.evaluate does; None if the run was asked to stop meanwhile."""
-        loss, correct, total = 0.0, 0, len(images)
+    def _measure_all(self) -> EvaluationEvent:
+        """Measure what is due: the test images of a run with held-out ones only when it ends."""
+        images, step = self._split, self._step
+        train = images.train_sample if self._evaluate_at.ends_epoch(step) else None
+        train_loss, train_accuracy = self._measure("training", train)
+        validation_loss, validation_accuracy = self._measure("validation", images.validation)
+        ends = step == self._total_steps or self._is_enough(validation_accuracy)
+        loss, accuracy = self._measure("test", images.test if images.validation is None or ends else None)
+        in_epochs = self._config.epochs is not None
+        return EvaluationEvent(
+            step=step,
+            loss=loss,
+            accuracy=accuracy,
+            train_seconds=self._seconds,
+            epoch=step * self._config.batch_size / len(images.train.images) if in_epochs else None,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+        )
+
+    def _measure(self, name: str, images: LabelledImages | None) -> tuple[float | None, float | None]:
+        """Return the loss and accuracy on the images, if there are any."""
+        if images is None:
+            return None, None
+        loss, correct, total = 0.0, 0, len(images.labels)
         for first in range(0, total, EVALUATION_CHUNK):
             if self._asked_to_stop():
-                return None
-            chunk = slice(first, first + EVALUATION_CHUNK)
-            part = self._trainer.evaluate(images[chunk], labels[chunk])
+                raise _StopAskedError
+            part = self._trainer.evaluate(*(array[first : first + EVALUATION_CHUNK] for array in images))
             loss += (part.loss - loss) * (part.total / (first + part.total))  # the mean so far
             correct += part.correct
-        return Evaluation(loss, correct / total, correct, total)
+        if not np.isfinite(loss):
+            raise self._diverged(f"; the {name} loss after it is {loss}")
+        return loss, correct / total
 
     def _target_reached(self) -> bool:
+        if not self._evaluations:
+            return False
+        last = self._evaluations[-1]
+        return self._is_enough(last.accuracy if self._split.validation is None else last.validation_accuracy)
+
+    def _is_enough(self, accuracy: float | None) -> bool:
         target = self._config.target_accuracy
-        return target is not None and bool(self._evaluations) and self._evaluations[-1].accuracy >= target
+        return target is not None and accuracy is not None and accuracy >= target
 
     def _save(self) -> None:
         """Save the checkpoint, if one was asked for. Weights that are not finite never replace a good one."""
@@ -261,6 +304,11 @@ class _Run:
             loss=float(losses[-1]) if losses.size else None,
             test_accuracy=None if final is None else final.accuracy,
             test_loss=None if final is None else final.loss,
+            validation_accuracy=None if final is None else final.validation_accuracy,
+            validation_loss=None if final is None else final.validation_loss,
+            train_accuracy=None if final is None else final.train_accuracy,
+            train_loss=None if final is None else final.train_loss,
+            learned=None if final is None else self._learned(final),
             device=self._trainer.device,
             dataset=self._dataset.name,
             seed=self._config.seed,
@@ -273,10 +321,14 @@ class _Run:
             trainer=self._trainer,
         )
 
+    def _learned(self, final: EvaluationEvent) -> bool | None:
+        assert final.accuracy is not None and final.loss is not None  # noqa: PT018 (the run has ended)
+        return learned(self._step, final.accuracy, final.loss, self._dataset.test_labels)
+
 
 def _check_resume(config: TrainConfig, saved: Checkpoint) -> None:
     path = str(config.resume)
-    for name in RECIPE_FIELDS:
+    for name in KEPT_FIELDS:
         asked, had = getattr(config, name), saved.options[name]
         if asked != had:
             raise ConfigError(
@@ -292,7 +344,7 @@ def _check_resumed_data(config: TrainConfig, saved: Checkpoint, dataset: Dataset
     path = str(config.resume)
     if fingerprint(dataset.train_images, dataset.train_labels) != saved.fingerprint:
         raise ConfigError(f"the training set is not the one that the run in {path!r} was trained on")
-    total_steps = config.total_steps(len(dataset.train_images))
+    total_steps = config.total_steps(config.train_images(len(dataset.train_images)))
     if config.schedule != "constant" and total_steps != saved.total_steps:
         raise ConfigError(
             f"the run in {path!r} has {saved.total_steps} steps, not {total_steps}: "
@@ -300,6 +352,15 @@ def _check_resumed_data(config: TrainConfig, saved: Checkpoint, dataset: Dataset
         )
     if total_steps < saved.step:
         raise ConfigError(f"steps is {total_steps}, but the run in {path!r} is at step {saved.step} already")
+
+
+def _each(bar: ProgressBar, callback: Callable[[Any], None] | None) -> Callable[[Any], None]:
+    def tell(event: StepEvent | Event) -> None:
+        bar(event)
+        if callback is not None:
+            callback(event)
+
+    return tell
 
 
 def _ignore(_event: object) -> None:

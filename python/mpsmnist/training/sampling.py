@@ -1,4 +1,4 @@
-"""Which training images make up which batch: a pure function of the seed and the step.
+"""Which training images are held out, and which make up which batch: functions of the seed and the step.
 
 No state here matters, so a resumed run needs only its step count. The random numbers are SplitMix64's, not
 NumPy's: the streams behind NumPy's methods may change between its versions, and these batches must not.
@@ -13,6 +13,15 @@ from .._core import splitmix64
 
 Sampling = Literal["replacement", "shuffle"]
 SAMPLINGS: tuple[str, ...] = get_args(Sampling)
+
+_HELD_OUT = 2**63  # the seed's stream for held_out(); batches use those from 0 on
+
+
+def held_out(size: int, count: int, seed: int) -> NDArray[np.bool_]:
+    """Choose `count` of `size` images at random, whatever their labels: a mask (size,)."""
+    mask = np.zeros(size, np.bool_)
+    mask[_permutation(seed, _HELD_OUT, size)[:count]] = True
+    return mask
 
 
 class Sampler:
@@ -39,7 +48,7 @@ class Sampler:
 
     def _draw(self, begin: int, end: int) -> NDArray[np.int64]:
         """Scale the high 32 bits by multiply and shift (Lemire 2019); the bias is below size / 2^32."""
-        high: NDArray[np.uint64] = splitmix64(self._key(0), np.arange(begin, end)) >> np.uint64(32)
+        high: NDArray[np.uint64] = splitmix64(_key(self._seed, 0), np.arange(begin, end)) >> np.uint64(32)
         return ((high * np.uint64(self._size)) >> np.uint64(32)).astype(np.int64)
 
     def _deal(self, begin: int, end: int) -> NDArray[np.int64]:
@@ -49,12 +58,17 @@ class Sampler:
         return np.concatenate(list(self._orders.values()))[begin - first : end - first]
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        """Sort the images by a hash of (seed, epoch, image): the epoch's permutation."""
         if epoch in self._orders:
             return self._orders[epoch]
-        hashes = splitmix64(self._key(epoch), np.arange(self._size))
-        return np.argsort(hashes, kind="stable").astype(np.int64)
+        return _permutation(self._seed, epoch, self._size)
 
-    def _key(self, stream: int) -> int:
-        """Return the key of one of the seed's independent streams."""
-        return int(splitmix64(self._seed, stream))
+
+def _permutation(seed: int, stream: int, size: int) -> NDArray[np.int64]:
+    """Sort the images by a hash of (seed, stream, image)."""
+    hashes = splitmix64(_key(seed, stream), np.arange(size))
+    return np.argsort(hashes, kind="stable").astype(np.int64)
+
+
+def _key(seed: int, stream: int) -> int:
+    """Return the key of one of the seed's independent streams."""
+    return int(splitmix64(seed, stream))

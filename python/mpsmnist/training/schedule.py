@@ -1,5 +1,9 @@
 """The learning rate of each step of a run, and the steps after which it is evaluated."""
 
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,6 +16,9 @@ SCHEDULES: tuple[str, ...] = get_args(Schedule)
 WARM_UP = 0.2
 START = 0.1
 END = 0.001
+
+# A run with a target accuracy is evaluated about so often, if nothing says otherwise.
+EVALUATIONS = 10
 
 
 def learning_rates(
@@ -30,18 +37,69 @@ def learning_rates(
     return (peak * shape).astype(np.float32)
 
 
-def evaluation_steps(schedule: Schedule, total: int, every: int | None, *, has_target: bool) -> list[int]:
-    """Return the numbers of completed steps after which the test set is evaluated: ascending, up to `total`.
+@dataclass(frozen=True, kw_only=True)
+class EvaluationPlan:
+    """After which numbers of completed steps a run is evaluated; the last step is always one.
 
-    Without `every`, a run with a target accuracy is evaluated ten times: evenly when the learning rate is
-    constant, but ever closer together in the last half of a one-cycle run, which is at its best at the end.
+    Nothing here is as long as the run: 2^31 steps may each be evaluated.
     """
-    if every is not None:
-        points = list(range(every, total, every))
-    elif has_target and schedule == "constant":
-        points = [total * i // 10 for i in range(1, 10)]
-    elif has_target:
-        points = [round(total * (1 - 0.5 * 0.75**i)) for i in range(9)]
-    else:
-        points = []
-    return sorted({point for point in points if point > 0} | {total})
+
+    total: int  # steps of the run
+    epoch: Fraction | None = None  # steps in a pass over the images; each pass is evaluated
+    every: int | None = None  # steps, counted from the beginning of the epoch, or else of the run
+    points: tuple[int, ...] = ()  # other numbers of steps, ascending
+
+    def __contains__(self, step: int) -> bool:
+        return 0 < step <= self.total and self.next_after(step - 1) == step
+
+    def __iter__(self) -> Iterator[int]:
+        step = 0
+        while step < self.total:
+            yield (step := self.next_after(step))
+
+    def next_after(self, step: int) -> int:
+        """Return the first evaluated number of steps above `step`, which is below `total`."""
+        begin, steps = 0, [self.total]
+        if self.epoch is not None:
+            epochs = step // self.epoch  # completed
+            begin = math.ceil(epochs * self.epoch)
+            steps.append(math.ceil((epochs + 1) * self.epoch))
+        if self.every is not None:
+            steps.append(step + self.every - (step - begin) % self.every)
+        steps += [point for point in self.points if point > step]
+        return min(steps)
+
+    def ends_epoch(self, step: int) -> bool:
+        """Tell whether `step` completes an epoch, or the run, of a run that is counted in epochs."""
+        if self.epoch is None:
+            return False
+        return step == self.total or math.ceil((step // self.epoch) * self.epoch) == step > 0
+
+
+def plan_evaluations(
+    schedule: Schedule, total: int, every: int | None, *, epoch: Fraction | None = None, has_target: bool
+) -> EvaluationPlan:
+    """Plan the evaluations of a run of `total` steps, with `epoch` steps in an epoch if it counts in epochs.
+
+    Each epoch is evaluated then. Without `every`, a run with a target accuracy is evaluated at least ten
+    times: evenly when the learning rate is constant, but ever closer together in the last half of a one-cycle
+    run, which is at its best at the end.
+    """
+    points: tuple[int, ...] = ()
+    if every is None and has_target:
+        if schedule == "constant":
+            every = even_interval(total, epoch)
+        else:
+            points = tuple(round(total * (1 - 0.5 * 0.75**i)) for i in range(EVALUATIONS - 1))
+    return EvaluationPlan(total=total, epoch=epoch, every=every, points=points)
+
+
+def even_interval(total: int, epoch: Fraction | None) -> int:
+    """Return the interval in steps at which a run is evaluated EVALUATIONS times, or a few more.
+
+    Of a run that counts in epochs it is a part of an epoch, so that the last interval of each is no stump.
+    """
+    if epoch is None:
+        return math.ceil(total / EVALUATIONS)
+    parts = math.ceil(EVALUATIONS * epoch / total)  # of each epoch
+    return math.ceil(epoch / parts)
