@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from mpsmnist import Evaluation, Trainer
 from mpsmnist.commands.main import main
 from support.commands import Call
 
@@ -19,6 +22,7 @@ REFUSED = [
     *[("--momentum", value) for value in ("nan", "-1e-50", "1", "0.999999999999", "1e39", HUGE)],
     *[("--seed", value) for value in ("-1", "1.0", str(2**64), HUGE, "")],
     *[("--threads", value) for value in ("0", "-1", "1025", "2000", "2147483647", HUGE)],
+    *[("--validation", value) for value in ("0", "50", "-1", HUGE)],
     *[("--eval-every", value) for value in ("0", "-5", "2147483648", HUGE)],
     *[("--target-accuracy", value) for value in ("0", "-0.1", "1.01", "99", "nan")],
     *[("--init", value) for value in ("", "HE", "zeros")],
@@ -66,6 +70,18 @@ def test_an_odd_value_is_refused(run_train: Call, case: tuple[str, str]) -> None
 def test_an_odd_value_is_accepted(run_train: Call, case: tuple[str, str]) -> None:
     length = () if case[0] == "--epochs" else ("--steps", 1)
     assert run_train(*length, "--quiet", *case) == (0, "", "")
+
+
+def test_as_many_steps_and_evaluations_as_can_be(run_train: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not listed, which would take gigabytes."""
+
+    def evaluate(*_: object) -> Evaluation:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Evaluation(loss=2.3, accuracy=0.0, correct=0, total=20)
+
+    monkeypatch.setattr(Trainer, "evaluate", evaluate)
+    code, _, err = run_train("--steps", 2**31 - 1, "--eval-every", 1, "--quiet")
+    assert (code, err) == (143, "python -m mpsmnist.train: interrupted by SIGTERM after step 1\n")
 
 
 @pytest.mark.parametrize("threads", ["0", "-1", "1025", HUGE, "x", "1.0"])

@@ -18,7 +18,7 @@ from mpsmnist import checkpoint
 from mpsmnist.commands import train as cli
 from mpsmnist.commands.console import make_parser
 from mpsmnist.data import Dataset, SyntheticDataWarning
-from mpsmnist.train import main
+from mpsmnist.train import TrainResult, main
 from mpsmnist.training.config import PRESETS
 from support.commands import SMALL, Call, json_lines, run, start
 from support.datasets import small_dataset
@@ -275,3 +275,78 @@ def test_synthetic_data_are_announced_even_to_a_quiet_run(
     lines = capsys.readouterr().err.splitlines()
     assert lines[1:] == ["*" * 100, "these digits are drawn", "*" * 100]
     assert "warning" in lines[0]
+
+
+def test_each_epoch_is_told(run_train: Call) -> None:
+    code, _, err = run_train("--epochs", 2.5, "--batch-size", 4, "--validation", 20)
+    assert code == 0
+    lines = err.splitlines()
+    assert lines[0] == "mnist: 30 training, 20 validation and 20 test images"
+    told = [line for line in lines if line.startswith("epoch ")]
+    whens = [line.split(":")[0] for line in told]
+    assert whens == ["epoch 1.07 of 2.5", "epoch 2 of 2.5", "epoch 2.53 of 2.5"]
+    for line, names in zip(told, (["validation"], ["validation"], ["validation", "test"]), strict=True):
+        measured = [part.split()[:2] for part in line.partition(": ")[2].split(", ")]
+        assert measured == [
+            ["training", "accuracy"],
+            *([name, "accuracy"] for name in names),
+            *([name, "loss"] for name in names),
+        ]
+
+
+def test_one_of_a_thing_is_singular(run_train: Call) -> None:
+    _, _, err = run_train("--steps", 1, "--batch-size", 1, "--threads", 1)
+    assert "steps 1 to 1, 1 image each, on cpu with 1 thread;" in err
+    assert " after 1 step, trained in " in err
+
+
+def test_a_validation_target_is_named(run_train: Call) -> None:
+    code, out, err = run_train("--steps", 1, "--validation", 20, "--target-accuracy", 1, "--json", "--quiet")
+    assert code == 1
+    assert "the validation accuracy is " in err
+    end = json_lines(out)[-1]
+    assert f"is {end['validation_accuracy']:.2%}, short" in err
+    assert end["test_accuracy"] is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        (["--learning-rate", 3], "is probably too high. Try --learning-rate 0.3 or --init he."),
+        (["--learning-rate", 3, "--init", "he"], "is probably too high. Try --learning-rate 0.3."),
+        (["--learning-rate", 1e-7], "1e-07, may be too low. Try --learning-rate 1e-06 or more steps."),
+    ],
+)
+def test_a_run_at_chance_level_says_so(run_train: Call, options: list[object], advice: str) -> None:
+    """However quiet it is, but it is no failure: a target accuracy would make it one."""
+    code, out, err = run_train("--steps", 100, *options, "--json", "--quiet")
+    assert code == 0
+    assert json_lines(out)[-1]["learned"] is False
+    assert err.startswith("python -m mpsmnist.train: warning: the network has not learned anything.")
+    assert advice in err.splitlines()[-1]
+    assert "done, at chance level: test accuracy" in run_train("--steps", 100, *options)[2]
+
+
+def test_a_run_that_learned_is_not_warned_of(run_train: Call) -> None:
+    code, out, err = run_train("--steps", 150, "--init", "he", "--json", "--quiet")
+    assert (code, err) == (0, "")
+    assert json_lines(out)[-1]["learned"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        (["--steps", 20], list(range(2, 21, 2))),
+        (["--steps", 3], [1, 2, 3]),
+        (["--epochs", 2], [*range(5, 51, 5)]),  # an epoch is 25 steps: five evaluations each
+        (["--epochs", 12], [*range(25, 301, 25)]),
+        (["--steps", 20, "--eval-every", 15], [15, 20]),
+    ],
+)
+def test_a_picture_gets_about_ten_evaluations(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[object], steps: list[int]
+) -> None:
+    drawn: list[TrainResult] = []
+    monkeypatch.setattr(cli.plot, "save_plot", lambda _path, result, _dataset: drawn.append(result))
+    assert run_train(*options, "--plot", tmp_path / "run.png", "--quiet")[0] == 0
+    assert [event.step for event in drawn[0].evaluations] == steps

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from mpsmnist import Trainer, checkpoint
 from mpsmnist.commands import train as cli
 from mpsmnist.data import Dataset
+from mpsmnist.train import TrainConfig, TrainResult, train
+from mpsmnist.training import loop
 from support.checks import assert_same_state
 from support.commands import SMALL, Call, json_lines, run, start
 
@@ -153,3 +156,32 @@ def test_a_reader_that_goes_away_does_not_end_the_run(data_dir: Path, tmp_path: 
             "python -m mpsmnist.train: the JSON lines are incomplete: [Errno 32] Broken pipe: '<stdout>'\n"
         )
     assert checkpoint.load(path).step == 500
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_an_interrupted_run_draws_what_it_has(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steps: int
+) -> None:
+    done: list[str] = []
+
+    def save_plot(path: Path, result: TrainResult, _dataset: Dataset) -> None:
+        done.append(f"drew {len(result.losses)} losses to {path.name}")
+
+    def interrupted(config: TrainConfig, *, stop: Callable[[], bool], **options: Any) -> TrainResult:
+        left = iter(range(steps))
+
+        def stop_after_steps() -> bool:
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGINT)
+            return stop()
+
+        result = train(config, stop=stop_after_steps, **options)
+        done.append("trained")
+        return result
+
+    monkeypatch.setattr(cli.plot, "save_plot", save_plot)
+    monkeypatch.setattr(cli, "train", interrupted)
+    monkeypatch.setattr(loop, "MAX_CHUNK", 1)
+    code, _, err = run_train("--steps", 100, "--plot", tmp_path / "run.png", "--quiet")
+    assert (code, done) == (130, ["trained", f"drew {steps} losses to run.png"])
+    assert f"interrupted after step {steps}" in err

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..data import DATASETS, Dataset, SyntheticDataWarning, load
-from ..training.chance import chance
+from ..training.chance import chance, is_same_answer
 from ..training.config import (
     DEVICE_CHOICES,
     INITS,
@@ -33,6 +33,8 @@ exit codes: 0 done; 1 failed (dataset, device, checkpoint, diverged, target accu
 and save the checkpoint; a second one ends at once. A run that fails halfway or is interrupted prints
 no "end" line. stderr that cannot be written to harms no run; stdout fails it at the end, with --json.
 """
+
+SOME_IMAGES = 100  # enough to see whether they get different answers
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -159,15 +161,18 @@ def _why_not_learned(config: TrainConfig, result: TrainResult, dataset: Dataset)
     assert result.test_accuracy is not None and result.test_loss is not None  # noqa: PT018 (not interrupted)
     best = chance(dataset.test_labels)
     rate = config.learning_rate
-    if best.is_same_answer(result.test_loss):
-        cause, remedy = "high", f"{rate / 10:g}" + ("" if config.init == "he" else " or --init he")
+    if is_same_answer(result.trainer.predict(dataset.test_images[:SOME_IMAGES])):
+        other_init = "" if config.init == "he" else " or --init he"
+        likely = f"every image gets the same answer: the learning rate, {rate:g}, is probably too high"
+        remedy = f"{rate / 10:g}{other_init}"
     else:
-        cause, remedy = "low", f"{rate * 10:g} or more steps"
+        likely = f"the learning rate, {rate:g}, may be too low"
+        remedy = f"{rate * 10:g} or more steps"
     return (
         f"the network has not learned anything. Its test accuracy, {result.test_accuracy:.2%}, and test "
         f"loss, {result.test_loss:.4f},\nare no better than those of one answer for every image "
         f"({best.accuracy:.2%} and {best.loss:.4f}).\n"
-        f"The learning rate, {rate:g}, may be too {cause}: try --learning-rate {remedy}."
+        f"{likely.capitalize()}. Try --learning-rate {remedy}."
     )
 
 

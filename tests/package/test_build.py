@@ -1,0 +1,55 @@
+"""What a user sees who cannot build the package, or has not."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not on the PATH")
+@pytest.mark.skipif(sys.platform == "darwin", reason="CMake asks xcrun for a compiler there")
+def test_a_missing_compiler_is_named_with_what_to_install(tmp_path: pathlib.Path) -> None:
+    cmake = shutil.which("cmake")
+    (tmp_path / "make").symlink_to(sys.executable)  # CMake wants one to be there, but does not run it
+    environment = {name: value for name, value in os.environ.items() if name not in ("CC", "CXX")}
+    environment |= {"PATH": str(tmp_path), "CXX": "absent-compiler"}
+    words = [str(cmake), "-S", str(ROOT), "-B", str(tmp_path / "build")]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    told = " ".join(done.stderr.split())
+    assert told.startswith("CMake Error at CMakeLists.txt:")
+    assert "mpsmnist needs a C++20 compiler, and none was found." in told
+    for advice in (
+        "apt install g++",
+        "dnf install gcc-c++",
+        "xcode-select --install",
+        "absent-compiler",
+    ):
+        assert advice in told
+
+
+def test_an_unbuilt_source_tree_says_so_when_it_is_imported(tmp_path: pathlib.Path) -> None:
+    source = ROOT / "python" / "mpsmnist"
+    shutil.copytree(source, tmp_path / "mpsmnist", ignore=shutil.ignore_patterns("_core.*.so", "*.pyc"))
+    words = [sys.executable, "-c", "import mpsmnist"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"ImportError: {tmp_path / 'mpsmnist'} is mpsmnist's source code, without its ")
+    assert "run `pip install .`" in last
+    assert "During handling" not in done.stderr
+
+
+def test_a_core_that_cannot_be_loaded_is_another_error(tmp_path: pathlib.Path) -> None:
+    shutil.copytree(ROOT / "python" / "mpsmnist", tmp_path / "mpsmnist")
+    (tmp_path / "mpsmnist" / "_core.py").write_text("import absent_library", encoding="utf-8")
+    words = [sys.executable, "-c", "import mpsmnist"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'absent_library'"
