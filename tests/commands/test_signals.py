@@ -129,9 +129,12 @@ def test_the_second_signal_ends_at_once_even_in_a_native_call(
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(first)
-        while process.poll() is None:
+        for _ in range(200):
             time.sleep(0.05)
+            if process.poll() is not None:
+                break
             process.send_signal(second)
+        process.kill()
     assert process.returncode == -second
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -135,6 +136,33 @@ def test_a_second_signal_while_saving_leaves_the_old_checkpoint(
     )
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "first\n", "")
     assert checkpoint.load(path).step == 2
+
+
+def test_a_terminal_that_is_closed_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
+    """It sends SIGHUP, and from then on takes no output."""
+    path = tmp_path / "run"
+    script = (
+        "import fcntl, sys, termios\n"
+        "from mpsmnist.train import main\n"
+        "fcntl.ioctl(2, termios.TIOCSCTTY, 0)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    words = ["--data-dir", data_dir, *SMALL, "--steps", 10**6, "--checkpoint", path]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, words)],
+        start_new_session=True,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while b"learning rate" not in shown:
+            shown += os.read(ours, 4096)
+        os.close(ours)
+    assert process.returncode == 129
+    assert checkpoint.load(path).total_steps == 10**6
 
 
 def test_signals_work_as_before_after_the_run(run_train: Call) -> None:
