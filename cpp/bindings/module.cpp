@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "arrays.h"
+#include "signals.h"
 #include "splitmix64.h"
 
 namespace mpsmnist::bindings {
@@ -437,6 +438,11 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         py::vectorize([](std::uint64_t seed, std::uint64_t position) { return splitmix64(seed, position); }), "seed"_a,
         "positions"_a,
         "The outputs at `positions` (from 0) of the SplitMix64 generator of `seed`; both uint64 and broadcast.");
+  m.def("handle_once", &handle_once, "number"_a,
+        R"(Leave the next signal `number` to the handler that signal.signal() has set.
+
+Whatever comes after it is the kernel's: it takes the default action of this and every other signal that was named here,
+at once and even while a native call runs.)");
   m.def("devices", &devices, "The devices that a Trainer can use here, best first; \"cpu\" always.");
 }
 

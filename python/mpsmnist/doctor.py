@@ -9,16 +9,16 @@ for finding in examine():
 import sys
 from collections.abc import Sequence
 
-from .commands.examination import Finding, describe_machine, examine
 from .commands.main import run_subcommand
+
+if __name__ == "__main__":  # before the other imports: the command does its own, where Ctrl-C is handled
+    sys.exit(run_subcommand("doctor", "python -m mpsmnist.doctor"))
+
+from .commands.examination import Finding, describe_machine, examine
 
 __all__ = ["Finding", "describe_machine", "examine", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; for --help and bad usage argparse raises SystemExit."""
+    """Run the command line and return its exit code."""
     return run_subcommand("doctor", "python -m mpsmnist.doctor", argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

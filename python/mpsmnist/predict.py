@@ -10,6 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from .commands.main import run_subcommand
+
+if __name__ == "__main__":  # before the other imports: the command does its own, where Ctrl-C is handled
+    sys.exit(run_subcommand("predict", "python -m mpsmnist.predict"))
+
 from .commands.predict import format_prediction
 from .prediction.predictor import Prediction, load_trainer, predict_picture
 
@@ -17,9 +21,5 @@ __all__ = ["Prediction", "format_prediction", "load_trainer", "main", "predict_p
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; for --help and bad usage argparse raises SystemExit."""
+    """Run the command line and return its exit code."""
     return run_subcommand("predict", "python -m mpsmnist.predict", argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,6 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from .commands.main import run_subcommand
+
+if __name__ == "__main__":  # before the other imports: the command does its own, where Ctrl-C is handled
+    sys.exit(run_subcommand("train", "python -m mpsmnist.train"))
+
 from .training.config import PRESETS, ConfigError, TrainConfig
 from .training.events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
 from .training.loop import DivergedError, resumed_config, train
@@ -32,9 +36,5 @@ __all__ = [
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code; for --help and bad usage argparse raises SystemExit."""
+    """Run the command line and return its exit code."""
     return run_subcommand("train", "python -m mpsmnist.train", argv)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

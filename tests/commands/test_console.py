@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import mpsmnist
-from mpsmnist.commands.console import Command, UsageError, positive_integer, run_command
+from mpsmnist.commands.console import Command, UsageError, run_command, whole_number
 from mpsmnist.commands.main import COMMANDS, main
 from support.commands import Call
 
@@ -90,11 +92,16 @@ def test_the_package_runs_as_the_command() -> None:
     assert done.stdout.startswith("usage: python -m mpsmnist doctor [-h]")
 
 
-def raising(error: BaseException) -> Command:
+def command(run: Callable[..., int]) -> Callable[[], Command]:
+    """Load a command without options that does `run`."""
+    return lambda: Command(description="", epilog="", add_options=lambda _parser: None, run=run)
+
+
+def raising(error: BaseException) -> Callable[[], Command]:
     def run(*_: object) -> int:
         raise error
 
-    return Command(description="", epilog="", add_options=lambda _parser: None, run=run)
+    return command(run)
 
 
 @pytest.mark.parametrize(
@@ -123,26 +130,57 @@ def test_a_bug_is_not_hidden(call: Call) -> None:
 
 
 def test_the_exit_code_is_the_commands() -> None:
-    command = Command(description="", epilog="", add_options=lambda _parser: None, run=lambda *_: 7)
-    assert run_command(command, "prog", []) == 7
+    assert run_command(command(lambda *_: 7), "prog", []) == 7
 
 
 def test_a_process_may_start_without_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's sys.stdout is None there (`mpsmnist train --quiet >&-`)."""
     monkeypatch.setattr(sys, "stdout", None)
-    command = Command(description="", epilog="", add_options=lambda _parser: None, run=lambda *_: 0)
-    assert run_command(command, "prog", []) == 0
+    assert run_command(command(lambda *_: 0), "prog", []) == 0
 
 
-def test_whole_numbers_above_zero(call: Call) -> None:
+def test_whole_numbers_in_a_range(call: Call) -> None:
     def add_options(parser: object) -> None:
-        parser.add_argument("--threads", type=positive_integer)  # type: ignore[attr-defined]
+        parser.add_argument("--threads", type=whole_number(1, 8))  # type: ignore[attr-defined]
 
-    command = Command(
-        description="", epilog="", add_options=add_options, run=lambda arguments, _: arguments.threads
-    )
-    assert run_command(command, "prog", ["--threads", "3"]) == 3
-    for value, words in (("0", "0 is not above 0"), ("-1", "-1 is not above 0"), ("x", "'x' is not a whole")):
-        code, _, err = call(run_command, command, "prog", ["--threads", value])
+    def load() -> Command:
+        return Command(
+            description="", epilog="", add_options=add_options, run=lambda arguments, _: arguments.threads
+        )
+
+    assert run_command(load, "prog", ["--threads", "3"]) == 3
+    for value in ("0", "-1", "9", "x", "1.0", ""):
+        code, _, err = call(run_command, load, "prog", ["--threads", value])
         assert code == 2
-        assert f"argument --threads: {words}" in err
+        assert f"argument --threads: {value} is not a whole number from 1 to 8" in err
+
+
+def test_options_come_after_the_command(call: Call) -> None:
+    for argv in (["--data-dir", "x", "train"], ["--steps=3", "train", "--quiet"]):
+        code, out, err = call(main, argv)
+        assert (code, out) == (2, "")
+        words = f"mpsmnist: error: options come after the command: mpsmnist train {argv[0]} ..."
+        assert err.splitlines()[-1] == words
+    assert (
+        call(main, ["--nonsense"])[2].splitlines()[-1]
+        == "mpsmnist: error: unrecognized arguments: --nonsense"
+    )
+    assert call(main, ["--help", "train"])[0] == 0
+
+
+def test_a_command_runs_outside_the_main_thread(call: Call) -> None:
+    """Where Python handles no signals."""
+    codes: list[int] = []
+
+    def work() -> None:
+        codes.append(main(["doctor", "--version"]))
+        codes.append(run_command(command(lambda *_: 5), "prog", []))
+
+    def run() -> int:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join(60)
+        return 0
+
+    assert call(run) == (0, f"mpsmnist {mpsmnist.__version__}\n", "")
+    assert codes == [0, 5]

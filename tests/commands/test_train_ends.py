@@ -1,22 +1,32 @@
-"""How a training run ends early: Ctrl-C, a kill, a reader that goes away."""
+"""How a training run ends early: signals, kills."""
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mpsmnist import checkpoint
+from mpsmnist import Trainer, checkpoint
 from mpsmnist.commands import train as cli
 from mpsmnist.data import Dataset
 from mpsmnist.train import TrainConfig, TrainResult, train
 from mpsmnist.training import loop
 from support.checks import assert_same_state
 from support.commands import SMALL, Call, json_lines, run, start
+
+STOP_SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+each_signal = pytest.mark.parametrize(("number", "code"), STOP_SIGNALS.items())
+
+
+def cause(number: signal.Signals) -> str:
+    return "interrupted" if number == signal.SIGINT else f"interrupted by {number.name}"
 
 
 def test_a_killed_run_resumes_with_the_same_bits(data_dir: Path, tmp_path: Path) -> None:
@@ -40,7 +50,8 @@ def test_a_killed_run_resumes_with_the_same_bits(data_dir: Path, tmp_path: Path)
     assert_same_state(checkpoint.load(killed).state, checkpoint.load(straight).state)
 
 
-def test_ctrl_c_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
+@each_signal
+def test_a_signal_saves_the_run(data_dir: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     path = tmp_path / "run"
     arguments = ("--data-dir", data_dir, *SMALL, "--steps", 20_000, "--checkpoint", path)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -51,54 +62,128 @@ def test_ctrl_c_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
         for line in process.stdout:  # to the end here: communicate() would lose what this loop has read ahead
             out.append(line)
             if '"step": 3,' in line:
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
         err = process.stderr.read()
-    assert process.returncode == 130
+    assert process.returncode == code
     last_step, saved = json_lines("".join(out))[-2:]
     assert (last_step["event"], saved["event"]) == ("step", "checkpoint")
     assert checkpoint.load(path).step == saved["step"] == last_step["step"]
-    assert err == f"python -m mpsmnist.train: interrupted after step {saved['step']}, saved to {path}\n"
+    assert err == f"python -m mpsmnist.train: {cause(number)} after step {saved['step']}, saved to {path}\n"
 
 
-def test_the_second_ctrl_c_ends_at_once() -> None:
-    code = (
-        "import os, signal, sys\n"
-        "from mpsmnist.commands.console import stop_on_interrupt\n"
-        "with stop_on_interrupt() as stop:\n"
-        "    assert not stop()\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    print('first', stop(), flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    print('second')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (done.returncode, done.stdout) == (-signal.SIGINT, "first True\n")
+def kill_during(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, number: signal.Signals) -> None:
+    """Send this process a signal at the first call of owner.name."""
+    function = getattr(owner, name)
+    sent = []
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if not sent:
+            sent.append(number)
+            os.kill(os.getpid(), number)
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, call)
 
 
-def test_ctrl_c_works_as_before_after_the_run(run_train: Call) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    run_train("--steps", 1, "--quiet")
-    assert signal.getsignal(signal.SIGINT) is before
+@pytest.mark.parametrize("where", [(Trainer, "evaluate"), (os, "fsync")], ids=["evaluate", "save"])
+def test_a_signal_in_the_last_evaluation_or_save(
+    run_train: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: tuple[Any, str]
+) -> None:
+    path = tmp_path / "run"
+    kill_during(monkeypatch, *where, signal.SIGTERM)
+    code, out, err = run_train("--steps", 3, "--checkpoint", path, "--json", "--quiet")
+    assert code == 143
+    assert err == f"python -m mpsmnist.train: {cause(signal.SIGTERM)} after step 3, saved to {path}\n"
+    assert json_lines(out)[-1]["event"] == "checkpoint"
+    assert checkpoint.load(path).step == 3
 
 
-def test_ctrl_c_while_the_data_load(run_train: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+@each_signal
+def test_a_signal_while_the_data_load(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
     def load(*_: object, **__: object) -> Dataset:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
+        raise AssertionError("the signal was not handled")
 
     monkeypatch.setattr(cli, "load", load)
-    assert run_train() == (130, "", "python -m mpsmnist.train: interrupted\n")
+    assert run_train() == (code, "", f"python -m mpsmnist.train: {cause(number)}\n")
 
 
-def test_a_reader_that_goes_away_ends_the_run(data_dir: Path) -> None:
-    arguments = ("--data-dir", data_dir, *SMALL, "--steps", 10**6, "--json", "--quiet")
+def test_a_second_signal_while_saving_leaves_the_old_checkpoint(
+    run_train: Call, data_dir: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+    assert run_train("--steps", 2, "--checkpoint", path, "--quiet")[0] == 0
+    script = (
+        "import os, signal, sys\n"
+        "from mpsmnist.train import main\n"
+        "def fsync(_descriptor):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('first', flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('second', flush=True)\n"
+        "os.fsync = fsync\n"
+        "main(sys.argv[1:])\n"
+    )
+    words = ["--data-dir", data_dir, "--resume", path, "--steps", "3", "--quiet"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGTERM, "first\n", "")
+    assert checkpoint.load(path).step == 2
+
+
+def test_a_terminal_that_is_closed_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
+    """It sends SIGHUP, and from then on takes no output."""
+    path = tmp_path / "run"
+    script = (
+        "import fcntl, sys, termios\n"
+        "from mpsmnist.train import main\n"
+        "fcntl.ioctl(2, termios.TIOCSCTTY, 0)\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    words = ["--data-dir", data_dir, *SMALL, "--steps", 10**6, "--checkpoint", path]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, words)],
+        start_new_session=True,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        while b"learning rate" not in shown:
+            shown += os.read(ours, 4096)
+        os.close(ours)
+    assert process.returncode == 129
+    assert checkpoint.load(path).total_steps == 10**6
+
+
+def test_signals_work_as_before_after_the_run(run_train: Call) -> None:
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
+    run_train("--steps", 1, "--quiet")
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(data_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    arguments = ("--data-dir", data_dir, *SMALL, "--steps", 500, "--json", "--quiet", "--checkpoint", path)
     with start("train", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert (process.wait(timeout=60), process.stderr.read()) == (1, "")
+        assert process.wait(timeout=60) == 1
+        assert process.stderr.read() == (
+            "python -m mpsmnist.train: the JSON lines are incomplete: [Errno 32] Broken pipe: '<stdout>'\n"
+        )
+    assert checkpoint.load(path).step == 500
 
 
 @pytest.mark.parametrize("steps", [0, 3])
@@ -110,9 +195,15 @@ def test_an_interrupted_run_draws_what_it_has(
     def save_plot(path: Path, result: TrainResult, _dataset: Dataset) -> None:
         done.append(f"drew {len(result.losses)} losses to {path.name}")
 
-    def interrupted(config: TrainConfig, *, stop: object, **options: Any) -> TrainResult:
-        left = iter([False] * steps)
-        result = train(config, stop=lambda: next(left, True), **options)
+    def interrupted(config: TrainConfig, *, stop: Callable[[], bool], **options: Any) -> TrainResult:
+        left = iter(range(steps))
+
+        def stop_after_steps() -> bool:
+            if next(left, None) is None:
+                os.kill(os.getpid(), signal.SIGINT)
+            return stop()
+
+        result = train(config, stop=stop_after_steps, **options)
         done.append("trained")
         return result
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mpsmnist import DatasetError
 from mpsmnist.data import SyntheticDataWarning, load
 from support.http_faults import FaultyServer
 from support.small_mnist import (
@@ -38,6 +39,25 @@ def test_synthetic_of_another_version_is_drawn_anew(
     load("synthetic")
     assert drawings == [0, 0]
     assert (cache / "synthetic" / "v12345.npz").exists()
+
+
+@pytest.mark.parametrize("platformdirs", ["old", "new"])
+def test_a_user_without_a_home(
+    drawings: list[int], monkeypatch: pytest.MonkeyPatch, platformdirs: str
+) -> None:
+    def user_cache_dir(*_: object, **__: object) -> str:
+        if platformdirs == "new":
+            raise RuntimeError("could not determine the home directory")
+        return "~/.cache/mpsmnist"
+
+    monkeypatch.delenv("MPSMNIST_CACHE_DIR", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_dir", user_cache_dir)
+    reason = "this user has no home folder for the cache: set HOME or MPSMNIST_CACHE_DIR"
+    with pytest.warns(UserWarning, match=f"not kept for the next run: {reason}"):
+        assert load("synthetic").source == "generated"
+    assert drawings == [0]
+    with pytest.raises(DatasetError, match=f"mnist is not in the cache: {reason}"):
+        load("mnist", offline=True)
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,8 @@ def test_the_help_of_the_command_imports_no_subcommand() -> None:
         "mpsmnist.commands.console",
         "mpsmnist.commands.main",
         "mpsmnist.commands.parser",
+        "mpsmnist.commands.signals",
+        "mpsmnist.commands.streams",
     }
 
 

@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mpsmnist import Trainer
 from mpsmnist.training.config import (
+    MAX_BATCH_SIZE,
+    MAX_STEPS,
+    MAX_THREADS,
     PRESETS,
     RECIPE_FIELDS,
     SAVED_FIELDS,
@@ -54,10 +58,23 @@ def test_a_length_in_steps_overrides_one_in_epochs_and_the_reverse() -> None:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "images", "steps"), [(1, 160, 10), (1, 161, 11), (3, 160, 30), (0.5, 160, 5), (0.001, 160, 1)]
+    ("epochs", "images", "steps"),
+    [(1, 160, 10), (1, 161, 11), (3, 160, 30), (0.5, 160, 5), (0.001, 160, 1), (5e-324, 160, 1)],
 )
 def test_epochs_are_rounded_up_to_whole_steps(epochs: float, images: int, steps: int) -> None:
     assert TrainConfig(epochs=epochs, batch_size=16).total_steps(images) == steps
+
+
+@pytest.mark.parametrize("epochs", [1e300, 1e308, MAX_STEPS + 1.0])
+def test_more_steps_than_can_be_counted_are_refused(epochs: float) -> None:
+    with pytest.raises(ConfigError, match=r"epochs is .* steps of 16 images, expected at most 2147483647"):
+        TrainConfig(epochs=epochs, batch_size=16).total_steps(16)
+    assert TrainConfig(epochs=MAX_STEPS, batch_size=16).total_steps(16) == MAX_STEPS
+
+
+def test_the_limit_of_threads_is_the_cores() -> None:
+    with pytest.raises(ValueError, match=f"threads: {MAX_THREADS + 1}; expected 1 to {MAX_THREADS}"):
+        Trainer(device="cpu", threads=MAX_THREADS + 1)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +91,13 @@ def test_epochs_are_rounded_up_to_whole_steps(epochs: float, images: int, steps:
         ({"learning_rate": 0}, "learning_rate is 0, expected a number above 0"),
         ({"learning_rate": math.nan}, "learning_rate is nan"),
         ({"learning_rate": "0.1"}, "learning_rate is '0.1'"),
+        ({"learning_rate": 1e39}, r"learning_rate is 1e\+39, expected .* finite as a float32"),
+        ({"learning_rate": 1e-46}, "learning_rate is 1e-46, expected a number above 0"),
+        ({"momentum": 0.999999999999}, "momentum is 0.999999999999, expected .* below 1 as a float32"),
+        ({"momentum": -1e-50}, "momentum is -1e-50"),
+        ({"epochs": 10**400}, "epochs is 1000"),
+        ({"batch_size": MAX_BATCH_SIZE + 1}, f"batch_size is 1048577, expected .* to {MAX_BATCH_SIZE}"),
+        ({"threads": MAX_THREADS + 1}, f"threads is 1025, expected a whole number from 1 to {MAX_THREADS}"),
         ({"momentum": 1}, "momentum is 1, expected a number at least 0 and below 1"),
         ({"init": "zeros"}, "init is 'zeros', expected one of uniform, he"),
         ({"init": []}, r"init is \[\]"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from mpsmnist import CheckpointError, DatasetError, Trainer, checkpoint
+from mpsmnist.data import Dataset
 from mpsmnist.train import (
     CheckpointEvent,
     ConfigError,
@@ -21,6 +23,7 @@ from mpsmnist.train import (
     TrainConfig,
     train,
 )
+from mpsmnist.training.loop import EVALUATION_CHUNK
 from mpsmnist.training.sampling import Sampler
 from mpsmnist.training.schedule import learning_rates
 from support.checks import assert_same_state
@@ -184,6 +187,32 @@ def test_stop_ends_the_run_and_saves_it(tmp_path: Path) -> None:
     saved = checkpoint.load(path)
     assert (saved.step, saved.total_steps) == (result.steps, 500)
     assert_same_state(saved.state, result.trainer.state_dict())
+
+
+def many_tests(count: int) -> Dataset:
+    """small_dataset() with `count` test images."""
+    data = small_dataset()
+    rows = np.arange(count) % len(data.test_images)
+    return dataclasses.replace(data, test_images=data.test_images[rows], test_labels=data.test_labels[rows])
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+def test_stop_ends_an_evaluation_and_saves_the_run(tmp_path: Path, calls: int) -> None:
+    """The only step is asked about once, and each chunk of images once."""
+    config = TrainConfig(**SMALL, steps=1, checkpoint=tmp_path / "run")
+    data = many_tests(3 * EVALUATION_CHUNK)
+    result = train(config, dataset=data, stop=StopAfter(calls))
+    assert (result.interrupted, result.steps, result.evaluations) == (True, 1, [])
+    assert checkpoint.load(tmp_path / "run").step == 1
+    assert not train(config, dataset=data, stop=StopAfter(4)).interrupted
+
+
+def test_an_evaluation_in_chunks_is_the_trainers() -> None:
+    data = many_tests(2 * EVALUATION_CHUNK + 7)
+    result = train(TrainConfig(**SMALL, steps=3), dataset=data)
+    measured = result.trainer.evaluate(data.test_images, data.test_labels)
+    assert result.test_accuracy == measured.accuracy
+    assert result.test_loss == pytest.approx(measured.loss, rel=1e-12)  # sums of doubles in another order
 
 
 def test_stop_before_the_first_step(tmp_path: Path) -> None:

@@ -1,18 +1,19 @@
-"""How every command is built and run: its parser, Ctrl-C, errors in one line, and exit codes."""
+"""How every command is built and run: its parser, signals, streams, errors in one line, and exit codes."""
 
 import argparse
 import contextlib
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .._core import __version__
 from ..errors import Error
 from .parser import Parser
+from .signals import Interrupted, check, deferred, handled
+from .streams import flush_stdout, standard_streams
 
-DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, BAD_USAGE = 0, 1, 2
 
 
 class UsageError(Exception):
@@ -24,7 +25,7 @@ class Command:
     """What a command's help says, the options it has, and what it does.
 
     `run` gets the parsed options and the program's name for messages, and returns the exit code. It may raise
-    UsageError (exit code 2), Error or OSError (one line on stderr, exit code 1) and KeyboardInterrupt (130).
+    UsageError (exit code 2), Error or OSError (one line on stderr, exit code 1) and Interrupted (its own).
     """
 
     description: str
@@ -46,31 +47,55 @@ def make_parser(program: str, description: str, epilog: str) -> argparse.Argumen
     return parser
 
 
-def run_command(command: Command, program: str, argv: Sequence[str] | None = None) -> int:
-    """Parse `argv` (default: the process's arguments), run the command and return its exit code.
+def run_guarded(program: str, body: Callable[[], int]) -> int:
+    """Run the body of a command; errors become one line on stderr. Returns the exit code.
 
-    For --help, --version and bad usage argparse raises SystemExit.
+    What argparse ends with SystemExit (--help, --version, bad usage) has an exit code like any other.
     """
-    parser = make_parser(program, command.description, command.epilog)
-    command.add_options(parser)
-    arguments = parser.parse_args(argv)
+    with standard_streams():
+        try:
+            with handled():
+                code = _run_to_exit(body)
+                check()
+            flush_stdout()
+            return code
+        except BrokenPipeError:
+            return FAILED  # whoever read stdout is gone, and has seen enough
+        except (Error, OSError) as error:
+            complain(program, error)
+            return FAILED
+        except KeyboardInterrupt as error:
+            interrupted = error if isinstance(error, Interrupted) else Interrupted(signal.SIGINT)
+            complain(program, interrupted)
+            return interrupted.exit_code
+
+
+def _run_to_exit(body: Callable[[], int]) -> int:
     try:
-        code = command.run(arguments, program)
-        if sys.stdout is not None:  # it is where a process starts with a closed stdout
-            sys.stdout.flush()  # here, where an error is still caught
-        return code
-    except UsageError as error:
-        parser.error(str(error))
-    except BrokenPipeError:
-        # Whoever read stdout is gone; Python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except (Error, OSError) as error:
-        complain(program, error)
-        return FAILED
-    except KeyboardInterrupt:
-        complain(program, "interrupted")
-        return INTERRUPTED
+        return body()
+    except SystemExit as exit_:
+        return int(exit_.code or DONE)
+
+
+def run_command(load: Callable[[], Command], program: str, argv: Sequence[str] | None = None) -> int:
+    """Import a command with `load`, parse `argv` (default: the process's arguments) and run the command.
+
+    Returns the exit code.
+    """
+
+    def body() -> int:
+        with deferred():  # an import may swallow what is raised in it
+            command = load()
+        check()
+        parser = make_parser(program, command.description, command.epilog)
+        command.add_options(parser)
+        arguments = parser.parse_args(argv)
+        try:
+            return command.run(arguments, program)
+        except UsageError as error:
+            parser.error(str(error))
+
+    return run_guarded(program, body)
 
 
 def complain(program: str, message: object) -> None:
@@ -78,29 +103,15 @@ def complain(program: str, message: object) -> None:
     print(f"{program}: {message}", file=sys.stderr)
 
 
-def positive_integer(text: str) -> int:
-    """Convert an option's value, for add_argument(type=...)."""
-    try:
-        number = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not above 0")
-    return number
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """Make the converter of an option's value, for add_argument(type=...)."""
 
+    def convert(text: str) -> int:
+        number: int | None = None
+        with contextlib.suppress(ValueError):
+            number = int(text)
+        if number is None or not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {low} to {high}")
+        return number
 
-@contextlib.contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed. A second Ctrl-C ends the process at once."""
-    pressed = False
-
-    def handle(_signal: int, _frame: object) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return convert

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from .console import DONE, FAILED, Command
 from .examination import Finding, describe_machine, examine
+from .streams import print_line
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,19 +25,21 @@ def _report_json() -> int:
     findings = list(examine())
     agreed = _agreed(findings)
     machine = describe_machine()
-    print(json.dumps({"machine": machine, "findings": [asdict(f) for f in findings], "agreed": agreed}))
+    print_line(json.dumps({"machine": machine, "findings": [asdict(f) for f in findings], "agreed": agreed}))
     return DONE if agreed else FAILED
 
 
 def _report_text() -> int:
     for name, value in describe_machine().items():
-        print(f"{name}: {value}")
+        print_line(f"{name}: {value}")
     findings = []
     for finding in examine():
         findings.append(finding)
-        print(f"{finding.verdict:4}  {finding.device:3}  {finding.name}: {finding.detail}", flush=True)
+        print_line(f"{finding.verdict:4}  {finding.device:3}  {finding.name}: {finding.detail}")
     agreed = _agreed(findings)
-    print("All devices agree." if agreed else "Some checks FAILED: please send this text in a bug report.")
+    print_line(
+        "All devices agree." if agreed else "Some checks FAILED: please send this text in a bug report."
+    )
     return DONE if agreed else FAILED
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from .._core import Trainer
 from ..prediction.pictures import PictureError, read_pictures
 from ..prediction.predictor import Prediction, load_trainer, predict_picture
-from ..training.config import DEVICE_CHOICES
-from .console import DONE, FAILED, Command, complain, positive_integer
+from ..training.config import DEVICE_CHOICES, MAX_THREADS
+from .console import DONE, FAILED, Command, complain, whole_number
+from .streams import print_line
 
 BAR = 40  # characters of a probability of 1
 
@@ -50,7 +51,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--threads",
-        type=positive_integer,
+        type=whole_number(1, MAX_THREADS),
         metavar="N",
         help="CPU threads (default: the cores that this process may use)",
     )
@@ -64,7 +65,7 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
             complain(program, result)
             code = FAILED
         else:
-            print(json.dumps(result._asdict()) if arguments.json else format_prediction(result))
+            print_line(json.dumps(result._asdict()) if arguments.json else format_prediction(result))
     return code
 
 

@@ -8,13 +8,27 @@ from tqdm import tqdm
 from ..training.events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
 from ..training.progress import ProgressBar
 from ..wording import counted
+from .streams import print_line
 
 Report = StepEvent | Event | TrainResult
 
 
-def print_json(event: Report) -> None:
-    """Print an event as a line of JSON. A run that fails halfway or is interrupted has no "end" line."""
-    print(json.dumps(event.as_json(), allow_nan=False), flush=True)
+class JsonReporter:
+    """Prints each event as a line of JSON. A run that fails halfway or is interrupted has no "end" line.
+
+    After a line that stdout does not take, `error` says why, and no more are printed: the run goes on.
+    """
+
+    def __init__(self) -> None:
+        self.error: OSError | None = None
+
+    def __call__(self, event: Report) -> None:
+        """Print the event."""
+        if self.error is None:
+            try:
+                print_line(json.dumps(event.as_json(), allow_nan=False))
+            except OSError as error:
+                self.error = error
 
 
 class TextReporter:

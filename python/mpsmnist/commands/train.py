@@ -23,14 +23,15 @@ from ..training.events import TrainResult
 from ..training.loop import resumed_config, train
 from ..training.sampling import SAMPLINGS
 from ..training.schedule import SCHEDULES, even_interval
-from . import plot
-from .console import DONE, FAILED, INTERRUPTED, Command, UsageError, complain, stop_on_interrupt
-from .report import Report, TextReporter, print_json
+from . import plot, signals
+from .console import DONE, FAILED, Command, UsageError, complain
+from .report import JsonReporter, Report, TextReporter
 
 EPILOG = """\
 exit codes: 0 done; 1 failed (dataset, device, checkpoint, diverged, target accuracy not reached);
-2 bad usage; 130 interrupted. Ctrl-C finishes the steps under way and saves the checkpoint; a
-second one ends at once. A run that fails halfway or is interrupted prints no "end" line.
+2 bad usage; 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP: these finish the steps under way
+and save the checkpoint; a second one ends at once. A run that fails halfway or is interrupted prints
+no "end" line. stderr that cannot be written to harms no run; stdout fails it at the end, with --json.
 """
 
 SOME_IMAGES = 100  # enough to see whether they get different answers
@@ -74,7 +75,12 @@ def _add_place_options(group: argparse._ArgumentGroup) -> None:
 
 def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--checkpoint", type=Path, metavar="PATH", help="save the run here at its end, and on Ctrl-C")
+    add(
+        "--checkpoint",
+        type=Path,
+        metavar="PATH",
+        help="save the run here at its end, and when a signal ends it",
+    )
     add("--checkpoint-every", type=int, metavar="N", help="save the checkpoint every N steps too")
     resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
     add("--resume", type=Path, metavar="PATH", help=resume)
@@ -110,27 +116,28 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
     dataset = _load_dataset(config, program)
     if arguments.plot is not None:
         config = _with_evaluations(config, len(dataset.train_images))
-    reporters: list[Callable[[Report], None]] = [print_json] if arguments.json else []
+    json_reporter = JsonReporter()
+    reporters: list[Callable[[Report], None]] = [json_reporter] if arguments.json else []
 
     def report(event: Report) -> None:
         for reporter in reporters:
             reporter(event)
 
-    with contextlib.ExitStack() as stack:
-        if not arguments.quiet:
-            reporters.append(stack.enter_context(TextReporter()))
-        stop = stack.enter_context(stop_on_interrupt())
-        result = train(config, dataset=dataset, on_step=report, on_event=report, stop=stop)
-    if result.interrupted:
-        saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
-        complain(program, f"interrupted after step {result.steps}{saved}")
-    if arguments.plot is not None:
-        plot.save_plot(arguments.plot, result, dataset)
-    if result.interrupted:
-        return INTERRUPTED
+    with signals.deferred() as stop:
+        with contextlib.ExitStack() as stack:
+            if not arguments.quiet:
+                reporters.append(stack.enter_context(TextReporter()))
+            result = train(config, dataset=dataset, on_step=report, on_event=report, stop=stop)
+        if arguments.plot is not None:  # of a run that was interrupted, too
+            plot.save_plot(arguments.plot, result, dataset)
+    saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
+    signals.check(f"after step {result.steps}{saved}")
     report(result)
     if result.learned is False:
         complain(program, f"warning: {_why_not_learned(config, result, dataset)}")
+    if json_reporter.error is not None:
+        complain(program, f"the JSON lines are incomplete: {json_reporter.error}")
+        return FAILED
     if result.target_reached is False:
         name = "test" if config.validation is None else "validation"
         reached = result.test_accuracy if config.validation is None else result.validation_accuracy

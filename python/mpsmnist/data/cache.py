@@ -19,9 +19,23 @@ class CacheError(Exception):
 
 
 def cache_folder(name: str) -> Path:
-    """Return the folder for the dataset `name`: under MPSMNIST_CACHE_DIR, else in the platform's cache."""
-    root = os.environ.get("MPSMNIST_CACHE_DIR") or platformdirs.user_cache_dir("mpsmnist", appauthor=False)
+    """Return the folder for the dataset `name`: under MPSMNIST_CACHE_DIR, else in the platform's cache.
+
+    Raises:
+        CacheError: there is no such place, because the user has no home.
+    """
+    root = os.environ.get("MPSMNIST_CACHE_DIR") or _user_cache()
     return Path(root) / name
+
+
+def _user_cache() -> str:
+    try:
+        root = platformdirs.user_cache_dir("mpsmnist", appauthor=False)
+    except RuntimeError:
+        root = ""
+    if not os.path.isabs(root):  # old versions of platformdirs leave the ~ of a user without a home
+        raise CacheError("this user has no home folder for the cache: set HOME or MPSMNIST_CACHE_DIR")
+    return root
 
 
 @contextmanager

@@ -25,13 +25,13 @@ def load_synthetic() -> Dataset:
 
     If the cache cannot be written, it warns, and the next call takes a few seconds to draw them again.
     """
-    folder = cache_folder("synthetic")
-    path = folder / f"v{synthetic.VERSION}.npz"
-    arrays = _read(path)
-    if arrays is not None:
-        return _dataset(arrays, str(path))
+    arrays: _Arrays | None = None
     try:
-        with locked(folder):
+        path = cache_folder("synthetic") / f"v{synthetic.VERSION}.npz"
+        arrays = _read(path)
+        if arrays is not None:
+            return _dataset(arrays, str(path))
+        with locked(path.parent):
             arrays = _read(path)  # another process may have drawn them while this one waited
             if arrays is None:
                 arrays = _draw()

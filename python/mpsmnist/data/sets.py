@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 
 from ..errors import DatasetError
-from .cache import cache_folder
+from .cache import CacheError, cache_folder
 from .dataset import Dataset, UnavailableError, read_files
 from .folder import read_folder
 from .generated import load_synthetic
@@ -61,7 +61,10 @@ def load(
 
 
 def _from_cache_or_mirrors(source: Source, offline: bool) -> Dataset:
-    folder = cache_folder(source.name)
+    try:
+        folder = cache_folder(source.name)
+    except CacheError as error:
+        raise UnavailableError(f"{source.name} is not in the cache: {error}") from error
     paths = [folder / file.name for file in source.files]
     try:
         return read_files(source, paths, str(folder))

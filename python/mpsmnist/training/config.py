@@ -10,6 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from .._core import DEVICES
 from .sampling import SAMPLINGS, Sampling
 from .schedule import SCHEDULES, EvaluationPlan, Schedule, plan_evaluations
@@ -18,6 +20,9 @@ Init = Literal["uniform", "he"]
 INITS: tuple[str, ...] = get_args(Init)
 DEVICE_CHOICES = ("auto", *DEVICES)
 DEFAULT_STEPS = 300
+MAX_STEPS = 2**31 - 1
+MAX_BATCH_SIZE = 2**20  # tens of gigabytes on any device
+MAX_THREADS = 1024  # the core's limit
 
 # How a run trains: what presets set (but for the seed) and events tell.
 RECIPE_FIELDS = ("batch_size", "learning_rate", "momentum", "init", "schedule", "sampling", "seed")
@@ -69,12 +74,14 @@ class TrainConfig:
     resume: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "threads", "validation", "eval_every", "checkpoint_every"):
-            self._integer(name, 1, 2**31 - 1)
+        for name in ("steps", "validation", "eval_every", "checkpoint_every"):
+            self._integer(name, 1, MAX_STEPS)
+        self._integer("batch_size", 1, MAX_BATCH_SIZE)
+        self._integer("threads", 1, MAX_THREADS)
         self._integer("seed", 0, 2**64 - 1)
         self._number("epochs", lambda x: x > 0, "above 0")
-        self._number("learning_rate", lambda x: x > 0, "above 0")
-        self._number("momentum", lambda x: 0 <= x < 1, "at least 0 and below 1")
+        self._number("learning_rate", lambda x: 0 < _float32(x) < math.inf, "above 0 and finite as a float32")
+        self._number("momentum", lambda x: x >= 0 and _float32(x) < 1, "at least 0 and below 1 as a float32")
         self._number("target_accuracy", lambda x: 0 < x <= 1, "above 0 and at most 1")
         for name, choices in (
             ("init", INITS),
@@ -108,9 +115,19 @@ class TrainConfig:
         return count
 
     def total_steps(self, train_images: int) -> int:
-        """Return how many steps the run has on so many training images, those held out excluded."""
+        """Return how many steps the run has on so many training images, those held out excluded.
+
+        Raises:
+            ConfigError: there are more than MAX_STEPS.
+        """
         if self.epochs is not None:
-            return math.ceil(self.epochs * train_images / self.batch_size)
+            steps = self.epochs * train_images / self.batch_size
+            if steps > MAX_STEPS:
+                raise ConfigError(
+                    f"epochs is {self.epochs:g}, which is {steps:.3g} steps of {self.batch_size} images, "
+                    f"expected at most {MAX_STEPS}"
+                )
+            return max(1, math.ceil(steps))
         return DEFAULT_STEPS if self.steps is None else self.steps
 
     def evaluation_plan(self, train_images: int) -> EvaluationPlan:
@@ -148,7 +165,7 @@ class TrainConfig:
             return
         try:
             number = math.nan if isinstance(value, bool | str) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not (math.isfinite(number) and accept(number)):
             raise ConfigError(f"{name} is {value!r}, expected a number {expected}")
@@ -205,6 +222,12 @@ def check_output(option: str, path: Path) -> None:
         raise ConfigError(f"{option} is {str(path)!r}, but there is no folder {str(folder)!r}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"{option} is {str(path)!r}, but the folder {str(folder)!r} cannot be written to")
+
+
+def _float32(number: float) -> float:
+    """Round as the core does: what overflows becomes infinite."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(number))
 
 
 def _is_optional(name: str) -> bool:

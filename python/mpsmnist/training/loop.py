@@ -28,10 +28,16 @@ from .split import LabelledImages, split
 # whoever else waits for the trainer, gets its turn soon.
 CHUNK_SECONDS = 0.2
 MAX_CHUNK = 100
+# Whoever asks a run to stop waits no longer for an evaluation: so many images take some 20 ms.
+EVALUATION_CHUNK = 256
 
 
 class DivergedError(Error):
     """The loss or the weights are no longer finite numbers."""
+
+
+class _StopAskedError(Exception):
+    """The run was asked to stop in the middle of an evaluation."""
 
 
 def resumed_config(path: str | os.PathLike[str], **options: Any) -> TrainConfig:
@@ -71,7 +77,8 @@ def train(
         dataset: what to train on; by default the dataset that `config` names.
         on_step: gets every step, in order, after the chunk of steps that it belongs to.
         on_event: gets every other event when it happens; StartEvent has the trainer.
-        stop: asked before each chunk whether to end early; the checkpoint is then saved, nothing evaluated.
+        stop: asked before each chunk of steps, and of images in an evaluation, whether to end early; the
+            checkpoint is then saved, and nothing more is evaluated.
         progress: show a bar, as `mpsmnist train` does on a terminal; in a notebook it is a widget.
 
     Raises:
@@ -97,10 +104,10 @@ def train(
         dataset = load(config.dataset, data_dir=config.data_dir, offline=config.offline)
     if saved is not None:
         _check_resumed_data(config, saved, dataset)
-    run = _Run(config, dataset, on_step=on_step or _ignore, on_event=on_event or _ignore)
+    run = _Run(config, dataset, on_step=on_step or _ignore, on_event=on_event or _ignore, stop=stop or _never)
     if saved is not None:
         run.continue_from(saved)
-    return run.train(stop or _never)
+    return run.train()
 
 
 class _Run:
@@ -113,11 +120,14 @@ class _Run:
         *,
         on_step: Callable[[StepEvent], None],
         on_event: Callable[[Event], None],
+        stop: Callable[[], bool],
     ) -> None:
         self._config = config
         self._dataset = dataset
         self._on_step = on_step
         self._on_event = on_event
+        self._stop = stop
+        self._interrupted = False
         self._trainer = Trainer(
             device=config.device,
             learning_rate=config.learning_rate,
@@ -144,7 +154,7 @@ class _Run:
         self._trainer.load_state_dict(saved.state)
         self._step = saved.step
 
-    def train(self, stop: Callable[[], bool]) -> TrainResult:
+    def train(self) -> TrainResult:
         trainer = self._trainer
         self._on_event(
             StartEvent(
@@ -158,11 +168,7 @@ class _Run:
             )
         )
         save_every = self._config.checkpoint_every
-        interrupted = False
-        while self._step < self._total_steps and not self._target_reached():
-            if stop():
-                interrupted = True
-                break
+        while self._step < self._total_steps and not self._target_reached() and not self._asked_to_stop():
             self._advance(min(self._chunk, self._next_halt() - self._step))
             if save_every is not None and self._step % save_every == 0:
                 self._save()
@@ -170,9 +176,13 @@ class _Run:
                 self._evaluate()
         if self._saved_step != self._step:
             self._save()
-        if not interrupted and not self._evaluations:
+        if not self._interrupted and not self._evaluations:
             self._evaluate()  # a resumed run that had no steps left to do
-        return self._result(interrupted)
+        return self._result()
+
+    def _asked_to_stop(self) -> bool:
+        self._interrupted = self._interrupted or self._stop()
+        return self._interrupted
 
     def _next_halt(self) -> int:
         """Return the next step after which there is something to do; the last step is always one."""
@@ -202,6 +212,14 @@ class _Run:
             self._on_step(self._last)
 
     def _evaluate(self) -> None:
+        try:
+            event = self._measure_all()
+        except _StopAskedError:
+            return
+        self._evaluations.append(event)
+        self._on_event(event)
+
+    def _measure_all(self) -> EvaluationEvent:
         """Measure what is due: the test images of a run with held-out ones only when it ends."""
         images, step = self._split, self._step
         train = images.train_sample if self._evaluate_at.ends_epoch(step) else None
@@ -210,7 +228,7 @@ class _Run:
         ends = step == self._total_steps or self._is_enough(validation_accuracy)
         loss, accuracy = self._measure("test", images.test if images.validation is None or ends else None)
         in_epochs = self._config.epochs is not None
-        event = EvaluationEvent(
+        return EvaluationEvent(
             step=step,
             loss=loss,
             accuracy=accuracy,
@@ -221,17 +239,21 @@ class _Run:
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
         )
-        self._evaluations.append(event)
-        self._on_event(event)
 
     def _measure(self, name: str, images: LabelledImages | None) -> tuple[float | None, float | None]:
         """Return the loss and accuracy on the images, if there are any."""
         if images is None:
             return None, None
-        result = self._trainer.evaluate(*images)
-        if not np.isfinite(result.loss):
-            raise self._diverged(f"; the {name} loss after it is {result.loss}")
-        return result.loss, result.accuracy
+        loss, correct, total = 0.0, 0, len(images.labels)
+        for first in range(0, total, EVALUATION_CHUNK):
+            if self._asked_to_stop():
+                raise _StopAskedError
+            part = self._trainer.evaluate(*(array[first : first + EVALUATION_CHUNK] for array in images))
+            loss += (part.loss - loss) * (part.total / (first + part.total))  # the mean so far
+            correct += part.correct
+        if not np.isfinite(loss):
+            raise self._diverged(f"; the {name} loss after it is {loss}")
+        return loss, correct / total
 
     def _target_reached(self) -> bool:
         if not self._evaluations:
@@ -274,9 +296,9 @@ class _Run:
             f"training diverged at step {step}: its loss is {loss:g} at learning rate {rate:g}{more}"
         )
 
-    def _result(self, interrupted: bool) -> TrainResult:
+    def _result(self) -> TrainResult:
         losses = np.concatenate(self._losses) if self._losses else np.empty(0, np.float32)
-        final = None if interrupted else self._evaluations[-1]
+        final = None if self._interrupted else self._evaluations[-1]
         return TrainResult(
             steps=self._step,
             loss=float(losses[-1]) if losses.size else None,
@@ -292,7 +314,7 @@ class _Run:
             seed=self._config.seed,
             train_seconds=self._seconds,
             steps_per_second=losses.size / self._seconds if losses.size else None,
-            interrupted=interrupted,
+            interrupted=self._interrupted,
             target_reached=None if self._config.target_accuracy is None else self._target_reached(),
             losses=losses,
             evaluations=self._evaluations,
