@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .._core import DEVICES
+from ..user_files import expand_path
 from .sampling import SAMPLINGS, Sampling
 from .schedule import SCHEDULES, Schedule
 
@@ -129,7 +130,7 @@ class TrainConfig:
             return
         if not isinstance(value, str | os.PathLike):
             raise ConfigError(f"{name} is {value!r}, expected a path")
-        self._set(name, Path(value))
+        self._set(name, expand_path(value))
 
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
