@@ -37,7 +37,7 @@ MAY_IMPORT = {
 }
 
 HEAVY = {
-    "PIL", "argparse", "asyncio", "filelock", "json", "matplotlib", "numpy", "platformdirs", "pooch",
+    "PIL", "argparse", "asyncio", "filelock", "json", "matplotlib", "numpy", "platformdirs",
     "requests", "safetensors", "tqdm", "urllib",
 }  # fmt: skip
 
@@ -132,4 +132,4 @@ def test_a_subcommand_does_not_import_the_others() -> None:
 
 
 def test_asking_for_a_datasets_name_imports_no_downloader() -> None:
-    assert modules_after("import mpsmnist.data") & {"pooch", "requests"} == set()
+    assert modules_after("import mpsmnist.data") & {"requests"} == set()

@@ -22,6 +22,7 @@ from ..training.schedule import SCHEDULES
 from ..user_files import expand_path
 from . import plot
 from .console import DONE, FAILED, INTERRUPTED, Command, UsageError, complain, stop_on_interrupt
+from .log import telling
 from .report import Report, TextReporter, print_json
 
 EPILOG = """\
@@ -108,7 +109,8 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
     if arguments.plot is not None:
         check_output("plot", arguments.plot)
         plot.require_matplotlib()
-    dataset = _load_dataset(config, program)
+    with contextlib.nullcontext() if arguments.quiet else telling(program):
+        dataset = _load_dataset(config, program)
     reporters: list[Callable[[Report], None]] = [print_json] if arguments.json else []
 
     def report(event: Report) -> None:
@@ -127,6 +129,8 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
     if arguments.plot is not None:
         plot.save_plot(arguments.plot, result, dataset)
     report(result)
+    if config.checkpoint is None and not arguments.quiet:
+        complain(program, "the trained network was not kept: --checkpoint PATH keeps it")
     if result.target_reached is False:
         reached, target = f"{result.test_accuracy:.2%}", f"{config.target_accuracy:.2%}"
         complain(program, f"the test accuracy is {reached}, short of the target {target}")
@@ -147,7 +151,7 @@ def _load_dataset(config: TrainConfig, program: str) -> Dataset:
         if issubclass(warning.category, SyntheticDataWarning):
             line = "*" * 100
             text = f"{line}\n{text}\n{line}"
-        complain(program, f"warning:\n{text}")
+        complain(program, f"warning: {text}")
     return dataset
 
 
