@@ -22,10 +22,10 @@ _OTHER_TYPES = {
     0x0E: "64-bit floats",
 }
 _MAX_RANK = 4
-_MAX_UNPACKED = 2 << 30  # bytes of a gzipped file: three times the largest known dataset
+_MAX_UNPACKED = 1 << 30  # bytes of a gzipped file: the largest known dataset has 640 MB
 _MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
 _CHUNK = 1 << 20
-_START = 64  # bytes that tell what a file is
+START = 64  # bytes that tell what a file is
 
 _Stream: TypeAlias = IO[bytes] | gzip.GzipFile
 
@@ -111,7 +111,7 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
     start = _read_exactly(stream, 4)
     if start[:2] != b"\0\0":
         raise _MalformedError(
-            foreign_format(start + stream.read(_START))
+            foreign_format(start + stream.read(START))
             or f"not IDX: starts with {start.hex(' ')}, expected 00 00, a type and a rank"
         )
     kind, rank = start[2], start[3]
