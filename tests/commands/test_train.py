@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import pty
 import struct
@@ -52,7 +53,8 @@ def test_a_run_reports_to_people_on_stderr_only(run_train: Call) -> None:
     assert [line.split(":")[0] for line in lines[2:12]] == [f"step {step} of 20" for step in range(2, 21, 2)]
     assert lines[12].startswith("step 20: test accuracy ")
     assert lines[13].startswith("done: test accuracy ")
-    assert len(lines) == 14
+    assert lines[14].endswith("the trained network was not kept: --checkpoint PATH keeps it")
+    assert len(lines) == 15
 
 
 def test_quiet_says_nothing(run_train: Call) -> None:
@@ -263,6 +265,27 @@ def test_resuming_with_another_seed_is_bad_usage(run_train: Call, tmp_path: Path
     assert checkpoint.load(path).step == 3
 
 
+def test_what_loading_does_is_told_but_not_to_a_quiet_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(*_: object, **__: object) -> Dataset:
+        logging.getLogger("mpsmnist.data.mirrors").info("asking %d mirrors", 3)
+        return small_dataset()
+
+    monkeypatch.setattr(cli, "load", load)
+    run = ["--steps", "1", "--batch-size", "2", "--device", "cpu"]
+    assert main(run) == 0
+    assert capsys.readouterr().err.splitlines()[0] == "python -m mpsmnist.train: asking 3 mirrors"
+    assert main([*run, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    assert not logging.getLogger("mpsmnist").handlers
+    assert logging.getLogger("mpsmnist").level == logging.NOTSET
+
+
+def test_a_kept_network_is_not_said_to_be_lost(run_train: Call, tmp_path: Path) -> None:
+    assert "--checkpoint" not in run_train("--steps", 1, "--checkpoint", tmp_path / "run")[2]
+
+
 def test_synthetic_data_are_announced_even_to_a_quiet_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -273,8 +296,8 @@ def test_synthetic_data_are_announced_even_to_a_quiet_run(
     monkeypatch.setattr(cli, "load", load)
     assert main(["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[1:] == ["*" * 100, "these digits are drawn", "*" * 100]
-    assert "warning" in lines[0]
+    assert lines[0].endswith("warning: " + "*" * 100)
+    assert lines[1:] == ["these digits are drawn", "*" * 100]
 
 
 def test_each_epoch_is_told(run_train: Call) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import re
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -83,12 +88,79 @@ def test_a_full_disk_is_not_the_mirrors_fault(server: FaultyServer, cache: Path)
     assert server.requests == [f"/good/{NAMES[0]}"]
 
 
-def test_a_lock_that_is_never_released(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_never_released(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("mpsmnist.data.cache._PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr("mpsmnist.data.cache._LOCK_SECONDS", 0.1)
+    caplog.set_level(logging.INFO, "mpsmnist.data")
     held = filelock.FileLock(cache / "mnist" / ".lock")
     (cache / "mnist").mkdir(parents=True)
     with held, pytest.raises(DatasetError, match=r"another process has held .*\.lock for 0 s"):
         load("mnist")
+    assert "another process is downloading mnist: waiting for it, at most 0 s" in caplog.messages
+
+
+@pytest.mark.usefixtures("drawings")
+def test_waiting_for_another_process_ends_with_ctrl_c(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("mpsmnist.data.cache._PATIENCE_SECONDS", 0.1)
+    caplog.set_level(logging.INFO, "mpsmnist.data")
+    (cache / "synthetic").mkdir(parents=True)
+    timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with filelock.FileLock(cache / "synthetic" / ".lock"):
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            load("synthetic")
+    timer.join()
+    assert "another process is drawing the synthetic digits: waiting for it" in caplog.text
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+@pytest.mark.filterwarnings("ignore:.*flock:UserWarning")
+def test_a_file_system_without_locks(
+    use_mirrors: Callable[..., None], cache: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("mpsmnist.data.cache.filelock.FileLock._acquire", refuse)
+    use_mirrors("good")
+    assert_small_set(load("mnist"))
+    assert in_cache(cache) == set(NAMES)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_what_is_no_file_is_no_cached_file(
+    use_mirrors: Callable[..., None], cache: Path, drawings: list[int], kind: str
+) -> None:
+    load("synthetic")
+    (cache / "mnist").mkdir()
+    drawn = next((cache / "synthetic").glob("v*.npz"))
+    drawn.unlink()
+    for path in (cache / "mnist" / NAMES[1], drawn):
+        path.mkdir() if kind == "folder" else os.mkfifo(path)
+    use_mirrors("good")
+    if kind == "pipe":
+        assert_small_set(load("mnist"))
+        assert load("synthetic").source == "generated"
+        assert load("synthetic").source == str(drawn)
+    else:
+        with pytest.raises(DatasetError, match=f"{NAMES[1]} cannot be written: Is a directory"):
+            load("mnist")
+        with pytest.warns(UserWarning, match=f"{drawn} cannot be written: Is a directory"):
+            assert load("synthetic").source == "generated"
+
+
+def test_the_caches_path_may_have_a_tilde_and_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PLACE", "elsewhere")
+    monkeypatch.setenv("MPSMNIST_CACHE_DIR", "~/$PLACE")
+    write_set(tmp_path / "elsewhere" / "mnist")
+    assert_small_set(load("mnist"))
 
 
 def test_a_cache_that_cannot_be_written(

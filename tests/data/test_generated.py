@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +93,7 @@ def test_synthetic_has_no_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("drawings")
-def test_auto_falls_back_with_a_warning(cache: Path) -> None:
+def test_auto_falls_back_with_a_warning() -> None:
     start = time.monotonic()
     with pytest.warns(SyntheticDataWarning) as caught:
         dataset = load()
@@ -106,8 +107,10 @@ def test_auto_falls_back_with_a_warning(cache: Path) -> None:
         "Connection refused",
         "--data-dir",
     )
-    for part in (*expected, str(cache / "mnist"), *NAMES):
+    for part in (*expected, "mnist is not in the cache", NAMES[0], "MPSMNIST_DATA_DIR"):
         assert part in text
+    assert len(text.splitlines()) <= 4  # the command adds two lines of stars
+    assert max(map(len, text.splitlines())) <= 110
 
 
 @pytest.mark.usefixtures("drawings")
@@ -118,3 +121,29 @@ def test_auto_offline_falls_back_without_the_network(
     with pytest.warns(SyntheticDataWarning, match=r"network may not be used \(offline\)"):
         assert load(offline=True).name == "synthetic"
     assert server.probes == server.requests == []
+
+
+@pytest.mark.usefixtures("drawings")
+def test_what_takes_long_is_told(
+    server: FaultyServer,
+    use_mirrors: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.INFO, "mpsmnist.data")
+    use_mirrors("missing", "broken")
+    with pytest.warns(SyntheticDataWarning, match=r"all 2 mirrors failed \(HTTP status 404 Not Found\)"):
+        load("auto")
+    host = f"127.0.0.1:{server.server_port}"
+    assert caplog.messages == [
+        "mnist is not in the cache: asking its mirrors (2)",
+        f"downloading {NAMES[0]} from {host}",
+        f"{host} failed: HTTP status 404 Not Found",
+        f"downloading {NAMES[0]} from {host}",
+        f"{host} failed: HTTP status 500 Internal Server Error",
+        "drawing 70,000 synthetic digits, which takes some seconds",
+    ]
+    caplog.clear()
+    load("synthetic")
+    assert caplog.messages == []  # they are in the cache now
+    assert capfd.readouterr() == ("", "")

@@ -1,5 +1,6 @@
 """The IDX reader: what it reads, and the ways in which a file can be malformed."""
 
+import contextlib
 import gzip
 import struct
 import tracemalloc
@@ -79,13 +80,18 @@ MALFORMED = {
     "half_a_magic": (b"\0\0\x08", "truncated in its header: found 3 bytes where 4"),
     "not_idx": (b"\x89PNG\r\n\x1a\n", "not IDX: starts with 89 50 4e 47, expected 00 00"),
     "second_byte": (b"\0\x01\x08\x01" + bytes(8), "not IDX: starts with 00 01 08 01"),
-    "float_type": (header(0x0D, 1) + bytes(4), "unsupported IDX type 0x0d, expected one of 0x08, 0x0c"),
+    "float_type": (
+        header(0x0D, 1) + bytes(4),
+        r"unsupported IDX type 0x0d \(32-bit floats\), expected 0x08 \(unsigned bytes\) or 0x0c",
+    ),
     "rank_0": (header(0x08) + bytes(1), "rank 0, expected 1 to 4"),
     "rank_255": (b"\0\0\x08\xff" + bytes(2000), "rank 255, expected 1 to 4"),
     "half_the_sizes": (idx(IMAGES)[:10], "truncated in its header: found 6 bytes where 12"),
     "header_only": (idx(IMAGES)[:16], r"declares 8-bit integers of shape \(5, 28, 28\), 3936 bytes"),
     "one_byte_short": (idx(IMAGES)[:-1], "3936 bytes, but it can hold at most 3935"),
     "one_byte_more": (idx(IMAGES) + b"\0", "bytes after the 3936 that its header declares"),
+    "unknown_type": (header(0x42, 1) + bytes(4), "unsupported IDX type 0x42, expected 0x08"),
+    "absurd_sizes_without_items": (header(0x08, 0, 2**32 - 1, 2**32 - 1), "which do not fit into memory"),
     "absurd_sizes": (header(0x08, *[2**32 - 1] * 4), "can hold at most 20"),
     "int32_short": (
         header(0x0C, 3) + bytes(11),
@@ -142,8 +148,46 @@ def test_sizes_that_the_file_cannot_hold_allocate_nothing(tmp_path: Path, packed
         tracemalloc.stop()
 
 
+def test_what_gzipped_data_unpack_to_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpsmnist.data.idx._MAX_UNPACKED", 1 << 20)
+    path = written(tmp_path, gzip.compress(header(0x08, 1 << 20) + bytes(1 << 20)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatasetError, match="1048584 bytes, but it can hold at most 1048576"):
+            read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 19
+    finally:
+        tracemalloc.stop()
+
+
+def test_sizes_that_do_not_fit_into_memory(tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.write(header(0x08, 1 << 22, 1 << 20))
+        file.truncate(12 + (1 << 42))
+    with pytest.raises(DatasetError, match="which do not fit into memory"):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", [0x08, 0x0C])
+def test_mutations_are_read_or_refused(tmp_path: Path, kind: int, packed: bool) -> None:
+    """A thousand files with other sizes, or with a few other bytes, before and after they are gzipped."""
+    data = header(kind, 1, 3, 3) + bytes(9 * (4 if kind == 0x0C else 1))
+    random = np.random.default_rng(0)
+    for number in range(1000):
+        mutated = bytearray(data)
+        if number % 2:
+            mutated[4:16] = struct.pack(">3I", *random.choice([0, 1, 3, 9, 2**31, 2**32 - 1], 3))
+        mutated = bytearray(gzip.compress(mutated, mtime=0)) if packed else mutated
+        for position in random.integers(0, len(mutated), random.integers(0, 4)):
+            mutated[position] = random.choice([0, 1, 8, 12, 127, 255])
+        with contextlib.suppress(DatasetError):
+            assert read_idx(written(tmp_path, bytes(mutated))).nbytes <= 1032 * len(data)
+
+
 def test_unreadable(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="absent: cannot be read: No such file"):
         read_idx(tmp_path / "absent")
-    with pytest.raises(DatasetError, match="cannot be read: Is a directory"):
+    with pytest.raises(DatasetError, match="cannot be read: it is a folder, expected a file"):
         read_idx(tmp_path)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import logging
+import shutil
 import socket
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from mpsmnist.data import load, mirrors
+from mpsmnist.data import load, transfer
 from mpsmnist.data.sources import SOURCES
 from mpsmnist.errors import DatasetError
-from support.http_faults import FaultyServer, closed_port
+from support.http_faults import ANSWERS, FaultyServer, closed_port
 from support.small_mnist import (
     FILES,
     NAMES,
@@ -44,29 +47,48 @@ def test_download_then_cache(
     assert capfd.readouterr() == ("", "")
 
 
+SLOW = "too slow: [0-9]+ bytes in 0 s"
 FAULTS = {
-    "missing": "404",
+    "missing": "HTTP status 404 Not Found",
     "reset": "reset|broken",
     "wrong": "sent [0-9]+ bytes with SHA-256 [0-9a-f]{64}, expected [0-9a-f]{64}",
-    "portal": "sent 26 bytes with SHA-256",
+    "portal": "sent 26 bytes with SHA-256 .*; it is an HTML or XML page",
     "truncated": "[0-9]+ bytes",
     "short": "sent [0-9]+ bytes with SHA-256",
-    "stalled": "timed out",
-    "trickling": "too slow: [0-9]+ bytes in ",
+    "silent": "no answer within 0.5 s|timed out",
+    "continuing_head": "no answer within 0.5 s",
+    "stalled": SLOW,
+    "stalled_in_its_status": SLOW,
+    "stalled_in_its_headers": SLOW,
+    "trickling": SLOW,
+    "trickling_status": SLOW,
+    "trickling_headers": SLOW,
+    "trickling_chunk_size": SLOW,
+    "trickling_trailers": SLOW,
+    "trickling_redirect": SLOW,
+    "continuing": SLOW,
     "endless": "sent more than [0-9]+ bytes",
-    "silent": "no answer within 1 s|timed out",
+    "endless_without_length": "sent more than [0-9]+ bytes",
+    "redirecting_for_ever": "more than 10 redirects",
+    **dict.fromkeys(ANSWERS, "."),
 }
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirrors, "_CONNECT_SECONDS", 1.0)
-    monkeypatch.setattr(mirrors, "_READ_SECONDS", 0.3)
-    monkeypatch.setattr(mirrors, "_MIN_BYTES_PER_SECOND", 1e6)
+    monkeypatch.setattr(transfer, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(transfer, "GRACE_SECONDS", 0.3)
+    monkeypatch.setattr(transfer, "MIN_BYTES_PER_SECOND", 1e6)
+
+
+def assert_no_request_goes_on() -> None:
+    deadline = time.monotonic() + 10
+    while any(thread.name.startswith("mpsmnist ") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("fault", "reason"), FAULTS.items())
-@pytest.mark.usefixtures("impatient")
 def test_a_failing_mirror_is_reported_and_leaves_nothing(
     server: FaultyServer, use_mirrors: Callable[..., None], cache: Path, fault: str, reason: str
 ) -> None:
@@ -76,11 +98,11 @@ def test_a_failing_mirror_is_reported_and_leaves_nothing(
         load("mnist")
     assert time.monotonic() - start < 5
     assert in_cache(cache) == set()
-    assert len(server.requests) <= 1  # it is not asked for the other three
+    assert {Path(path).name for path in server.requests} <= {NAMES[0]}  # not asked for the other three
+    assert_no_request_goes_on()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.usefixtures("impatient")
 def test_the_next_mirror_makes_up_for_it(
     server: FaultyServer, use_mirrors: Callable[..., None], cache: Path, fault: str
 ) -> None:
@@ -128,10 +150,52 @@ def test_mirrors_that_fail_half_way(
     assert server.requests_to("good") == list(NAMES[1:])
 
 
-@pytest.mark.parametrize("behaviour", ["get_only", "decoding"])
+MUST_WORK = ["get_only", "decoding", "redirecting", "continuing_once", "chunked", "wrongly_encoded"]
+
+
+@pytest.mark.parametrize("behaviour", MUST_WORK)
 def test_odd_servers_that_must_work(use_mirrors: Callable[..., None], behaviour: str) -> None:
     use_mirrors(behaviour)
     assert_small_set(load("mnist"))
+
+
+def test_a_slow_but_steady_line_is_waited_for(
+    use_mirrors: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a second for each file, which is more than the time of grace."""
+    monkeypatch.setattr(transfer, "_CHUNK", 16)
+    monkeypatch.setattr(transfer, "MIN_BYTES_PER_SECOND", 10)
+    use_mirrors("steady")
+    assert_small_set(load("mnist"))
+
+
+def test_even_a_steady_line_must_come_to_an_end(
+    use_mirrors: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "MIN_BYTES_PER_SECOND", 10)
+    monkeypatch.setattr(transfer, "MAX_SECONDS", 0.4)
+    use_mirrors("steady")
+    with pytest.raises(DatasetError, match=r"too slow: [0-9]+ bytes"):
+        load("mnist")
+
+
+@pytest.mark.parametrize("fault", ["redirecting", "continuing", "chunk_size_of_any_length", "endless"])
+def test_what_a_mirror_sends_is_not_kept_in_memory(use_mirrors: Callable[..., None], fault: str) -> None:
+    tracemalloc.start()
+    try:
+        use_mirrors(fault, "good")
+        assert_small_set(load("mnist"))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_server_without_tls(server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = server.mirror("good").replace("http:", "https:")
+    monkeypatch.setitem(SOURCES, "mnist", small_mnist(address, server.mirror("good")))
+    dataset = load("mnist")
+    assert_small_set(dataset)
+    assert dataset.source == server.mirror("good")
 
 
 def test_the_structure_is_checked_after_the_checksum(
@@ -141,24 +205,22 @@ def test_the_structure_is_checked_after_the_checksum(
     digest = hashlib.sha256(b"<html>Please log in</html>").hexdigest()
     files = tuple(dataclasses.replace(file, sha256=digest) for file in source.files)
     monkeypatch.setitem(SOURCES, "mnist", dataclasses.replace(source, files=files))
-    with pytest.raises(DatasetError, match="not IDX: starts with 3c 68 74 6d"):
+    with pytest.raises(DatasetError, match=r"it is an HTML or XML page, as servers send"):
         load("mnist")
     assert in_cache(cache) == set()
 
 
-@pytest.mark.usefixtures("impatient")
 def test_mirrors_that_do_not_answer_are_waited_for_together(
     server: FaultyServer, use_mirrors: Callable[..., None]
 ) -> None:
     use_mirrors(*["silent"] * 5)
     start = time.monotonic()
-    with pytest.raises(DatasetError, match=r"tried:(\n .*(no answer within 1 s|timed out).*){5}$"):
+    with pytest.raises(DatasetError, match=r"tried:(\n .*(no answer within 0.5 s|timed out).*){5}$"):
         load("mnist")
     assert time.monotonic() - start < 3
     assert server.requests == []
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_name_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
 
@@ -169,14 +231,17 @@ def test_a_name_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     monkeypatch.setitem(SOURCES, "mnist", small_mnist(*(f"http://{name}.invalid/" for name in "abc")))
     start = time.monotonic()
-    with pytest.raises(DatasetError, match=r"tried:(\n .*no answer within 1 s){3}$"):
+    with pytest.raises(DatasetError, match=r"tried:(\n .*no answer within 0.5 s){3}$"):
         load("mnist")
     assert time.monotonic() - start < 2
     release.set()
 
 
 def test_progress_is_shown_on_a_terminal(
-    use_mirrors: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    use_mirrors: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    cache: Path,
 ) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -186,7 +251,12 @@ def test_progress_is_shown_on_a_terminal(
     monkeypatch.setattr(sys, "stderr", terminal)
     use_mirrors("good")
     load("mnist")
-    assert terminal.getvalue().count("100%") >= len(NAMES)
+    assert terminal.getvalue() == ""  # to those who did not ask for it
+    shutil.rmtree(cache)
+    caplog.set_level(logging.INFO, "mpsmnist.data")
+    load("mnist")
+    shown = [line.split(":")[0] for line in terminal.getvalue().split("\r") if "B/s" in line]
+    assert shown == list(NAMES)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import math
+import os
+import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mpsmnist.prediction import pictures
 from mpsmnist.prediction.pictures import BOX, CENTRE, PictureError, prepare, read_pictures
 from support.datasets import write_idx
 from support.examples import discs
@@ -163,8 +170,8 @@ def test_idx_files_hold_many_pictures(tmp_path: Path, gzipped: bool) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "neither a picture nor an IDX file"),
-        (b"hello world", "neither a picture nor an IDX file"),
+        (b"", r"neither a picture \(PNG, .*\) nor an IDX file"),
+        (b"hello world", r"neither a picture \(PNG, .*\) nor an IDX file"),
         (b"\x89PNG\r\n\x1a\n" + b"x" * 40, "neither|Truncated|broken"),
         (b"\0\0\x08\x03\0\0", "truncated"),
         (b"\0\0\x08\x01\0\0\0\x01\x05", "expected shape"),
@@ -187,3 +194,155 @@ def test_a_truncated_png_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(PictureError, match=str(path)):
         list(read_pictures(path))
+
+
+def save(image: Image.Image, path: Path, **options: object) -> Path:
+    image.save(path, **options)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("shape", [(1500, 2100), (3001, 900), (40, 9000)])
+def test_a_large_picture_is_reduced(tmp_path: Path, mode: str, shape: tuple[int, int]) -> None:
+    picture = np.zeros(shape, np.uint8)
+    picture[shape[0] // 4 : shape[0] // 2, shape[1] // 4 : shape[1] // 2] = 255
+    image = Image.fromarray(picture)
+    image = Image.fromarray(picture.astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+    small = read_one(save(image, tmp_path / "picture.png", compress_level=1))
+    factor = math.ceil(max(shape) / 2048)
+    assert small.shape == tuple(math.ceil(side / factor) for side in shape)
+    assert (small[-1, -1], small.max()) == (0, 255)
+    for axis in (0, 1):
+        inked = np.flatnonzero(small.max(axis=1 - axis))
+        assert abs(inked[0] - shape[axis] / 4 / factor) <= 1
+        assert abs(inked[-1] + 1 - shape[axis] / 2 / factor) <= 1
+
+
+def test_a_photograph_is_reduced_while_it_is_decoded_and_turned_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 1100 * 1100)
+    drawn = drawing(1200, 2000).repeat(4, 0).repeat(4, 1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(Image.fromarray(255 - drawn), tmp_path / "photo.jpg", exif=exif)
+    monkeypatch.setattr(pictures, "WORKING_SIDE", 512)
+    picture = read_one(path)
+    assert picture.shape == (500, 300)
+    expected = prepare(np.rot90(drawing(1200, 2000), -1)).pixels.astype(int)
+    assert abs(prepare(picture).pixels - expected).max() <= 20
+
+
+@pytest.mark.parametrize(("width", "height"), [(101, 100), (10001, 1), (1, 10001)])
+def test_too_many_pixels_are_refused_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int
+) -> None:
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 10_000)
+    path = write_png(tmp_path / "picture.png", np.zeros((height, width), np.uint8))
+    path.write_bytes(path.read_bytes()[:50])  # what follows the header is not needed
+    with pytest.raises(PictureError, match=f"picture.png: {width} x {height} pixels, more than 10,000"):
+        read_one(path)
+
+
+MEASURE = """
+import resource, sys
+from mpsmnist.prediction.pictures import prepare, read_pictures
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for _, picture in read_pictures(sys.argv[1]):
+    prepare(picture)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("kind", ["png", "idx"])
+def test_a_small_file_of_many_pixels_takes_little_memory(tmp_path: Path, kind: str) -> None:
+    """36 megapixels. In double precision they would take 288 MB, and twice that with what is computed."""
+    picture = np.zeros((6000, 6000), np.uint8)
+    picture[2000:4000, 2900:3100] = 255
+    if kind == "png":
+        path = save(Image.fromarray(picture).convert("1"), tmp_path / "picture.png")
+        assert path.stat().st_size < 20_000
+    else:
+        path = write_idx(tmp_path / "pictures", picture[np.newaxis])
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURE, path], capture_output=True, text=True, check=True, timeout=60
+    )
+    unit = 1 if sys.platform == "darwin" else 1024
+    assert int(measured.stdout) * unit < 250e6
+
+
+def test_pillows_warnings_are_kept_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)  # more is a warning, an error in these tests
+    assert read_one(write_png(tmp_path / "picture.png", drawing())).shape == (120, 200)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    with pytest.raises(PictureError, match="exceeds limit of 20000 pixels"):
+        read_one(tmp_path / "picture.png")
+
+
+def test_values_that_are_no_numbers(tmp_path: Path) -> None:
+    levels = drawing().astype(np.float32) / 230
+    levels[0, :4] = np.nan, np.inf, -np.inf, -1
+    picture = read_one(save(Image.fromarray(levels), tmp_path / "picture.tif"))
+    assert np.unique(picture).tolist() == [0, 255]
+
+
+@pytest.mark.parametrize(
+    "error", [NotImplementedError("odd"), KeyError("odd"), struct.error("odd"), MemoryError("odd")]
+)
+def test_whatever_pillow_raises_is_an_error_of_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    path = write_png(tmp_path / "picture.png", drawing())
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(PictureError, match=r"picture.png: .*odd"):
+        read_one(path)
+
+
+@pytest.mark.parametrize(
+    "kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "PPM", "DDS", "ICO"]
+)
+def test_mutations_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A hundred files with a few bytes changed, most of them in the header."""
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 1_000_000)
+    path = save(Image.fromarray(drawing(30, 40)).convert("RGB"), tmp_path / "picture", format=kind)
+    data = path.read_bytes()
+    random = np.random.default_rng(0)
+    for _ in range(100):
+        mutated = bytearray(data)
+        for position in random.integers(0, random.choice([130, len(data)]), random.integers(1, 6)):
+            mutated[position % len(data)] = random.choice([0, 1, 127, 255, random.integers(256)])
+        path.write_bytes(mutated)
+        with contextlib.suppress(PictureError):
+            for _, picture in read_pictures(path):
+                prepare(picture)
+
+
+def test_a_format_that_runs_programs_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(Image.fromarray(drawing()), tmp_path / "picture.eps")
+    with Image.open(path) as image:
+        assert image.format == "EPS"
+    with pytest.raises(PictureError, match="neither a picture"):
+        read_one(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<!DOCTYPE html>\n<html>", "it is an HTML or XML page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer"),
+        (b"\0\0\x0d\x03" + b"\0\0\0\1" * 3 + bytes(4), r"unsupported IDX type 0x0d \(32-bit floats\)"),
+    ],
+)
+def test_what_a_file_is_instead_is_said(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "7.png").write_bytes(content)
+    with pytest.raises(PictureError, match=f"7.png: {words}"):
+        read_one(tmp_path / "7.png")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "picture.png")
+    with pytest.raises(PictureError, match=r"picture.png: it is a pipe, expected a file"):
+        read_one(tmp_path / "picture.png")

@@ -5,7 +5,6 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 from ..data import DATASETS, Dataset, SyntheticDataWarning, load
 from ..training.chance import chance, is_same_answer
@@ -23,8 +22,10 @@ from ..training.events import TrainResult
 from ..training.loop import resumed_config, train
 from ..training.sampling import SAMPLINGS
 from ..training.schedule import SCHEDULES, even_interval
+from ..user_files import expand_path
 from . import plot, signals
 from .console import DONE, FAILED, Command, UsageError, complain
+from .log import telling
 from .report import JsonReporter, Report, TextReporter
 
 EPILOG = """\
@@ -67,7 +68,7 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
 def _add_place_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--dataset", choices=DATASETS, help="default auto: mnist or, where it is unavailable, synthetic")
-    add("--data-dir", type=Path, metavar="DIR", help="the folder that holds the dataset's files")
+    add("--data-dir", type=expand_path, metavar="DIR", help="the folder that holds the dataset's files")
     add("--offline", action="store_const", const=True, help="never use the network")
     add("--device", choices=DEVICE_CHOICES, help="default auto: mps where there is one, else cpu")
     add("--threads", type=int, metavar="N", help="CPU threads (default: the cores that this process may use)")
@@ -77,14 +78,15 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--checkpoint",
-        type=Path,
+        type=expand_path,
         metavar="PATH",
         help="save the run here at its end, and when a signal ends it",
     )
     add("--checkpoint-every", type=int, metavar="N", help="save the checkpoint every N steps too")
     resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
-    add("--resume", type=Path, metavar="PATH", help=resume)
-    add("--plot", type=Path, metavar="PATH", help="draw curves and worst mistakes: .png, .pdf, .svg or .jpg")
+    add("--resume", type=expand_path, metavar="PATH", help=resume)
+    picture = "draw curves and worst mistakes: .png, .pdf, .svg or .jpg"
+    add("--plot", type=expand_path, metavar="PATH", help=picture)
     add("--json", action="store_true", help="print one JSON object per event and line to stdout")
     add("--quiet", action="store_true", help="print nothing but errors and warnings to stderr")
 
@@ -113,7 +115,8 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
     if arguments.plot is not None:
         check_output("plot", arguments.plot)
         plot.check_plot(arguments.plot)
-    dataset = _load_dataset(config, program)
+    with contextlib.nullcontext() if arguments.quiet else telling(program):
+        dataset = _load_dataset(config, program)
     if arguments.plot is not None:
         config = _with_evaluations(config, len(dataset.train_images))
     json_reporter = JsonReporter()
@@ -135,6 +138,8 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
     report(result)
     if result.learned is False:
         complain(program, f"warning: {_why_not_learned(config, result, dataset)}")
+    if config.checkpoint is None and not arguments.quiet:
+        complain(program, "the trained network was not kept: --checkpoint PATH keeps it")
     if json_reporter.error is not None:
         complain(program, f"the JSON lines are incomplete: {json_reporter.error}")
         return FAILED
@@ -189,7 +194,7 @@ def _load_dataset(config: TrainConfig, program: str) -> Dataset:
         if issubclass(warning.category, SyntheticDataWarning):
             line = "*" * 100
             text = f"{line}\n{text}\n{line}"
-        complain(program, f"warning:\n{text}")
+        complain(program, f"warning: {text}")
     return dataset
 
 

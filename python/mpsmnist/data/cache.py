@@ -1,5 +1,7 @@
 """The user's cache: its folders, which one process at a time changes, and files that are whole or absent."""
 
+import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +12,15 @@ import filelock
 import platformdirs
 
 from ..files import atomic_write
+from ..user_files import expand_path
 
+_log = logging.getLogger(__name__)
+
+_PATIENCE_SECONDS = 0.5  # to wait without a word
 _LOCK_SECONDS = 600.0
+
+# What file systems without locks say. Then several processes may do the same work, and nothing worse happens.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK}
 
 
 class CacheError(Exception):
@@ -25,7 +34,7 @@ def cache_folder(name: str) -> Path:
         CacheError: there is no such place, because the user has no home.
     """
     root = os.environ.get("MPSMNIST_CACHE_DIR") or _user_cache()
-    return Path(root) / name
+    return expand_path(root) / name
 
 
 def _user_cache() -> str:
@@ -39,22 +48,38 @@ def _user_cache() -> str:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Make `folder` and hold its lock, after waiting for other processes.
+def locked(folder: Path, purpose: str) -> Iterator[None]:
+    """Make `folder` and hold its lock, after waiting for other processes; `purpose` says what they do.
 
     Raises:
         CacheError: the folder cannot be written, or another process has held the lock for ten minutes.
     """
-    lock = filelock.FileLock(folder / ".lock", timeout=_LOCK_SECONDS)
+    lock = filelock.FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = lock.acquire()
-    except filelock.Timeout:
-        raise CacheError(f"another process has held {lock.lock_file} for {_LOCK_SECONDS:.0f} s") from None
+        _acquire(lock, purpose)
     except OSError as error:
         raise CacheError(f"the cache folder {folder} cannot be written: {error.strerror or error}") from error
-    with held:
+    try:
         yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock, purpose: str) -> None:
+    try:
+        try:
+            lock.acquire(timeout=_PATIENCE_SECONDS)
+        except filelock.Timeout:
+            _log.info("another process is %s: waiting for it, at most %.0f s", purpose, _LOCK_SECONDS)
+            lock.acquire(timeout=_LOCK_SECONDS)
+    except filelock.Timeout:
+        raise CacheError(f"another process has held {lock.lock_file} for {_LOCK_SECONDS:.0f} s") from None
+    except NotImplementedError:  # how filelock reports ENOSYS
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
 
 
 @contextmanager

@@ -13,7 +13,15 @@ from .sources import Source
 
 
 class UnavailableError(DatasetError):
-    """The dataset is nowhere to be found, or cannot be stored; one by another name may do."""
+    """The dataset is nowhere to be found, or cannot be stored; one by another name may do.
+
+    Attributes:
+        brief: why, in less than a line; the message itself lists all that was tried.
+    """
+
+    def __init__(self, message: str, brief: str) -> None:
+        super().__init__(message)
+        self.brief = brief
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +75,7 @@ def _read_pair(
     labels = read_idx(labels_path, shape=(None,))
     for path, array in ((images_path, images), (labels_path, labels)):
         if array.dtype != np.uint8:
-            raise DatasetError(f"{path}: holds {array.dtype}, expected uint8")
+            raise DatasetError(f"{path}: holds {array.dtype}, expected uint8 (IDX type 0x08)")
         if len(array) == 0:
             raise DatasetError(f"{path}: is empty, expected at least one item")
     if len(images) != len(labels):

@@ -1,5 +1,6 @@
 """The synthetic dataset: drawn by the package once, then kept in the cache."""
 
+import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..user_files import open_regular
 from . import synthetic
 from .cache import CacheError, cache_folder, locked, replacing
 from .dataset import Dataset
@@ -17,6 +19,8 @@ _SHAPES = {
     "test_images": (10000, 28, 28),
     "test_labels": (10000,),
 }
+_log = logging.getLogger(__name__)
+
 _Arrays = Mapping[str, Any]  # uint8 arrays with the names and shapes of _SHAPES
 
 
@@ -31,7 +35,7 @@ def load_synthetic() -> Dataset:
         arrays = _read(path)
         if arrays is not None:
             return _dataset(arrays, str(path))
-        with locked(path.parent):
+        with locked(path.parent, "drawing the synthetic digits"):
             arrays = _read(path)  # another process may have drawn them while this one waited
             if arrays is None:
                 arrays = _draw()
@@ -43,13 +47,15 @@ def load_synthetic() -> Dataset:
 
 
 def _draw() -> _Arrays:
+    count = synthetic.TRAIN_SIZE + synthetic.TEST_SIZE
+    _log.info("drawing %s synthetic digits, which takes some seconds", f"{count:,}")
     return dict(zip(_SHAPES, synthetic.generate(seed=0), strict=True))
 
 
 def _read(path: Path) -> _Arrays | None:
     """Read the arrays in `path`; None if it is missing or damaged, since they can be drawn again."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in _SHAPES}
     except Exception:  # a damaged archive fails in many ways, all of which mean the same
         return None

@@ -11,14 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
+from ..user_files import open_regular
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
+_OTHER_TYPES = {
+    0x09: "signed bytes",
+    0x0B: "16-bit integers",
+    0x0D: "32-bit floats",
+    0x0E: "64-bit floats",
+}
 _MAX_RANK = 4
+_MAX_UNPACKED = 1 << 30  # bytes of a gzipped file: the largest known dataset has 640 MB
 _MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
 _CHUNK = 1 << 20
+START = 64  # bytes that tell what a file is
 
 _Stream: TypeAlias = IO[bytes] | gzip.GzipFile
+
+
+# What else files of these names have been found to hold, by their first bytes, and what to do about it.
+_FOREIGN = (
+    (
+        b"version https://git-lfs.github.com/",
+        "a Git LFS pointer, not the file: run git lfs pull where it came from",
+    ),
+    (b"<", "an HTML or XML page, as servers send in place of a file: download it anew"),
+    (b"PK\x03\x04", "a ZIP archive: unpack it"),
+    (b"BZh", "a bzip2 file: unpack it"),
+    (b"\xfd7zXZ\0", "an xz file: unpack it"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard file: unpack it"),
+    (b"\x93NUMPY", "a NumPy array, not IDX"),
+    (b"PAR1", "a Parquet table, not IDX"),
+)
 
 
 class _MalformedError(Exception):
@@ -40,14 +65,14 @@ def read_idx(path: str | os.PathLike[str], *, shape: tuple[int | None, ...] | No
             file is too short to hold.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             magic = file.read(len(_GZIP_MAGIC))
             file.seek(0)
             if magic != _GZIP_MAGIC:
                 return _read(file, capacity=size, shape=shape)
             with gzip.GzipFile(fileobj=file) as unpacked:
-                return _read(unpacked, capacity=size * _MAX_DEFLATE_RATIO, shape=shape)
+                return _read(unpacked, capacity=min(size * _MAX_DEFLATE_RATIO, _MAX_UNPACKED), shape=shape)
     except _MalformedError as error:
         reason = str(error)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -70,7 +95,10 @@ def _read(stream: _Stream, capacity: int, shape: tuple[int | None, ...] | None) 
         raise _MalformedError(
             f"its header declares {described}, {expected} bytes, but it can hold at most {capacity}"
         )
-    array = np.empty(sizes, dtype)
+    try:
+        array = np.empty(sizes, dtype)
+    except (ValueError, MemoryError):  # also without items, sizes may be more than NumPy can multiply
+        raise _MalformedError(f"its header declares {described}, which do not fit into memory") from None
     found = header + _fill(stream, array)
     if found < expected:
         raise _MalformedError(f"truncated: {found} bytes, expected {expected} for {described}")
@@ -82,15 +110,25 @@ def _read(stream: _Stream, capacity: int, shape: tuple[int | None, ...] | None) 
 def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
     start = _read_exactly(stream, 4)
     if start[:2] != b"\0\0":
-        raise _MalformedError(f"not IDX: starts with {start.hex(' ')}, expected 00 00, a type and a rank")
+        raise _MalformedError(
+            foreign_format(start + stream.read(START))
+            or f"not IDX: starts with {start.hex(' ')}, expected 00 00, a type and a rank"
+        )
     kind, rank = start[2], start[3]
     if kind not in _TYPES:
-        known = ", ".join(f"0x{known:02x}" for known in _TYPES)
-        raise _MalformedError(f"unsupported IDX type 0x{kind:02x}, expected one of {known}")
+        holds = f" ({_OTHER_TYPES[kind]})" if kind in _OTHER_TYPES else ""
+        expected = "0x08 (unsigned bytes) or 0x0c (32-bit integers)"
+        raise _MalformedError(f"unsupported IDX type 0x{kind:02x}{holds}, expected {expected}")
     if not 1 <= rank <= _MAX_RANK:
         raise _MalformedError(f"IDX rank {rank}, expected 1 to {_MAX_RANK}")
     sizes = struct.unpack(f">{rank}I", _read_exactly(stream, 4 * rank))
     return _TYPES[kind], sizes
+
+
+def foreign_format(start: bytes) -> str | None:
+    """Say what a file that starts so is, if it is known to be something else than IDX, and what to do."""
+    start = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return next((f"it is {kind}" for magic, kind in _FOREIGN if start.startswith(magic)), None)
 
 
 def _read_exactly(stream: _Stream, count: int) -> bytes:

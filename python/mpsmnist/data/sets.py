@@ -1,15 +1,18 @@
 """Loads a dataset by name: from a folder, the cache or a mirror, or drawn by the package."""
 
+import logging
 import os
 import warnings
-from pathlib import Path
 
 from ..errors import DatasetError
+from ..user_files import expand_path
 from .cache import CacheError, cache_folder
 from .dataset import Dataset, UnavailableError, read_files
 from .folder import read_folder
 from .generated import load_synthetic
 from .sources import SOURCES, Source
+
+_log = logging.getLogger(__name__)
 
 DATASETS: tuple[str, ...] = ("auto", *SOURCES, "synthetic")
 
@@ -25,7 +28,10 @@ def load(
 
     Looks in `data_dir`, or else in the folder that the environment variable MPSMNIST_DATA_DIR names; if
     either is given, nothing else is tried. Otherwise looks in the cache (MPSMNIST_CACHE_DIR, or the
-    platform's usual place), then on the dataset's mirrors.
+    platform's usual place), then on the dataset's mirrors. In these paths, ~ and $VARIABLES are replaced.
+
+    What takes long is told through the logger "mpsmnist.data" at level INFO; where that is enabled, downloads
+    show a progress bar on a terminal.
 
     Args:
         name: one of `DATASETS`. "auto" is MNIST or, if neither the cache nor a mirror has it, the synthetic
@@ -47,15 +53,15 @@ def load(
 
     source = SOURCES["mnist" if name == "auto" else name]
     if data_dir is not None:
-        return read_folder(source, Path(data_dir), "data_dir")
+        return read_folder(source, expand_path(data_dir))
     if folder := os.environ.get("MPSMNIST_DATA_DIR"):
-        return read_folder(source, Path(folder), "MPSMNIST_DATA_DIR")
+        return read_folder(source, expand_path(folder), given_by="MPSMNIST_DATA_DIR")
     try:
         return _from_cache_or_mirrors(source, offline)
     except UnavailableError as error:
         if name != "auto":
             raise
-        reason = str(error)
+        reason = error.brief
     warnings.warn(_synthetic_warning(source, reason), SyntheticDataWarning, stacklevel=2)
     return load_synthetic()
 
@@ -71,14 +77,20 @@ def _from_cache_or_mirrors(source: Source, offline: bool) -> Dataset:
     except DatasetError as error:
         absent = f"{source.name} is not in the cache ({error})"
     if offline:
-        raise UnavailableError(f"{absent} and the network may not be used (offline)")
+        reason = "the network may not be used (offline)"
+        raise UnavailableError(f"{absent} and {reason}", brief=_brief(source, reason))
     from .mirrors import download  # noqa: PLC0415 (it takes long to import, and is seldom needed)
 
+    _log.info("%s is not in the cache: asking its mirrors (%d)", source.name, len(source.mirrors))
     try:
         origin = download(source, folder)
     except UnavailableError as error:
-        raise UnavailableError(f"{absent} and {error}") from error
+        raise UnavailableError(f"{absent} and {error}", brief=_brief(source, error.brief)) from error
     return read_files(source, paths, origin)
+
+
+def _brief(source: Source, reason: str) -> str:
+    return f"{source.name} is not in the cache, and {reason}"
 
 
 def _offline_by_environment() -> bool:
@@ -89,11 +101,10 @@ def _offline_by_environment() -> bool:
 
 
 def _synthetic_warning(source: Source, reason: str) -> str:
-    files = "\n".join(f"  {file.name}" for file in source.files)
+    """Write four lines, to which the command adds two."""
     return (
-        "\n*** This is NOT real MNIST: continuing with synthetic digits, drawn by the package itself. ***\n"
-        f"Why: {reason}\n"
-        "To get real MNIST, connect to the network once, or put these files in a folder and name it with\n"
-        f"--data-dir (data_dir in Python) or MPSMNIST_DATA_DIR:\n{files}\n"
-        'To avoid this warning, ask for "synthetic" by name.'
+        "This is NOT real MNIST: continuing with synthetic digits, drawn by the package itself.\n"
+        f'Why: {reason}; the dataset "{source.name}" tells more.\n'
+        "To get real MNIST, connect to the network once, or name a folder that has its four files\n"
+        f"({source.files[0].name}, ...): --data-dir (data_dir in Python) or MPSMNIST_DATA_DIR."
     )

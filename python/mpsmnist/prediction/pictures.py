@@ -1,21 +1,32 @@
 """Pictures of single digits, made to look like MNIST's: 28x28, light ink on black, centred by mass."""
 
 import os
+import warnings
 from collections.abc import Iterator
-from typing import NamedTuple, TypeAlias
+from typing import IO, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..data import read_idx
+from ..data.idx import START, foreign_format
 from ..errors import DatasetError, Error
+from ..user_files import open_regular
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
 CENTRE = 14
 MIN_CONTRAST = 16  # grey levels from the background to the darkest or lightest spot; less is blank
 NOISE = 0.1  # ink fainter than this share of the strongest is taken for paper grain or JPEG noise
+
+# What a picture may be decoded to: phones make 108 megapixels, and Pillow takes 4 bytes for each of them. Of
+# a JPEG, which is what they save, no more is decoded than WORKING_SIDE needs.
+MAX_PIXELS = 1 << 27
+WORKING_SIDE = 2048  # larger pictures are reduced, before each pixel takes 8 bytes
+
+# No others: Pillow runs Ghostscript for EPS, and for rare formats its errors and sizes are anyone's guess.
+FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "JPEG2000", "PPM")
 
 Grey: TypeAlias = NDArray[np.uint8]
 
@@ -35,22 +46,23 @@ def read_pictures(path: str | os.PathLike[str]) -> Iterator[tuple[str, Grey]]:
     """Read a picture file, or an IDX file of pictures (n, height, width), plain or gzipped.
 
     Yields:
-        Each picture's name (the path, with an index if it is an IDX file) and grey levels (height, width).
+        Each picture's name (the path, with an index if it is an IDX file) and grey levels (height, width), at
+        most WORKING_SIDE each.
 
     Raises:
         PictureError: the file cannot be read, or is neither of these.
     """
     name = os.fspath(path)
     try:
-        with open(path, "rb") as file:
-            start = file.read(2)
+        with open_regular(path) as file:
+            start = file.read(START)
+            is_idx = start[:2] in (b"\0\0", b"\x1f\x8b")
+            pictures = [] if is_idx else [(name, _read_picture(name, file, start))]
     except OSError as error:
-        raise PictureError(f"{name}: {error.strerror}") from error
-    if start in (b"\0\0", b"\x1f\x8b"):
-        for index, picture in enumerate(_read_idx(path)):
-            yield f"{name}[{index}]", picture
-    else:
-        yield name, _read_picture(path)
+        raise PictureError(f"{name}: {error.strerror or error}") from error
+    if is_idx:
+        pictures = [(f"{name}[{index}]", picture) for index, picture in enumerate(_read_idx(path))]
+    yield from pictures
 
 
 def _read_idx(path: str | os.PathLike[str]) -> Grey:
@@ -65,26 +77,64 @@ def _read_idx(path: str | os.PathLike[str]) -> Grey:
     return pictures
 
 
-def _read_picture(path: str | os.PathLike[str]) -> Grey:
+def _read_picture(name: str, file: IO[bytes], start: bytes) -> Grey:
+    file.seek(0)
     try:
-        with Image.open(path) as image:
-            return _to_grey(ImageOps.exif_transpose(image))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow has to say about odd files
+            return _decode(file)
     except UnidentifiedImageError as error:
-        raise PictureError(f"{os.fspath(path)}: neither a picture nor an IDX file") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise PictureError(f"{os.fspath(path)}: {error}") from error
+        reason = foreign_format(start) or f"neither a picture ({', '.join(FORMATS)}) nor an IDX file"
+        raise PictureError(f"{name}: {reason}") from error
+    except Exception as error:  # what Pillow makes of bad files is no closed set
+        raise PictureError(f"{name}: {str(error) or type(error).__name__}") from error
+
+
+def _decode(file: IO[bytes]) -> Grey:
+    Image.init()
+    known = [name for name in FORMATS if name in Image.OPEN]
+    with Image.open(file, formats=known) as image:
+        image.draft(None, (WORKING_SIDE, WORKING_SIDE))
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise PictureError(f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
+        small = _reduce(image, _working_mode(image))
+        small.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return _to_grey(ImageOps.exif_transpose(small))
+
+
+def _working_mode(image: Image.Image) -> str:
+    """Choose one of three modes: 16 bits and more are F, since L would clip them; what is clear is RGBA."""
+    if image.mode.startswith(("I", "F")):
+        return "F"
+    return "RGBA" if "A" in image.getbands() or "transparency" in image.info else "L"
+
+
+def _reduce(image: Image.Image, mode: str) -> Image.Image:
+    """Convert to `mode` and shrink by a whole factor to WORKING_SIDE at most, tile by tile to save memory."""
+    width, height = image.size
+    factor = -(-max(width, height) // WORKING_SIDE)
+    small = Image.new(mode, (-(-width // factor), -(-height // factor)))
+    side = max(WORKING_SIDE // factor, 1)  # of a tile in `small`
+    for top in range(0, small.height, side):
+        for left in range(0, small.width, side):
+            right, bottom = (left + side) * factor, (top + side) * factor
+            tile = image.crop((left * factor, top * factor, min(right, width), min(bottom, height)))
+            if tile.mode.startswith("I;"):  # not all of them convert to F
+                tile = tile.convert("I")
+            small.paste(tile.convert(mode).reduce(factor), (left, top))
+    return small
 
 
 def _to_grey(image: Image.Image) -> Grey:
-    if image.mode.startswith(("I", "F")):  # 16 bits and more, which convert("L") would clip
-        levels = np.array(image, np.float64)
+    if image.mode == "F":
+        levels = np.nan_to_num(np.array(image, np.float64), posinf=0, neginf=0)
         levels *= 255 / max(levels.max(), 1)
         return levels.clip(0, 255).round().astype(np.uint8)
-    if "A" not in image.getbands() and "transparency" not in image.info:
-        return np.array(image.convert("L"))
-    rgba = image.convert("RGBA")
-    grey = np.asarray(rgba.convert("L"), np.float64)
-    alpha = np.asarray(rgba.getchannel("A"), np.float64) / 255
+    if image.mode == "L":
+        return np.array(image)
+    grey = np.asarray(image.convert("L"), np.float64)
+    alpha = np.asarray(image.getchannel("A"), np.float64) / 255
     # What shows through is white paper under dark ink, and a blackboard under light ink.
     paper = 255 if (grey * alpha).sum() < 127.5 * alpha.sum() else 0
     blend: NDArray[np.float64] = grey * alpha + paper * (1 - alpha)
@@ -104,6 +154,7 @@ def prepare(picture: Grey, invert: bool | None = None) -> Digit:
     Raises:
         PictureError: the picture is blank.
     """
+    picture = np.asarray(_reduce(Image.fromarray(picture), "L"))
     background = float(np.median(_border(picture)))
     inverted = background > 127 if invert is None else invert
     levels = picture.astype(np.float64)

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from .._core import DEVICES
+from ..user_files import expand_path
 from .sampling import SAMPLINGS, Sampling
 from .schedule import SCHEDULES, EvaluationPlan, Schedule, plan_evaluations
 
@@ -177,7 +178,7 @@ class TrainConfig:
             return
         if not isinstance(value, str | os.PathLike):
             raise ConfigError(f"{name} is {value!r}, expected a path")
-        self._set(name, Path(value))
+        self._set(name, expand_path(value))
 
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainConfig)}

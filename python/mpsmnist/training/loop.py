@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .._core import Trainer
 from ..data import Dataset, load
 from ..errors import Error
+from ..user_files import expand_path
 from .chance import learned
 from .checkpoint import Checkpoint, fingerprint
 from .checkpoint import load as load_checkpoint
@@ -49,6 +50,7 @@ def resumed_config(path: str | os.PathLike[str], **options: Any) -> TrainConfig:
         CheckpointError: the checkpoint cannot be read.
         ConfigError: the options make no sense, or would make it another run.
     """
+    path = expand_path(path)
     saved = load_checkpoint(path)
     length = {} if saved.options["epochs"] is not None else {"steps": saved.total_steps}
     base = {**saved.options, **length, "dataset": saved.dataset, "checkpoint": path, "resume": path}
