@@ -54,6 +54,9 @@ class TextReporter:
         _say(
             f"{dataset.name}: {len(dataset.train_images)} training and {len(dataset.test_images)} test images"
         )
+        if event.step >= event.total_steps:
+            _say(_what_next(event))
+            return
         _say(
             f"steps {event.step + 1} to {event.total_steps}, {config.batch_size} images each, on {device}; "
             f"{config.schedule} learning rate {config.learning_rate:g}, momentum {config.momentum:g}, "
@@ -68,6 +71,14 @@ class TextReporter:
             self._bar.update()
         elif event.step * 10 // self._total_steps > (event.step - 1) * 10 // self._total_steps:
             _say(f"step {event.step} of {self._total_steps}: loss {event.loss:.4f}")
+
+
+def _what_next(event: StartEvent) -> str:
+    """Say what to do with a run that was resumed when it was finished."""
+    longer = f"--steps {2 * event.step} continues it, "
+    if event.config.schedule != "constant":
+        longer = f"its {event.config.schedule} learning rate ends there, "
+    return f"the run is finished at step {event.step}: {longer}--init-from starts a new run from its weights"
 
 
 def _summary(result: TrainResult) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..data import DATASETS, Dataset, SyntheticDataWarning, load
+from ..training.checkpoint import check_target
 from ..training.config import (
     DEVICE_CHOICES,
     INITS,
@@ -73,7 +74,10 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add("--checkpoint", type=Path, metavar="PATH", help="save the run here at its end, and on Ctrl-C")
     add("--checkpoint-every", type=int, metavar="N", help="save the checkpoint every N steps too")
     resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
+    add("--overwrite", action="store_const", const=True, help="let --checkpoint replace a file that exists")
     add("--resume", type=Path, metavar="PATH", help=resume)
+    init_from = "begin a new run with the weights of this checkpoint"
+    add("--init-from", type=Path, metavar="PATH", help=init_from)
     add("--plot", type=Path, metavar="PATH", help="draw the curves and the worst mistakes to a PNG file")
     add("--json", action="store_true", help="print one JSON object per event and line to stdout")
     add("--quiet", action="store_true", help="print nothing but errors and warnings to stderr")
@@ -98,8 +102,7 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
 
 def _train(arguments: argparse.Namespace, program: str) -> int:
     config = parse_config(arguments)
-    if config.checkpoint is not None:
-        check_output("checkpoint", config.checkpoint)
+    check_target(config)
     if arguments.plot is not None:
         check_output("plot", arguments.plot)
         plot.require_matplotlib()

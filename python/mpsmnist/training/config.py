@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from .._core import DEVICES
+from ..files import rehearse_write, resolve
 from .sampling import SAMPLINGS, Sampling
 from .schedule import SCHEDULES, Schedule
 
@@ -54,7 +55,9 @@ class TrainConfig:
     target_accuracy: float | None = None  # 0.99 ends the run as soon as an evaluation reaches 99%
     checkpoint: Path | None = None
     checkpoint_every: int | None = None
+    overwrite: bool = False  # whether `checkpoint` may be a file that exists and is not the one of `resume`
     resume: Path | None = None
+    init_from: Path | None = None  # a checkpoint whose weights a new run begins with
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "threads", "eval_every", "checkpoint_every"):
@@ -74,12 +77,16 @@ class TrainConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
         if not isinstance(self.dataset, str):
             raise ConfigError(f"dataset is {self.dataset!r}, expected a name")
-        for name in ("data_dir", "checkpoint", "resume"):
+        if not isinstance(self.overwrite, bool):
+            raise ConfigError(f"overwrite is {self.overwrite!r}, expected True or False")
+        for name in ("data_dir", "checkpoint", "resume", "init_from"):
             self._path(name)
         if self.steps is not None and self.epochs is not None:
             raise ConfigError("steps and epochs both say how long to train: give one of them")
         if self.checkpoint_every is not None and self.checkpoint is None:
             raise ConfigError("checkpoint_every needs a checkpoint path to save to")
+        if self.resume is not None and self.init_from is not None:
+            raise ConfigError("resume continues a run, init_from starts a new one: give one of them")
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> "TrainConfig":
@@ -117,7 +124,7 @@ class TrainConfig:
             return
         try:
             number = math.nan if isinstance(value, bool | str) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not (math.isfinite(number) and accept(number)):
             raise ConfigError(f"{name} is {value!r}, expected a number {expected}")
@@ -165,15 +172,22 @@ def merge(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def check_output(option: str, path: Path) -> None:
-    """Raise ConfigError if the file could not be written, before time is spent on its contents."""
-    folder = path.parent
-    if path.is_dir():
-        raise ConfigError(f"{option} is {str(path)!r}, which is a folder, expected a file name")
-    if not folder.is_dir():
-        raise ConfigError(f"{option} is {str(path)!r}, but there is no folder {str(folder)!r}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"{option} is {str(path)!r}, but the folder {str(folder)!r} cannot be written to")
+def check_output(option: str, path: Path, size: int = 0) -> None:
+    """Check that `path` can be written, before time is spent on its `size` bytes. Raises ConfigError."""
+    start = f"{option} is {str(path)!r}, "
+    if os.path.isdir(path):
+        raise ConfigError(f"{start}which is a folder, expected a file name")
+    try:
+        target = resolve(path)
+        if not target.parent.is_dir():
+            raise ConfigError(f"{start}but there is no folder {str(target.parent)!r}")
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise ConfigError(f"{start}but the folder {str(target.parent)!r} cannot be written to")
+        rehearse_write(target, size)
+    except OSError as error:
+        raise ConfigError(f"{start}which cannot be written: {error.strerror or error}") from error
+    except ValueError as error:  # a null character
+        raise ConfigError(f"{start}which is no file name: {error}") from error
 
 
 def _is_optional(name: str) -> bool:
