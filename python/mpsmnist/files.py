@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from .user_files import name_kind
+
 # Both ends of a temporary file's name mark it as ours. Its length does not depend on the file's own name.
 _PREFIX, _SUFFIX = ".mpsmnist.", ".tmp"
 
@@ -18,14 +20,6 @@ _LEFTOVER_SECONDS = 3600
 
 # How file systems say that they do not have a call, rather than that it failed.
 _NOT_SUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a named pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
 
 
 @contextmanager
@@ -80,11 +74,6 @@ def resolve(path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def file_kind(mode: int) -> str | None:
-    """Say what a file of this st_mode is, such as "a folder"; None for a regular file."""
-    return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "a special file")
-
-
 def _find_replaced(path: Path) -> os.stat_result | None:
     """Return the status of the regular file at `path`, None if there is none."""
     try:
@@ -93,8 +82,8 @@ def _find_replaced(path: Path) -> os.stat_result | None:
         return None
     if stat.S_ISLNK(status.st_mode):
         return None
-    if kind := file_kind(status.st_mode):
-        raise OSError(errno.EINVAL, f"it is {kind}, expected a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, f"it is {name_kind(status.st_mode)}, expected a file")
     return status
 
 

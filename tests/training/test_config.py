@@ -132,3 +132,14 @@ def test_a_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write anywhere, so chmod would not do
     with pytest.raises(ConfigError, match=r"checkpoint is .* cannot be written to"):
         check_output("checkpoint", tmp_path / "run.safetensors")
+
+
+def test_paths_may_have_a_tilde_and_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RUN", "7")
+    config = TrainConfig(data_dir="~/mnist", checkpoint="~/run$RUN", resume="${HOME}/run")  # type: ignore[arg-type]
+    assert (config.data_dir, config.checkpoint, config.resume) == (
+        tmp_path / "mnist",
+        tmp_path / "run7",
+        tmp_path / "run",
+    )

@@ -9,6 +9,7 @@ from .._core import Trainer
 from ..prediction.pictures import PictureError, read_pictures
 from ..prediction.predictor import Prediction, load_trainer, predict_picture
 from ..training.config import DEVICE_CHOICES
+from ..user_files import expand_path
 from .console import DONE, FAILED, Command, complain, positive_integer
 
 BAR = 40  # characters of a probability of 1
@@ -27,11 +28,15 @@ def format_prediction(prediction: Prediction) -> str:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
-        "images", nargs="+", type=Path, metavar="IMAGE", help="a picture of one digit, or an IDX file of them"
+        "images",
+        nargs="+",
+        type=expand_path,
+        metavar="IMAGE",
+        help="a picture of one digit, or an IDX file of them",
     )
     add(
         "--checkpoint",
-        type=Path,
+        type=expand_path,
         metavar="PATH",
         required=True,
         help="the network, saved by train --checkpoint",

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 from ..data import DATASETS, Dataset, SyntheticDataWarning, load
 from ..training.checkpoint import check_target
@@ -21,6 +20,7 @@ from ..training.config import (
 from ..training.loop import resumed_config, train
 from ..training.sampling import SAMPLINGS
 from ..training.schedule import SCHEDULES
+from ..user_files import expand_path
 from . import plot
 from .console import DONE, FAILED, INTERRUPTED, Command, UsageError, complain, stop_on_interrupt
 from .report import Report, TextReporter, print_json
@@ -63,7 +63,7 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
 def _add_place_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--dataset", choices=DATASETS, help="default auto: mnist or, where it is unavailable, synthetic")
-    add("--data-dir", type=Path, metavar="DIR", help="the folder that holds the dataset's files")
+    add("--data-dir", type=expand_path, metavar="DIR", help="the folder that holds the dataset's files")
     add("--offline", action="store_const", const=True, help="never use the network")
     add("--device", choices=DEVICE_CHOICES, help="default auto: mps where there is one, else cpu")
     add("--threads", type=int, metavar="N", help="CPU threads (default: the cores that this process may use)")
@@ -71,14 +71,19 @@ def _add_place_options(group: argparse._ArgumentGroup) -> None:
 
 def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--checkpoint", type=Path, metavar="PATH", help="save the run here at its end, and on Ctrl-C")
+    add("--checkpoint", type=expand_path, metavar="PATH", help="save the run here at its end, and on Ctrl-C")
     add("--checkpoint-every", type=int, metavar="N", help="save the checkpoint every N steps too")
     resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
     add("--overwrite", action="store_const", const=True, help="let --checkpoint replace a file that exists")
-    add("--resume", type=Path, metavar="PATH", help=resume)
+    add("--resume", type=expand_path, metavar="PATH", help=resume)
     init_from = "begin a new run with the weights of this checkpoint"
-    add("--init-from", type=Path, metavar="PATH", help=init_from)
-    add("--plot", type=Path, metavar="PATH", help="draw the curves and the worst mistakes to a PNG file")
+    add("--init-from", type=expand_path, metavar="PATH", help=init_from)
+    add(
+        "--plot",
+        type=expand_path,
+        metavar="PATH",
+        help="draw the curves and the worst mistakes to a PNG file",
+    )
     add("--json", action="store_true", help="print one JSON object per event and line to stdout")
     add("--quiet", action="store_true", help="print nothing but errors and warnings to stderr")
 

@@ -21,8 +21,9 @@ from safetensors.numpy import save as serialize
 
 from .._core import __version__
 from ..errors import CheckpointError
-from ..files import atomic_write, file_kind, resolve
+from ..files import atomic_write, resolve
 from ..network import state_shapes
+from ..user_files import open_regular
 from .config import SAVED_FIELDS, ConfigError, TrainConfig, check_output
 from .foreign import MAKERS, describe_file, describe_safetensors
 
@@ -82,7 +83,8 @@ def check_target(config: TrainConfig) -> None:
         return
     if config.resume is None or not path.samefile(config.resume):
         raise ConfigError(
-            f"checkpoint is {str(path)!r}, which exists: resume continues its run, overwrite replaces it"
+            f"checkpoint is {str(path)!r}, which exists: --overwrite (overwrite=True) replaces it, "
+            "--resume continues its run"
         )
 
 
@@ -138,15 +140,13 @@ def _reason(error: Exception) -> object:
 
 
 def _check_is_file(path: str | os.PathLike[str]) -> None:
-    """Raise CheckpointError unless there is a regular file; a pipe or device must not even be opened."""
+    """Raise CheckpointError unless there is a regular file: a pipe would be waited for."""
     try:
-        kind = file_kind(os.stat(path).st_mode)
+        open_regular(path).close()
     except FileNotFoundError as error:
         raise _bad(path, "does not exist") from error
     except (OSError, ValueError) as error:  # ValueError: a null character
         raise _bad(path, f"cannot be read: {_reason(error)}") from error
-    if kind is not None:
-        raise _bad(path, f"is {kind}, expected a file")
 
 
 def _explain(path: str | os.PathLike[str], error: Exception) -> str:
@@ -184,7 +184,8 @@ def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
     if run["options"].keys() != set(SAVED_FIELDS):
         raise _bad(path, f"has options that are not {', '.join(SAVED_FIELDS)}")
     try:
-        TrainConfig(**run["options"], steps=max(run["total_steps"], 1), checkpoint=Path(path))
+        TrainConfig(**run["options"], checkpoint=Path(path))
+        TrainConfig(steps=run["total_steps"])
     except ConfigError as error:
         raise _bad(path, f"has bad options in its metadata: {str(error):.200}") from error
     if not 0 <= run["step"] <= run["total_steps"]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from .._core import DEVICES
 from ..files import rehearse_write, resolve
+from ..user_files import expand_path
 from .sampling import SAMPLINGS, Sampling
 from .schedule import SCHEDULES, Schedule
 
@@ -86,7 +87,7 @@ class TrainConfig:
         if self.checkpoint_every is not None and self.checkpoint is None:
             raise ConfigError("checkpoint_every needs a checkpoint path to save to")
         if self.resume is not None and self.init_from is not None:
-            raise ConfigError("resume continues a run, init_from starts a new one: give one of them")
+            raise ConfigError(f"init_from is {str(self.init_from)!r}, but resume is {str(self.resume)!r}: give one of them")
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> "TrainConfig":
@@ -136,7 +137,7 @@ class TrainConfig:
             return
         if not isinstance(value, str | os.PathLike):
             raise ConfigError(f"{name} is {value!r}, expected a path")
-        self._set(name, Path(value))
+        self._set(name, expand_path(value))
 
 
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainConfig)}

@@ -14,6 +14,7 @@ from .._core import Trainer
 from ..data import Dataset, load
 from ..errors import Error
 from ..network import parameter_shapes
+from ..user_files import expand_path
 from .checkpoint import Checkpoint, check_target, fingerprint
 from .checkpoint import load as load_checkpoint
 from .checkpoint import save as save_checkpoint
@@ -41,6 +42,7 @@ def resumed_config(path: str | os.PathLike[str], **options: Any) -> TrainConfig:
         CheckpointError: the checkpoint cannot be read.
         ConfigError: the options make no sense, or would make it another run.
     """
+    path = expand_path(path)
     saved = load_checkpoint(path)
     length = {"steps": saved.total_steps}
     base = {**saved.options, **length, "dataset": saved.dataset, "checkpoint": path, "resume": path}
@@ -265,7 +267,7 @@ class _Run:
 
 
 # What to do instead of a resumption that cannot be.
-_NEW_RUN = "init_from starts a new run from its weights"
+_NEW_RUN = "--init-from (init_from=) starts a new run from its weights"
 
 
 def _check_resume(config: TrainConfig, saved: Checkpoint) -> None:
