@@ -213,7 +213,10 @@ def change_options(**changes: Any) -> Callable[[State, Run], None]:
     ("spoil", "words"),
     [
         (change_state(lambda s: s.pop("conv1.bias")), r"lacks the tensors conv1\.bias"),
-        (change_state(lambda s: s.update(extra=np.zeros(1, np.float32))), r"do not belong there: \['extra'\]"),
+        (
+            change_state(lambda s: s.update(extra=np.zeros(1, np.float32))),
+            r"do not belong there: \['extra'\]",
+        ),
         (
             change_state(lambda s: s.update({"momentum.fc1.bias": np.zeros(10, np.float32)})),
             r"do not belong there: \['momentum\.fc1\.bias'\]",
@@ -321,6 +324,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, length: int) -> None:
 
 def write_file(path: Path, header: bytes, size: int) -> None:
     """Write a safetensors file with `size` bytes of zeros, which take no room."""
+    path.unlink(missing_ok=True)  # ext4 takes milliseconds to write over a file
     path.write_bytes(len(header).to_bytes(8, "little") + header)
     os.truncate(path, 8 + len(header) + size)
 
@@ -382,8 +386,8 @@ def test_a_file_that_is_shortened_while_it_is_read_is_refused(tmp_path: Path) ->
 # What a file may have in place of a value, as JSON.
 ODD_VALUES = (
     "null", "true", "-1", "0", "3", "2.5", "-0.0", "1e400", "NaN", "-Infinity", str(2**31), str(2**63),
-    str(2**64), "1" + "0" * 400, "9" * 5_000, '""', '"x"', '"nan"', r'"\ud800"', "[]", "[[]]", "{}", '{"a": 1}',
-    "[" * 5_000 + "]" * 5_000, "[0, 9223372036854775808]", '["F32"]',
+    str(2**64), "1" + "0" * 400, "9" * 5_000, '""', '"x"', '"nan"', r'"\ud800"', "[]", "[[]]", "{}",
+    '{"a": 1}', "[" * 5_000 + "]" * 5_000, "[0, 9223372036854775808]", '["F32"]',
 )  # fmt: skip
 
 
@@ -427,16 +431,16 @@ def test_whatever_the_header_says_only_checkpoint_errors_come(tmp_path: Path) ->
     for spoilt in (*spoil_each_value(json.loads(run)), *spoil_bytes(run.encode(), 1000)):
         metadata["run"] = spoilt if isinstance(spoilt, str) else spoilt.decode("utf-8", "replace")
         headers.append(json.dumps(header))
-    refused = 0
+    refusals = []
     for text in headers:
         write_file(tmp_path / "run", text if isinstance(text, bytes) else text.encode(), size)
         try:
             load(tmp_path / "run")
         except CheckpointError as error:
-            refused += 1
-            assert len(str(error)) < 2_000
+            refusals.append(str(error))
     assert len(headers) > 3000
-    assert refused > 0.9 * len(headers)
+    assert len(refusals) > 0.9 * len(headers)
+    assert max(map(len, refusals)) < 2_000
 
 
 @pytest.mark.parametrize("length", [0, 2, 100, 10**6, 10**9, 2**63, 2**64 - 1])

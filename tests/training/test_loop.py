@@ -200,7 +200,9 @@ def test_a_run_that_diverges_says_where_and_keeps_the_last_good_checkpoint(
     data, path = small_dataset(), tmp_path / "run"
     good = train(TrainConfig(**SMALL, steps=3, checkpoint=path), dataset=data)
     steps: list[StepEvent] = []
-    config = TrainConfig(**SMALL, steps=200, learning_rate=rate, checkpoint=path, eval_every=10, overwrite=True)
+    config = TrainConfig(
+        **SMALL, steps=200, learning_rate=rate, checkpoint=path, eval_every=10, overwrite=True
+    )
     with pytest.raises(
         DivergedError, match=r"diverged at step \d+: its loss is (nan|inf) at learning rate 1e"
     ) as error:

@@ -187,7 +187,7 @@ def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
         TrainConfig(**run["options"], checkpoint=Path(path))
         TrainConfig(steps=run["total_steps"])
     except ConfigError as error:
-        raise _bad(path, f"has bad options in its metadata: {str(error):.200}") from error
+        raise _bad(path, f"has bad options in its metadata: {error!s:.200}") from error
     if not 0 <= run["step"] <= run["total_steps"]:
         raise _bad(path, f"is at step {run['step']} of {run['total_steps']}")
 
@@ -199,7 +199,9 @@ def _check_layout(
     try:
         shapes = state_shapes(run["num_classes"], momentum=_has_momentum(run["options"]["momentum"]))
     except (TypeError, ValueError) as error:  # TypeError: past 64 bits
-        raise _bad(path, f"has num_classes {reprlib.repr(run['num_classes'])}, which no network has") from error
+        raise _bad(
+            path, f"has num_classes {reprlib.repr(run['num_classes'])}, which no network has"
+        ) from error
     if lacking := [name for name in shapes if name not in found]:
         raise _bad(path, f"lacks the tensors {', '.join(lacking)}")
     if extra := [name for name in found if name not in shapes]:

@@ -87,7 +87,9 @@ class TrainConfig:
         if self.checkpoint_every is not None and self.checkpoint is None:
             raise ConfigError("checkpoint_every needs a checkpoint path to save to")
         if self.resume is not None and self.init_from is not None:
-            raise ConfigError(f"init_from is {str(self.init_from)!r}, but resume is {str(self.resume)!r}: give one of them")
+            raise ConfigError(
+                f"init_from is {str(self.init_from)!r}, but resume is {str(self.resume)!r}: give one of them"
+            )
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> "TrainConfig":

@@ -24,8 +24,14 @@ _KINDS = tuple(
         (rb"\x89HDF\r\n\x1a\n", "an HDF5 file (.h5), such as Keras writes"),
         (rb"\x1f\x8b", "a gzip file"),
         (rb"GGUF", "a GGUF file"),
-        (rb"version https://git-lfs\.github\.com/", "a Git LFS pointer, not yet the file (`git lfs pull` gets it)"),
-        (rb"(?i:(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html))", "an HTML page, perhaps in place of a download"),
+        (
+            rb"version https://git-lfs\.github\.com/",
+            "a Git LFS pointer, not yet the file (`git lfs pull` gets it)",
+        ),
+        (
+            rb"(?i:(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html))",
+            "an HTML page, perhaps in place of a download",
+        ),
         (rb"\Z", "an empty file"),
     )
 )
