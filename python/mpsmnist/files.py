@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from .user_files import name_kind
+from .user_files import require_regular
 
 # Both ends of a temporary file's name mark it as ours. Its length does not depend on the file's own name.
 _PREFIX, _SUFFIX = ".mpsmnist.", ".tmp"
@@ -66,12 +66,11 @@ def resolve(path: str | os.PathLike[str]) -> Path:
     """Return the file that `path` stands for, behind all symbolic links; it need not exist.
 
     Raises:
-        OSError: the links go round in a circle.
+        OSError: it is something else than a file, such as /dev/stdout, or the links go round in a circle.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_symlink():
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-    return target
+    with suppress(FileNotFoundError):
+        require_regular(os.stat(path), path)
+    return Path(os.path.realpath(path))
 
 
 def _find_replaced(path: Path) -> os.stat_result | None:
@@ -82,8 +81,7 @@ def _find_replaced(path: Path) -> os.stat_result | None:
         return None
     if stat.S_ISLNK(status.st_mode):
         return None
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, f"it is {name_kind(status.st_mode)}, expected a file")
+    require_regular(status, path)
     return status
 
 

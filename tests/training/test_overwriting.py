@@ -80,18 +80,29 @@ def test_an_empty_file_is_nobodys_work(tmp_path: Path) -> None:
 def test_what_is_no_file_is_refused_before_training(tmp_path: Path, overwrite: bool) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "round").symlink_to("round")
+    ends = os.pipe()
     for path, words in (
         (tmp_path / "pipe", "pipe', which cannot be written: it is a pipe, expected a file"),
         (Path(os.devnull), "which cannot be written: it is a device, expected a file"),
+        (Path(f"/dev/fd/{ends[1]}"), "which cannot be written: it is a pipe, expected a file"),
         (tmp_path, "which is a folder, expected a file name"),
         (tmp_path / "round", "which cannot be written: .*symbolic links"),
         (tmp_path / ("n" * 256), "which cannot be written: File name too long"),
         (tmp_path / "nu\0ll", "which is no file name: embedded null"),
         (tmp_path / "absent" / "run", "but there is no folder"),
-        (tmp_path / "pipe" / "run", "but there is no folder"),
+        (tmp_path / "pipe" / "run", "which cannot be written: Not a directory"),
     ):
         train_no_step(TrainConfig(**SMALL, checkpoint=path, overwrite=overwrite), words)
     assert set(os.listdir(tmp_path)) == {"pipe", "round"}
+    for end in ends:
+        os.close(end)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(ConfigError, match=r"run', but the folder '.*' cannot be written to$") as error:
+        train(TrainConfig(**SMALL, checkpoint=tmp_path / "run"), dataset=small_dataset())
+    assert str(error.value).count("checkpoint is") == 1
 
 
 def test_the_longest_name_will_do(tmp_path: Path) -> None:

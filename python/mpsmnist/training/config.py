@@ -177,20 +177,27 @@ def merge(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]
 
 def check_output(option: str, path: Path, size: int = 0) -> None:
     """Check that `path` can be written, before time is spent on its `size` bytes. Raises ConfigError."""
-    start = f"{option} is {str(path)!r}, "
-    if os.path.isdir(path):
-        raise ConfigError(f"{start}which is a folder, expected a file name")
     try:
-        target = resolve(path)
-        if not target.parent.is_dir():
-            raise ConfigError(f"{start}but there is no folder {str(target.parent)!r}")
-        if not os.access(target.parent, os.W_OK | os.X_OK):
-            raise ConfigError(f"{start}but the folder {str(target.parent)!r} cannot be written to")
-        rehearse_write(target, size)
+        problem = _find_problem(path, size)
     except OSError as error:
-        raise ConfigError(f"{start}which cannot be written: {error.strerror or error}") from error
+        problem = f"which cannot be written: {error.strerror or error}"
     except ValueError as error:  # a null character
-        raise ConfigError(f"{start}which is no file name: {error}") from error
+        problem = f"which is no file name: {error}"
+    if problem is not None:
+        raise ConfigError(f"{option} is {str(path)!r}, {problem}")
+
+
+def _find_problem(path: Path, size: int) -> str | None:
+    if path.is_dir():
+        return "which is a folder, expected a file name"
+    target = resolve(path)
+    folder = target.parent
+    if not folder.is_dir():
+        return f"but there is no folder {str(folder)!r}"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"but the folder {str(folder)!r} cannot be written to"
+    rehearse_write(target, size)
+    return None
 
 
 def _is_optional(name: str) -> bool:
