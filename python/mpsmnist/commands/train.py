@@ -74,9 +74,10 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add("--checkpoint", type=expand_path, metavar="PATH", help="save the run here at its end, and on Ctrl-C")
     add("--checkpoint-every", type=int, metavar="N", help="save the checkpoint every N steps too")
     resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
-    add("--overwrite", action="store_const", const=True, help="let --checkpoint replace a file that exists")
+    overwrite = "let --checkpoint replace a file that exists; --plot always does"
+    add("--overwrite", action="store_const", const=True, help=overwrite)
     add("--resume", type=expand_path, metavar="PATH", help=resume)
-    init_from = "begin a new run with the weights of this checkpoint"
+    init_from = "begin a new run with this checkpoint's weights, at step 0 and without momentum"
     add("--init-from", type=expand_path, metavar="PATH", help=init_from)
     add(
         "--plot",
