@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from mpsmnist.files import atomic_write, rehearse_write, resolve
+from support.devices import null_device
 
 LEFTOVER = ".mpsmnist.0123456789abcdef.tmp"
 
@@ -189,10 +190,11 @@ def test_only_files_are_replaced(tmp_path: Path, kind: str, act: Callable[[Path]
 
 
 @pytest.mark.parametrize("act", [lambda path: write(path, b"data"), rehearse_write])
-def test_a_device_is_not_replaced(act: Callable[[Path], None]) -> None:
+def test_a_device_is_not_replaced(tmp_path: Path, act: Callable[[Path], None]) -> None:
+    device = null_device(tmp_path)
     with pytest.raises(OSError, match="it is a device, expected a file"):
-        act(Path(os.devnull))
-    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+        act(device)
+    assert stat.S_ISCHR(os.stat(device).st_mode)
 
 
 def test_a_link_is_replaced_and_its_target_kept(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from mpsmnist.checkpoint import FORMAT, Checkpoint, fingerprint, load, parameter
 from mpsmnist.training.config import TrainConfig
 from support import saver
 from support.checks import assert_same_state
+from support.devices import null_device
 
 State = dict[str, NDArray[Any]]
 Run = dict[str, Any]
@@ -306,11 +307,16 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(CheckpointError, match="pipe' cannot be written: it is a pipe, expected a file"):
         save(tmp_path / "pipe", make())
-    with pytest.raises(CheckpointError, match="it is a device"):
-        save(os.devnull, make())
     with pytest.raises(CheckpointError, match="cannot be written: embedded null"):
         save(tmp_path / "nu\0ll", make())
     assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_device_is_not_replaced(tmp_path: Path) -> None:
+    device = null_device(tmp_path)
+    with pytest.raises(CheckpointError, match="it is a device"):
+        save(device, make())
+    assert device.is_char_device()
 
 
 @pytest.mark.parametrize("length", [1, 7, 8, 100, 1000, -1])

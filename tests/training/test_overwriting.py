@@ -12,6 +12,7 @@ from mpsmnist import checkpoint
 from mpsmnist.data import Dataset
 from mpsmnist.train import ConfigError, StepEvent, TrainConfig, resumed_config, train
 from support.datasets import small_dataset
+from support.devices import null_device
 from support.training import SMALL
 
 
@@ -83,7 +84,6 @@ def test_what_is_no_file_is_refused_before_training(tmp_path: Path, overwrite: b
     ends = os.pipe()
     for path, words in (
         (tmp_path / "pipe", "pipe', which cannot be written: it is a pipe, expected a file"),
-        (Path(os.devnull), "which cannot be written: it is a device, expected a file"),
         (Path(f"/dev/fd/{ends[1]}"), "which cannot be written: it is a pipe, expected a file"),
         (tmp_path, "which is a folder, expected a file name"),
         (tmp_path / "round", "which cannot be written: .*symbolic links"),
@@ -96,6 +96,14 @@ def test_what_is_no_file_is_refused_before_training(tmp_path: Path, overwrite: b
     assert set(os.listdir(tmp_path)) == {"pipe", "round"}
     for end in ends:
         os.close(end)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_device_is_refused_before_training(tmp_path: Path, overwrite: bool) -> None:
+    device = null_device(tmp_path)
+    words = "which cannot be written: it is a device, expected a file"
+    train_no_step(TrainConfig(**SMALL, checkpoint=device, overwrite=overwrite), words)
+    assert device.is_char_device()
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
