@@ -10,7 +10,7 @@ import pytest
 
 
 def null_device(folder: Path) -> Path:
-    """Return a null device that may be lost: root could replace the system's, and gets another in `folder`."""
+    """Return a null device that may be lost: for root, who could replace the system's, one in `folder`."""
     if os.geteuid() != 0:
         return Path(os.devnull)
     try:
