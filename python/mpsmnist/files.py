@@ -120,8 +120,7 @@ def _remove_leftovers(folder: Path, now: float) -> None:
         for entry in entries:
             if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
                 with suppress(OSError):  # another process has removed it, or it is another user's
-                    status = entry.stat(follow_symlinks=False)
-                    if stat.S_ISREG(status.st_mode) and now - status.st_mtime > _LEFTOVER_SECONDS:
+                    if now - entry.stat(follow_symlinks=False).st_mtime > _LEFTOVER_SECONDS:
                         os.unlink(entry.path)
 
 
