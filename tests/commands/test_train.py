@@ -262,6 +262,18 @@ def test_an_existing_checkpoint_is_overwritten_only_on_request(run_train: Call, 
     assert checkpoint.load(other).step == 1
 
 
+def test_the_checkpoints_place_is_looked_at_before_data_are_loaded(
+    run_train: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object, **__: object) -> Dataset:
+        pytest.fail("data were loaded")
+
+    monkeypatch.setattr(cli, "load", load)
+    code, _, err = run_train("--checkpoint", tmp_path / ("n" * 256))
+    assert code == 2
+    assert "File name too long" in err.splitlines()[-1]
+
+
 def test_a_finished_run_says_what_to_do_with_it(run_train: Call, tmp_path: Path) -> None:
     path = tmp_path / "run"
     run_train("--steps", 3, "--checkpoint", path)

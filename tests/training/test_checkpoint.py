@@ -77,6 +77,12 @@ def test_what_is_saved_is_loaded(tmp_path: Path, momentum: float, num_classes: i
     assert os.listdir(tmp_path) == ["run"]
 
 
+def test_a_momentum_that_is_zero_in_float32_has_no_buffers(tmp_path: Path) -> None:
+    saved = make(options=TrainConfig(momentum=1e-46).saved_options())
+    save(tmp_path / "run", saved)
+    assert_same(load(tmp_path / "run"), saved)
+
+
 def test_the_state_is_loaded_in_the_trainers_order(tmp_path: Path) -> None:
     """The file has its tensors in another order."""
     trainer = Trainer(device="cpu", momentum=0.9)
@@ -250,6 +256,12 @@ def change_options(**changes: Any) -> Callable[[State, Run], None]:
         (change_options(momentum=10**400), "bad options in its metadata: momentum is 1000"),
         (change_options(learning_rate=-(10**400)), "bad options in its metadata: learning_rate is -1000"),
         (change_options(sampling=[[]]), r"bad options in its metadata: sampling is \[\[\]\]"),
+        (change_options(device="x" * 100_000), "bad options in its metadata: device is 'xxx"),
+        (change_run(dataset=["x"] * 100_000), r"has dataset \['x'"),
+        (
+            change_state(lambda s: s.update({f"extra{i}": np.zeros(1, np.float32) for i in range(1000)})),
+            "do not belong there: .*extra",
+        ),
         (change_options(extra=1), "has options that are not batch_size"),
     ],
 )
@@ -263,6 +275,7 @@ def test_a_spoilt_checkpoint_is_refused(
     with pytest.raises(CheckpointError, match=words) as error:
         load(tmp_path / "run")
     assert str(tmp_path / "run") in str(error.value)
+    assert len(str(error.value)) < 600 + len(str(tmp_path))
 
 
 @pytest.mark.parametrize(
