@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import signal
@@ -260,6 +261,17 @@ def test_what_a_file_system_lacks_is_done_without(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing(code))
         write(tmp_path / "file", b"data")
+    assert (tmp_path / "file").read_bytes() == b"data"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP])
+def test_a_file_system_without_locks_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(code))
+    monkeypatch.setattr(fcntl, "lockf", failing(code))
+    write(tmp_path / "file", b"data")
     assert (tmp_path / "file").read_bytes() == b"data"
     assert os.listdir(tmp_path) == ["file"]
 
