@@ -1,15 +1,25 @@
 """Files that are either whole or absent: written beside their place, then renamed into it."""
 
-import fcntl
+import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-# Both ends of a temporary file's name mark it as ours.
+from .user_files import require_regular
+
+# Both ends of a temporary file's name mark it as ours. Its length does not depend on the file's own name.
 _PREFIX, _SUFFIX = ".mpsmnist.", ".tmp"
+
+# One that nobody has written to for so long belongs to a process that was killed. Age, not a lock, is what
+# tells: many file systems of clusters have no locks, or locks that other machines do not see.
+_LEFTOVER_SECONDS = 3600
+
+# How file systems say that they do not have a call, rather than that it failed.
+_NOT_SUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
@@ -17,65 +27,109 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file that replaces `path` if the block ends well, and is removed if it does not.
 
     Whenever the process or the machine stops, `path` holds either the old file or the whole new one: the
-    bytes reach the disk before the rename, and the rename before this returns. Several processes may write
-    one path: each writes a file of its own, and the last one to finish wins. Temporary files that killed
-    processes left in the folder are removed first.
+    bytes reach the disk before the rename, and the rename before this returns, wherever the file system can
+    promise that. Several processes may write one path: each writes a file of its own, and the last one to
+    finish wins. Temporary files that killed processes left in the folder more than an hour ago are removed.
+
+    Only a regular file or a symbolic link is replaced, the link itself and not what it points to: see
+    resolve(). A file's mode is kept, and its owner if the system lets us.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, or `path` is something else than a file.
     """
-    _remove_leftovers(path.parent)
-    with _open_temporary(path.parent) as file:
-        try:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            with suppress(OSError):  # what stays is a leftover, which the next write removes
-                os.unlink(file.name)
-            raise
-    _flush_folder(path.parent)
+    with _open_temporary(path.parent, _find_replaced(path)) as file:
+        _remove_leftovers(path.parent, now=os.fstat(file.fileno()).st_mtime)  # by the file system's clock
+        yield file
+        file.flush()
+        _flush_to_disk(file.fileno())
+        file.close()  # before the rename: some network file systems report here what they could not write
+        os.replace(file.name, path)
+    with suppress(OSError):  # the new file is in its place; not every folder can be opened and flushed
+        _flush_folder(path.parent)
 
 
-def _open_temporary(folder: Path) -> IO[bytes]:
-    """Create a file of a random name; its lock, held until it is closed, shows that its writer is alive."""
-    while True:
-        file = open(folder / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}", "xb")  # noqa: SIM115 (the caller closes it)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            # Until it was locked it looked like a leftover, and another process may have removed it.
-            if _is_in_place(file):
-                return file
-        except BaseException:
-            file.close()
-            raise
+def rehearse_write(path: Path, size: int = 0) -> None:
+    """Try, and undo, what atomic_write() does to `path` for a file of `size` bytes.
+
+    Raises:
+        OSError: atomic_write() would fail, or would replace a write-protected file.
+    """
+    replaced = _find_replaced(path)
+    if replaced is not None and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, "it is write-protected")
+    with _open_temporary(path.parent, replaced) as file:
+        file.write(bytes(size))
         file.close()
 
 
-def _is_in_place(file: IO[bytes]) -> bool:
+def resolve(path: str | os.PathLike[str]) -> Path:
+    """Return the file that `path` stands for, behind all symbolic links; it need not exist.
+
+    Raises:
+        OSError: it is something else than a file, such as /dev/stdout, or the links go round in a circle.
+    """
+    with suppress(FileNotFoundError):
+        require_regular(os.stat(path), path)
+    return Path(os.path.realpath(path))
+
+
+def _find_replaced(path: Path) -> os.stat_result | None:
+    """Return the status of the regular file at `path`, None if there is none."""
     try:
-        return os.path.samestat(os.stat(file.name), os.fstat(file.fileno()))
+        status = os.lstat(path)
     except FileNotFoundError:
-        return False
+        return None
+    if stat.S_ISLNK(status.st_mode):
+        return None
+    require_regular(status, path)
+    return status
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files in `folder` that no living process has locked."""
-    for name in os.listdir(folder):
-        if name.startswith(_PREFIX) and name.endswith(_SUFFIX):
-            with suppress(OSError):  # locked, or another user's
-                _remove_if_unlocked(folder / name)
+@contextmanager
+def _open_temporary(folder: Path, replaced: os.stat_result | None) -> Iterator[IO[bytes]]:
+    """Create a file of a random name, which is gone when the block ends, unless it was renamed."""
+    mode = 0o666 if replaced is None else 0o600  # what is written may be as private as what it replaces
+
+    def create(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW, mode)
+
+    name = folder / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+    with open(name, "xb", opener=create) as file:
+        try:
+            if replaced is not None:
+                _copy_owner_and_mode(replaced, file.fileno())
+            yield file
+        finally:
+            with suppress(OSError):
+                os.unlink(name)
 
 
-def _remove_if_unlocked(path: Path) -> None:
-    # Not through a link and without waiting for a pipe's other end: anyone may have put them there.
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+def _copy_owner_and_mode(status: os.stat_result, descriptor: int) -> None:
+    """Do what the system allows of it: only root may give files away, and some file systems have no modes."""
+    with suppress(OSError):
+        os.fchown(descriptor, -1, status.st_gid)
+    with suppress(OSError):
+        os.fchown(descriptor, status.st_uid, -1)
+    with suppress(OSError):
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & 0o777)
+
+
+def _remove_leftovers(folder: Path, now: float) -> None:
+    """Remove the temporary files in `folder` that killed processes left."""
+    with suppress(OSError), os.scandir(folder) as entries:  # we may write to folders that we may not list
+        for entry in entries:
+            if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
+                with suppress(OSError):  # another process has removed it, or it is another user's
+                    if now - entry.stat(follow_symlinks=False).st_mtime > _LEFTOVER_SECONDS:
+                        os.unlink(entry.path)
+
+
+def _flush_to_disk(descriptor: int) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink()
-    finally:
-        os.close(descriptor)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
 
 
 def _flush_folder(folder: Path) -> None:

@@ -25,18 +25,19 @@ def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
     Raises:
         OSError: the file cannot be read, or is something else; `strerror` says what.
     """
-    _require_regular(os.stat(path), path)
+    require_regular(os.stat(path), path)
     # It may have been replaced since: by a pipe, which O_NONBLOCK does not wait for.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        _require_regular(os.fstat(descriptor), path)
+        require_regular(os.fstat(descriptor), path)
         return open(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def _require_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None:
+def require_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None:
+    """Raise OSError, which says what `path` is instead, unless this is the status of a regular file."""
     if not stat.S_ISREG(status.st_mode):
         kind = next((name for test, name in _KINDS if test(status.st_mode)), "not a regular file")
         raise OSError(None, f"it is {kind}, expected a file", os.fspath(path))

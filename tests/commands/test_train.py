@@ -286,6 +286,65 @@ def test_a_kept_network_is_not_said_to_be_lost(run_train: Call, tmp_path: Path) 
     assert "--checkpoint" not in run_train("--steps", 1, "--checkpoint", tmp_path / "run")[2]
 
 
+def test_an_existing_checkpoint_is_overwritten_only_on_request(run_train: Call, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    assert run_train("--steps", 2, "--checkpoint", path)[0] == 0
+    before = path.read_bytes()
+    code, out, err = run_train("--steps", 3, "--checkpoint", path)
+    assert (code, out) == (2, "")
+    assert "which exists: --overwrite" in err.splitlines()[-1]
+    assert path.read_bytes() == before
+    assert run_train("--steps", 3, "--checkpoint", path, "--overwrite")[0] == 0
+    assert checkpoint.load(path).step == 3
+    other = tmp_path / "other"
+    assert run_train("--steps", 1, "--checkpoint", other)[0] == 0
+    assert run_train("--resume", path, "--steps", 4, "--checkpoint", other)[0] == 2
+    assert checkpoint.load(other).step == 1
+
+
+def test_the_checkpoints_place_is_looked_at_before_data_are_loaded(
+    run_train: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*_: object, **__: object) -> Dataset:
+        pytest.fail("data were loaded")
+
+    monkeypatch.setattr(cli, "load", load)
+    code, _, err = run_train("--checkpoint", tmp_path / ("n" * 256))
+    assert code == 2
+    assert "File name too long" in err.splitlines()[-1]
+
+
+def test_a_finished_run_says_what_to_do_with_it(run_train: Call, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run_train("--steps", 3, "--checkpoint", path)
+    code, _, err = run_train("--resume", path)
+    assert code == 0
+    assert err.splitlines()[1] == (
+        "the run is finished at step 3: --steps 6 continues it, --init-from starts a new run from its weights"
+    )
+    assert "steps 4 to 3" not in err
+
+
+def test_a_finished_one_cycle_run_is_fine_tuned(run_train: Call, tmp_path: Path) -> None:
+    path, new = tmp_path / "run", tmp_path / "new"
+    fast = ("--preset", "fast", "--epochs", 0.1)
+    run_train(*fast, "--checkpoint", path)
+    code, _, err = run_train("--resume", path)
+    assert code == 0
+    assert "its one-cycle learning rate ends there, --init-from starts a new run" in err
+    code, _, err = run_train("--resume", path, "--steps", 6)
+    assert code == 2
+    assert "--init-from" in err.splitlines()[-1]
+    code, out, _ = run_train(*fast, "--seed", 1, "--init-from", path, "--checkpoint", new, "--json")
+    assert code == 0
+    events = json_lines(out)
+    assert (events[0]["step"], events[0]["schedule"], events[1]["step"]) == (0, "one-cycle", 1)
+    assert checkpoint.load(new).step == 3
+    code, _, err = run_train("--resume", path, "--init-from", path)
+    assert code == 2
+    assert "give one of them" in err.splitlines()[-1]
+
+
 def test_synthetic_data_are_announced_even_to_a_quiet_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ LIBRARY = BASE | {"data", "training", "prediction", "interop"}
 MAY_IMPORT = {
     "_core": set(),
     "errors": {"_core"},
-    "files": set(),
+    "files": {"user_files"},
     "wording": set(),
     "user_files": set(),
     "network": {"_core"},

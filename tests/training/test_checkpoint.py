@@ -6,9 +6,10 @@ import dataclasses
 import json
 import math
 import os
+import random
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from mpsmnist.checkpoint import FORMAT, Checkpoint, fingerprint, load, parameter
 from mpsmnist.training.config import TrainConfig
 from support import saver
 from support.checks import assert_same_state
+from support.devices import null_device
 
 State = dict[str, NDArray[Any]]
 Run = dict[str, Any]
@@ -75,6 +77,12 @@ def test_what_is_saved_is_loaded(tmp_path: Path, momentum: float, num_classes: i
     assert os.listdir(tmp_path) == ["run"]
 
 
+def test_a_momentum_that_is_zero_in_float32_has_no_buffers(tmp_path: Path) -> None:
+    saved = make(options=TrainConfig(momentum=1e-46).saved_options())
+    save(tmp_path / "run", saved)
+    assert_same(load(tmp_path / "run"), saved)
+
+
 def test_the_state_is_loaded_in_the_trainers_order(tmp_path: Path) -> None:
     """The file has its tensors in another order."""
     trainer = Trainer(device="cpu", momentum=0.9)
@@ -89,7 +97,9 @@ def test_a_save_replaces_the_file_before(tmp_path: Path) -> None:
 
 
 def test_a_killed_runs_leftover_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".mpsmnist.0123456789abcdef.tmp").write_bytes(b"half a checkpoint")
+    leftover = tmp_path / ".mpsmnist.0123456789abcdef.tmp"
+    leftover.write_bytes(b"half a checkpoint")
+    os.utime(leftover, (0, 0))
     save(tmp_path / "run", make())
     assert_same(load(tmp_path / "run"), make())
     assert os.listdir(tmp_path) == ["run"]
@@ -130,6 +140,61 @@ def test_values_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        np.asfortranarray,
+        lambda a: np.ascontiguousarray(a[::-1])[::-1],
+        lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+        lambda a: a.astype(">f4"),
+        lambda a: a.astype(np.float64),
+        lambda a: np.asfortranarray(a.astype(">f8")),
+    ],
+    ids=["transposed", "backwards", "strided", "big-endian", "float64", "all of it"],
+)
+def test_arrays_of_any_memory_order_are_saved_as_what_they_show(
+    tmp_path: Path, change: Callable[[NDArray[Any]], NDArray[Any]]
+) -> None:
+    good = make(0.9)
+    changed = {name: change(tensor) for name, tensor in good.state.items()}
+    save(tmp_path / "run", dataclasses.replace(good, state=changed))
+    assert_same(load(tmp_path / "run"), good)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: a.astype(np.int32), "gets 'fc1.bias' as int32, expected an array of float32"),
+        (lambda a: a.astype(np.complex64), "gets 'fc1.bias' as complex64"),
+        (lambda a: a.tolist(), "gets 'fc1.bias' as list"),
+        (lambda a: a.astype(np.float64) * 1e300, r"values in fc1\.bias that are not finite"),
+    ],
+)
+def test_arrays_that_are_no_float32_numbers_are_not_saved(
+    tmp_path: Path, change: Callable[[NDArray[Any]], Any], words: str
+) -> None:
+    bad = make()
+    bad.state["fc1.bias"] = change(bad.state["fc1.bias"])
+    with pytest.raises(CheckpointError, match=words):
+        save(tmp_path / "run", bad)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"step": 10}, "is at step 10 of 9"),
+        ({"step": np.int64(3)}, r"has step .*3.* in its metadata"),
+        ({"dataset": None}, "has dataset None"),
+        ({"options": {}}, "has options that are not batch_size"),
+    ],
+)
+def test_what_load_would_refuse_is_not_saved(tmp_path: Path, changes: Run, words: str) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        save(tmp_path / "run", make(**changes))
+    assert os.listdir(tmp_path) == []
+
+
 def change_state(change: Callable[[State], object]) -> Callable[[State, Run], None]:
     def apply(state: State, _run: Run) -> None:
         change(state)
@@ -155,10 +220,13 @@ def change_options(**changes: Any) -> Callable[[State, Run], None]:
     ("spoil", "words"),
     [
         (change_state(lambda s: s.pop("conv1.bias")), r"lacks the tensors conv1\.bias"),
-        (change_state(lambda s: s.update(extra=np.zeros(1, np.float32))), "do not belong there: extra"),
+        (
+            change_state(lambda s: s.update(extra=np.zeros(1, np.float32))),
+            r"do not belong there: \['extra'\]",
+        ),
         (
             change_state(lambda s: s.update({"momentum.fc1.bias": np.zeros(10, np.float32)})),
-            r"do not belong there: momentum\.fc1\.bias",
+            r"do not belong there: \['momentum\.fc1\.bias'\]",
         ),
         (
             change_state(lambda s: s.update({"fc1.bias": np.zeros(9, np.float32)})),
@@ -179,10 +247,21 @@ def change_options(**changes: Any) -> Callable[[State, Run], None]:
         (change_run(num_classes=9), r"fc1\.weight of shape \(1024, 10\), expected \(1024, 9\)"),
         (change_run(dataset=None), "has dataset None"),
         (change_run(options=[]), r"has options \[\]"),
+        (change_run(total_steps=10**400), "steps is 1000"),
+        (change_run(step=0, total_steps=0), "steps is 0, expected a whole number from 1"),
         (change_run(extra=1), "metadata that is not an object of options, step"),
         (change_options(momentum=0.9), r"lacks the tensors momentum\.conv0\.weight"),
         (change_options(momentum=None), "bad options in its metadata: momentum is None"),
         (change_options(momentum=float("nan")), "bad options in its metadata: momentum is nan"),
+        (change_options(momentum=10**400), "bad options in its metadata: momentum is 1000"),
+        (change_options(learning_rate=-(10**400)), "bad options in its metadata: learning_rate is -1000"),
+        (change_options(sampling=[[]]), r"bad options in its metadata: sampling is \[\[\]\]"),
+        (change_options(device="x" * 100_000), "bad options in its metadata: device is 'xxx"),
+        (change_run(dataset=["x"] * 100_000), r"has dataset \['x'"),
+        (
+            change_state(lambda s: s.update({f"extra{i}": np.zeros(1, np.float32) for i in range(1000)})),
+            "do not belong there: .*extra",
+        ),
         (change_options(extra=1), "has options that are not batch_size"),
     ],
 )
@@ -196,6 +275,7 @@ def test_a_spoilt_checkpoint_is_refused(
     with pytest.raises(CheckpointError, match=words) as error:
         load(tmp_path / "run")
     assert str(tmp_path / "run") in str(error.value)
+    assert len(str(error.value)) < 600 + len(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -205,6 +285,9 @@ def test_a_spoilt_checkpoint_is_refused(
         ({"format": "mpsmnist checkpoint 3"}, "has format 'mpsmnist checkpoint 3'"),
         ({"format": FORMAT}, "no readable metadata entry 'run'"),
         ({"format": FORMAT, "run": "{"}, "no readable metadata entry 'run'"),
+        ({"format": FORMAT, "run": "[" * 100_000}, "no readable metadata entry 'run'"),
+        ({"format": FORMAT, "run": '{"a":' * 100_000}, "no readable metadata entry 'run'"),
+        ({"format": FORMAT, "run": "9" * 5_000}, "'run'"),
         ({"format": FORMAT, "run": "3"}, "metadata that is not an object"),
     ],
 )
@@ -221,11 +304,169 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
         load(tmp_path)
 
 
-@pytest.mark.parametrize("length", [0, 7, 8, 100, 1000, -1])
+def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="pipe' cannot be read: it is a pipe, expected a file"):
+        load(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="it is a device, expected a file"):
+        load(os.devnull)
+    with pytest.raises(CheckpointError, match="cannot be read: embedded null"):
+        load(tmp_path / "nu\0ll")
+    with pytest.raises(CheckpointError, match="cannot be read: File name too long"):
+        load(tmp_path / ("n" * 300))
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckpointError, match="pipe' cannot be written: it is a pipe, expected a file"):
+        save(tmp_path / "pipe", make())
+    with pytest.raises(CheckpointError, match="cannot be written: embedded null"):
+        save(tmp_path / "nu\0ll", make())
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+def test_a_device_is_not_replaced(tmp_path: Path) -> None:
+    device = null_device(tmp_path)
+    with pytest.raises(CheckpointError, match="it is a device"):
+        save(device, make())
+    assert device.is_char_device()
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 100, 1000, -1])
 def test_a_truncated_checkpoint_is_refused(tmp_path: Path, length: int) -> None:
     save(tmp_path / "run", make())
     data = (tmp_path / "run").read_bytes()
     (tmp_path / "run").write_bytes(data[:length])
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
+        load(tmp_path / "run")
+
+
+def write_file(path: Path, header: bytes, size: int) -> None:
+    """Write a safetensors file with `size` bytes of zeros, which take no room."""
+    path.unlink(missing_ok=True)  # ext4 takes milliseconds to write over a file
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(path, 8 + len(header) + size)
+
+
+def header_of(checkpoint: Checkpoint) -> tuple[dict[str, Any], int]:
+    """The header that a safetensors file of the checkpoint has, and the size of what follows."""
+    run = {name: value for name, value in vars(checkpoint).items() if name != "state"}
+    header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "run": json.dumps(run)}}
+    offset = 0
+    for name, tensor in checkpoint.state.items():
+        offsets = [offset, offset := offset + tensor.nbytes]
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": offsets}
+    return header, offset
+
+
+def test_tensors_are_checked_before_they_are_read(tmp_path: Path) -> None:
+    """A file of 1.5 GB, which takes no room on the disk, must take none in memory."""
+    header, size = header_of(make())
+    more = 1_500_000_000
+    header["fc9.bias"] = {"dtype": "F32", "shape": [more // 4], "data_offsets": [size, size + more]}
+    write_file(tmp_path / "run", json.dumps(header).encode(), size + more)
+    code = (
+        "import resource, sys, mpsmnist.checkpoint\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try:\n"
+        "    mpsmnist.checkpoint.load(sys.argv[1])\n"
+        "except mpsmnist.CheckpointError as error:\n"
+        "    assert 'fc9.bias' in str(error)\n"
+        "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "run")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert int(done.stdout) < 20_000_000  # kilobytes on Linux, bytes on macOS
+    if sys.platform == "linux":
+        assert int(done.stdout) < 20_000
+
+
+def test_a_file_that_is_shortened_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    """Were it mapped into memory, the process would be killed by SIGBUS."""
+    save(tmp_path / "run", make())
+    code = (
+        "import json, os, sys, mpsmnist.checkpoint\n"
+        "loads = json.loads\n"
+        "def shorten(text):\n"  # between the header and the tensors
+        "    os.truncate(sys.argv[1], 5000)\n"
+        "    return loads(text)\n"
+        "json.loads = shorten\n"
+        "try:\n"
+        "    mpsmnist.checkpoint.load(sys.argv[1])\n"
+        "except mpsmnist.CheckpointError as error:\n"
+        "    print(error)\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "run")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "is not a readable safetensors file" in done.stdout
+
+
+# What a file may have in place of a value, as JSON.
+ODD_VALUES = (
+    "null", "true", "-1", "0", "3", "2.5", "-0.0", "1e400", "NaN", "-Infinity", str(2**31), str(2**63),
+    str(2**64), "1" + "0" * 400, "9" * 5_000, '""', '"x"', '"nan"', r'"\ud800"', "[]", "[[]]", "{}",
+    '{"a": 1}', "[" * 5_000 + "]" * 5_000, "[0, 9223372036854775808]", '["F32"]',
+)  # fmt: skip
+
+
+def spoil_each_value(tree: Any) -> Iterator[str]:
+    """The JSON of `tree` with each of its values, in turn, replaced by each of the odd ones."""
+    places: list[tuple[Any, Any]] = []
+
+    def walk(node: Any) -> None:
+        keys = node if isinstance(node, dict) else range(len(node)) if isinstance(node, list) else ()
+        for key in keys:
+            places.append((node, key))
+            walk(node[key])
+
+    walk(tree)
+    for node, key in places:
+        value, node[key] = node[key], "PLACEHOLDER"
+        text = json.dumps(tree)
+        node[key] = value
+        yield from (text.replace('"PLACEHOLDER"', odd) for odd in ODD_VALUES)
+
+
+def spoil_bytes(data: bytes, count: int) -> Iterator[bytes]:
+    """`data` with a byte changed, a piece cut out, or a piece put in twice."""
+    dice = random.Random(0)
+    for _ in range(count):
+        begin, end = sorted(dice.choices(range(len(data)), k=2))
+        match dice.randrange(3):
+            case 0:
+                yield data[:begin] + bytes([dice.randrange(256)]) + data[begin + 1 :]
+            case 1:
+                yield data[:begin] + data[min(end, begin + 20) :]
+            case _:
+                yield data[:end] + data[begin:]
+
+
+def test_whatever_the_header_says_only_checkpoint_errors_come(tmp_path: Path) -> None:
+    header, size = header_of(make(num_classes=2))
+    metadata = header["__metadata__"]
+    run = metadata["run"]
+    headers = [*spoil_each_value(header), *spoil_bytes(json.dumps(header).encode(), 1000)]
+    for spoilt in (*spoil_each_value(json.loads(run)), *spoil_bytes(run.encode(), 1000)):
+        metadata["run"] = spoilt if isinstance(spoilt, str) else spoilt.decode("utf-8", "replace")
+        headers.append(json.dumps(header))
+    refusals = []
+    for text in headers:
+        write_file(tmp_path / "run", text if isinstance(text, bytes) else text.encode(), size)
+        try:
+            load(tmp_path / "run")
+        except CheckpointError as error:
+            refusals.append(str(error))
+    assert len(headers) > 3000
+    assert len(refusals) > 0.9 * len(headers)
+    assert max(map(len, refusals)) < 2_000
+
+
+@pytest.mark.parametrize("length", [0, 2, 100, 10**6, 10**9, 2**63, 2**64 - 1])
+def test_a_header_that_lies_about_its_length_is_refused(tmp_path: Path, length: int) -> None:
+    save(tmp_path / "run", make())
+    with (tmp_path / "run").open("r+b") as file:
+        file.write(length.to_bytes(8, "little"))
     with pytest.raises(CheckpointError, match="not a readable safetensors file"):
         load(tmp_path / "run")
 

@@ -229,7 +229,9 @@ def test_a_run_that_diverges_says_where_and_keeps_the_last_good_checkpoint(
     data, path = small_dataset(), tmp_path / "run"
     good = train(TrainConfig(**SMALL, steps=3, checkpoint=path), dataset=data)
     steps: list[StepEvent] = []
-    config = TrainConfig(**SMALL, steps=200, learning_rate=rate, checkpoint=path, eval_every=10)
+    config = TrainConfig(
+        **SMALL, steps=200, learning_rate=rate, checkpoint=path, eval_every=10, overwrite=True
+    )
     with pytest.raises(
         DivergedError, match=r"diverged at step \d+: its loss is (nan|inf) at learning rate 1e"
     ) as error:
@@ -244,7 +246,9 @@ def test_weights_that_are_not_finite_are_not_saved_over_good_ones(tmp_path: Path
     data, path = small_dataset(), tmp_path / "run"
     train(TrainConfig(**SMALL, steps=3, checkpoint=path), dataset=data)
     before = path.read_bytes()
-    config = TrainConfig(**SMALL, steps=200, learning_rate=3e38, checkpoint=path, checkpoint_every=1)
+    config = TrainConfig(
+        **SMALL, steps=200, learning_rate=3e38, checkpoint=path, checkpoint_every=1, overwrite=True
+    )
     with pytest.raises(
         DivergedError,
         match=r"step 1: its loss is \d.* at learning rate 3e\+38; the weights after it are not finite",

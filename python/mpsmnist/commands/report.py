@@ -72,6 +72,9 @@ class TextReporter:
             f"{dataset.name}: {event.train_images} training{held_out} and "
             f"{counted(len(dataset.test_images), 'test image')}"
         )
+        if event.step >= event.total_steps:
+            _say(_what_next(event))
+            return
         _say(
             f"steps {event.step + 1} to {event.total_steps}, {counted(config.batch_size, 'image')} each, "
             f"on {device}; "
@@ -97,6 +100,14 @@ class TextReporter:
             if loss is not None
         ]
         return f"{when}: {', '.join(told)}"
+
+
+def _what_next(event: StartEvent) -> str:
+    """Say what to do with a run that was resumed when it was finished."""
+    longer = f"--steps {2 * event.step} continues it, "
+    if event.config.schedule != "constant":
+        longer = f"its {event.config.schedule} learning rate ends there, "
+    return f"the run is finished at step {event.step}: {longer}--init-from starts a new run from its weights"
 
 
 def _summary(result: TrainResult) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ..data import DATASETS, Dataset, SyntheticDataWarning, load
 from ..training.chance import chance, is_same_answer
+from ..training.checkpoint import check_target
 from ..training.config import (
     DEVICE_CHOICES,
     INITS,
@@ -84,7 +85,11 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     )
     add("--checkpoint-every", type=int, metavar="N", help="save the checkpoint every N steps too")
     resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
+    overwrite = "let --checkpoint replace a file that exists; --plot always does"
+    add("--overwrite", action="store_const", const=True, help=overwrite)
     add("--resume", type=expand_path, metavar="PATH", help=resume)
+    init_from = "begin a new run with this checkpoint's weights, at step 0 and without momentum"
+    add("--init-from", type=expand_path, metavar="PATH", help=init_from)
     picture = "draw curves and worst mistakes: .png, .pdf, .svg or .jpg"
     add("--plot", type=expand_path, metavar="PATH", help=picture)
     add("--json", action="store_true", help="print one JSON object per event and line to stdout")
@@ -110,8 +115,7 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
 
 def _train(arguments: argparse.Namespace, program: str) -> int:
     config = parse_config(arguments)
-    if config.checkpoint is not None:
-        check_output("checkpoint", config.checkpoint)
+    check_target(config)
     if arguments.plot is not None:
         check_output("plot", arguments.plot)
         plot.check_plot(arguments.plot)

@@ -6,8 +6,11 @@ A file holds the state dict (weights, and momentum buffers if there is momentum)
 
 import hashlib
 import json
+import math
 import os
-from dataclasses import dataclass, replace
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +21,16 @@ from safetensors.numpy import save as serialize
 
 from .._core import __version__
 from ..errors import CheckpointError
-from ..files import atomic_write
+from ..files import atomic_write, resolve
 from ..network import state_shapes
-from .config import ADDED_FIELDS, SAVED_FIELDS, ConfigError, TrainConfig
+from ..user_files import open_regular
+from .config import ADDED_FIELDS, SAVED_FIELDS, ConfigError, TrainConfig, check_output
+from .foreign import MAKERS, describe_file, describe_safetensors
 
 FORMAT = "mpsmnist checkpoint 2"
 _FORMAT_1 = "mpsmnist checkpoint 1"  # the same, and "sampler_position", which was always step * batch_size
+_DTYPE = "F32"  # safetensors' name of it
+_HEADER_SIZE = 4096  # bytes, about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +47,18 @@ class Checkpoint:
     package_version: str = __version__
 
 
+# The types of the fields in the metadata.
+_RUN_FIELDS: dict[str, type] = {
+    "options": dict,
+    "step": int,
+    "total_steps": int,
+    "num_classes": int,
+    "dataset": str,
+    "fingerprint": str,
+    "package_version": str,
+}
+
+
 def fingerprint(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> str:
     """Compute a SHA-256 sum, in hexadecimal, that tells this training set from any other."""
     digest = hashlib.sha256(repr((images.shape, labels.shape)).encode())
@@ -48,99 +67,170 @@ def fingerprint(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
+def check_target(config: TrainConfig) -> None:
+    """Check that the run may save to its `checkpoint`; nothing is changed.
+
+    Raises:
+        ConfigError: the file cannot be written, or exists and neither `overwrite` nor `resume` lets the run
+            replace it.
+    """
+    path = config.checkpoint
+    if path is None:
+        return
+    shapes = state_shapes(momentum=_has_momentum(config.momentum))
+    check_output("checkpoint", path, _HEADER_SIZE + 4 * sum(map(math.prod, shapes.values())))
+    if config.overwrite or not path.exists() or not path.stat().st_size:  # an empty file is nobody's work
+        return
+    if config.resume is None or not path.samefile(config.resume):
+        raise ConfigError(
+            f"checkpoint is {str(path)!r}, which exists: --overwrite (overwrite=True) replaces it, "
+            "--resume continues its run"
+        )
+
+
 def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     """Write the checkpoint; whatever happens meanwhile, `path` holds either the old file or the new one.
+
+    A file that exists is replaced, with its mode kept. If `path` is a symbolic link, such as latest -> run1,
+    the link stays and the file behind it is written. The arrays of the state may be of any memory order, byte
+    order and float dtype; float32 is what the file holds.
 
     Raises:
         CheckpointError: the file cannot be written, or load() would refuse the values.
     """
-    target = Path(os.path.realpath(path))  # the file behind a symbolic link, not the link, is replaced
     run = {name: value for name, value in vars(checkpoint).items() if name != "state"}
-    _check_tensors(path, checkpoint)
-    data = serialize(checkpoint.state, {"format": FORMAT, "run": json.dumps(run, allow_nan=False)})
+    _check_run(path, run)
+    state = {name: _as_float32(path, name, value) for name, value in checkpoint.state.items()}
+    _check_layout(path, run, {name: (_DTYPE, value.shape) for name, value in state.items()})
+    _check_finite(path, state)
+    data = serialize(state, {"format": FORMAT, "run": json.dumps(run, allow_nan=False)})
     try:
-        with atomic_write(target) as file:
+        with atomic_write(resolve(path)) as file:
             file.write(data)
-    except OSError as error:
-        raise CheckpointError(
-            f"checkpoint {os.fspath(path)!r} cannot be written: {error.strerror or error}"
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        raise _bad(path, f"cannot be written: {_reason(error)}") from error
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read and check a checkpoint.
+    """Read and check a checkpoint. What its header says is checked before any tensor is read.
 
     Raises:
-        CheckpointError: names the file and what is wrong with it.
+        CheckpointError: names the file and what is wrong with it, whatever its bytes are.
     """
-    if not os.path.isfile(path):
-        raise _bad(path, "is a folder" if os.path.isdir(path) else "does not exist")
+    _check_is_file(path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            run = _parse_run(path, metadata)
-            for name in file.keys():  # noqa: SIM118 (it is not a mapping)
-                dtype = file.get_slice(name).get_dtype()
-                if dtype != "F32":
-                    raise _bad(path, f"has {name} as {dtype}, expected F32")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        # Not mapped into memory: the process would be killed if somebody shortens the file meanwhile.
+        with safe_open(path, framework="numpy", backend="pread") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is not a mapping)
+            found = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
+            run = _parse_run(path, file.metadata() or {}, list(found))
+            state = {name: file.get_tensor(name) for name in _check_layout(path, run, found)}
     except (SafetensorError, OSError) as error:
-        raise _bad(path, f"is not a readable safetensors file: {error}") from error
-    checkpoint = Checkpoint(state=state, **run)
-    names = _check_tensors(path, checkpoint)
-    return replace(checkpoint, state={name: state[name] for name in names})  # a file sorts them
+        raise _bad(path, _explain(path, error)) from error
+    _check_finite(path, state)
+    return Checkpoint(state=state, **run)
 
 
 def _bad(path: str | os.PathLike[str], problem: str) -> CheckpointError:
     return CheckpointError(f"checkpoint {os.fspath(path)!r} {problem}")
 
 
-def _parse_run(path: str | os.PathLike[str], metadata: dict[str, str]) -> dict[str, Any]:
+def _reason(error: Exception) -> object:
+    return getattr(error, "strerror", None) or error
+
+
+def _check_is_file(path: str | os.PathLike[str]) -> None:
+    """Raise CheckpointError unless there is a regular file: a pipe would be waited for."""
+    try:
+        open_regular(path).close()
+    except FileNotFoundError as error:
+        raise _bad(path, "does not exist") from error
+    except (OSError, ValueError) as error:  # ValueError: a null character
+        raise _bad(path, f"cannot be read: {_reason(error)}") from error
+
+
+def _explain(path: str | os.PathLike[str], error: Exception) -> str:
+    """Say why safetensors cannot read the file."""
+    try:
+        kind = describe_file(path)
+    except OSError as unreadable:
+        return f"cannot be read: {_reason(unreadable)}"
+    return f"is not a readable safetensors file: {error}" if kind is None else f"is {kind}; {MAKERS}"
+
+
+def _parse_run(path: str | os.PathLike[str], metadata: dict[str, str], tensors: list[str]) -> dict[str, Any]:
     """Return the fields of Checkpoint except the state, all of them checked."""
-    if metadata.get("format") not in (FORMAT, _FORMAT_1):
-        raise _bad(path, f"has format {metadata.get('format')!r}, expected {FORMAT!r}")
+    format_ = metadata.get("format")
+    if format_ not in (FORMAT, _FORMAT_1):
+        origin = describe_safetensors(format_, tensors)
+        raise _bad(path, f"has format {reprlib.repr(format_)}, expected {FORMAT!r}: {origin}")
     try:
         run = json.loads(metadata["run"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise _bad(path, "has no readable metadata entry 'run'") from error
-    if metadata["format"] == _FORMAT_1 and isinstance(run, dict):
+    if format_ == _FORMAT_1 and isinstance(run, dict):
         run.pop("sampler_position", None)
-    fields = {name: kind for name, kind in Checkpoint.__annotations__.items() if name != "state"}
-    if not isinstance(run, dict) or run.keys() != fields.keys():
-        raise _bad(path, f"has metadata that is not an object of {', '.join(fields)}")
-    for name, kind in fields.items():
-        if type(run[name]) is not (dict if name == "options" else kind):
-            raise _bad(path, f"has {name} {run[name]!r} in its metadata")
+    if not isinstance(run, dict) or run.keys() != _RUN_FIELDS.keys():
+        raise _bad(path, f"has metadata that is not an object of {', '.join(_RUN_FIELDS)}")
     _check_run(path, run)
     return run
 
 
 def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
+    """Check the types and values of the fields of Checkpoint except the state."""
+    for name, kind in _RUN_FIELDS.items():
+        if type(run[name]) is not kind:
+            raise _bad(path, f"has {name} {reprlib.repr(run[name])} in its metadata")
     run["options"] = dict.fromkeys(ADDED_FIELDS) | run["options"]
     if run["options"].keys() != set(SAVED_FIELDS):
         raise _bad(path, f"has options that are not {', '.join(SAVED_FIELDS)}")
     try:
         TrainConfig(**run["options"], checkpoint=Path(path))
+        TrainConfig(steps=run["total_steps"])
     except ConfigError as error:
-        raise _bad(path, f"has bad options in its metadata: {error}") from error
+        raise _bad(path, f"has bad options in its metadata: {error!s:.200}") from error
     if not 0 <= run["step"] <= run["total_steps"]:
         raise _bad(path, f"is at step {run['step']} of {run['total_steps']}")
 
 
-def _check_tensors(path: str | os.PathLike[str], checkpoint: Checkpoint) -> list[str]:
-    """Check names, shapes and values; return the names in the order of Trainer.state_dict()."""
+def _check_layout(
+    path: str | os.PathLike[str], run: dict[str, Any], found: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> list[str]:
+    """Check names, dtypes and shapes; return the names in the order of Trainer.state_dict()."""
     try:
-        shapes = state_shapes(checkpoint.num_classes, momentum=checkpoint.options["momentum"] > 0)
+        shapes = state_shapes(run["num_classes"], momentum=_has_momentum(run["options"]["momentum"]))
     except (TypeError, ValueError) as error:  # TypeError: past 64 bits
-        raise _bad(path, f"has num_classes {checkpoint.num_classes}, which no network has") from error
-    if lacking := [name for name in shapes if name not in checkpoint.state]:
+        raise _bad(
+            path, f"has num_classes {reprlib.repr(run['num_classes'])}, which no network has"
+        ) from error
+    if lacking := [name for name in shapes if name not in found]:
         raise _bad(path, f"lacks the tensors {', '.join(lacking)}")
-    if extra := [name for name in checkpoint.state if name not in shapes]:
-        raise _bad(path, f"has tensors that do not belong there: {', '.join(extra)}")
-    for name, shape in shapes.items():
-        tensor = checkpoint.state[name]
-        if tensor.shape != shape:
-            raise _bad(path, f"has {name} of shape {tensor.shape}, expected {shape}")
+    if extra := [name for name in found if name not in shapes]:
+        raise _bad(path, f"has tensors that do not belong there: {reprlib.repr(extra)}")
+    for name, expected in shapes.items():
+        dtype, shape = found[name]
+        if dtype != _DTYPE:
+            raise _bad(path, f"has {name} as {dtype}, expected {_DTYPE}")
+        if shape != expected:
+            raise _bad(path, f"has {name} of shape {shape}, expected {expected}")
+    return list(shapes)
+
+
+def _has_momentum(momentum: float) -> bool:
+    """Say whether a Trainer with this momentum has buffers for it: it computes in float32."""
+    return bool(np.float32(momentum) > 0)
+
+
+def _as_float32(path: str | os.PathLike[str], name: str, value: object) -> NDArray[np.float32]:
+    """Return the array as the file holds it: contiguous, little-endian float32."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+        kind = value.dtype if isinstance(value, np.ndarray) else type(value).__name__
+        raise _bad(path, f"gets {reprlib.repr(name)} as {kind}, expected an array of float32")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
+        return np.ascontiguousarray(value, "<f4")
+
+
+def _check_finite(path: str | os.PathLike[str], state: Mapping[str, NDArray[np.float32]]) -> None:
+    for name, tensor in state.items():
         if not np.isfinite(tensor).all():
             raise _bad(path, f"has values in {name} that are not finite numbers")
-    return list(shapes)

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from .._core import DEVICES
+from ..files import rehearse_write, resolve
 from ..user_files import expand_path
 from .sampling import SAMPLINGS, Sampling
 from .schedule import SCHEDULES, EvaluationPlan, Schedule, plan_evaluations
@@ -72,7 +73,9 @@ class TrainConfig:
     target_accuracy: float | None = None  # 0.99 ends the run as soon as an evaluation reaches 99%
     checkpoint: Path | None = None
     checkpoint_every: int | None = None
+    overwrite: bool = False  # whether `checkpoint` may be a file that exists and is not the one of `resume`
     resume: Path | None = None
+    init_from: Path | None = None  # a checkpoint whose weights a new run begins with
 
     def __post_init__(self) -> None:
         for name in ("steps", "validation", "eval_every", "checkpoint_every"):
@@ -94,12 +97,18 @@ class TrainConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
         if not isinstance(self.dataset, str):
             raise ConfigError(f"dataset is {self.dataset!r}, expected a name")
-        for name in ("data_dir", "checkpoint", "resume"):
+        if not isinstance(self.overwrite, bool):
+            raise ConfigError(f"overwrite is {self.overwrite!r}, expected True or False")
+        for name in ("data_dir", "checkpoint", "resume", "init_from"):
             self._path(name)
         if self.steps is not None and self.epochs is not None:
             raise ConfigError(f"steps is {self.steps}, but epochs is {self.epochs:g}: give one of them")
         if self.checkpoint_every is not None and self.checkpoint is None:
             raise ConfigError("checkpoint_every needs a checkpoint path to save to")
+        if self.resume is not None and self.init_from is not None:
+            raise ConfigError(
+                f"init_from is {str(self.init_from)!r}, but resume is {str(self.resume)!r}: give one of them"
+            )
 
     @classmethod
     def preset(cls, name: str, **options: Any) -> "TrainConfig":
@@ -214,15 +223,29 @@ def merge(base: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def check_output(option: str, path: Path) -> None:
-    """Raise ConfigError if the file could not be written, before time is spent on its contents."""
-    folder = path.parent
+def check_output(option: str, path: Path, size: int = 0) -> None:
+    """Check that `path` can be written, before time is spent on its `size` bytes. Raises ConfigError."""
+    try:
+        problem = _find_problem(path, size)
+    except OSError as error:
+        problem = f"which cannot be written: {error.strerror or error}"
+    except ValueError as error:  # a null character
+        problem = f"which is no file name: {error}"
+    if problem is not None:
+        raise ConfigError(f"{option} is {str(path)!r}, {problem}")
+
+
+def _find_problem(path: Path, size: int) -> str | None:
     if path.is_dir():
-        raise ConfigError(f"{option} is {str(path)!r}, which is a folder, expected a file name")
+        return "which is a folder, expected a file name"
+    target = resolve(path)
+    folder = target.parent
     if not folder.is_dir():
-        raise ConfigError(f"{option} is {str(path)!r}, but there is no folder {str(folder)!r}")
+        return f"but there is no folder {str(folder)!r}"
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"{option} is {str(path)!r}, but the folder {str(folder)!r} cannot be written to")
+        return f"but the folder {str(folder)!r} cannot be written to"
+    rehearse_write(target, size)
+    return None
 
 
 def _float32(number: float) -> float:

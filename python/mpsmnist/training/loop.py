@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from .._core import Trainer
 from ..data import Dataset, load
 from ..errors import Error
+from ..network import parameter_shapes
 from ..user_files import expand_path
 from .chance import learned
-from .checkpoint import Checkpoint, fingerprint
+from .checkpoint import Checkpoint, check_target, fingerprint
 from .checkpoint import load as load_checkpoint
 from .checkpoint import save as save_checkpoint
-from .config import KEPT_FIELDS, ConfigError, TrainConfig, check_output, merge
+from .config import KEPT_FIELDS, ConfigError, TrainConfig, merge
 from .events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
 from .progress import ProgressBar
 from .sampling import Sampler
@@ -100,15 +101,19 @@ def train(
     saved = None if config.resume is None else load_checkpoint(config.resume)
     if saved is not None:
         _check_resume(config, saved)
-    if config.checkpoint is not None:
-        check_output("checkpoint", config.checkpoint)
+    source = None if config.init_from is None else load_checkpoint(config.init_from)
+    check_target(config)
     if dataset is None:
         dataset = load(config.dataset, data_dir=config.data_dir, offline=config.offline)
     if saved is not None:
         _check_resumed_data(config, saved, dataset)
+    if source is not None:
+        _check_source(config, source, dataset)
     run = _Run(config, dataset, on_step=on_step or _ignore, on_event=on_event or _ignore, stop=stop or _never)
     if saved is not None:
         run.continue_from(saved)
+    if source is not None:
+        run.begin_with(source)
     return run.train()
 
 
@@ -155,6 +160,11 @@ class _Run:
     def continue_from(self, saved: Checkpoint) -> None:
         self._trainer.load_state_dict(saved.state)
         self._step = saved.step
+
+    def begin_with(self, source: Checkpoint) -> None:
+        """Take the weights of another run; the momentum, if there is any, begins at zero."""
+        weights = {name: source.state[name] for name in parameter_shapes(source.num_classes)}
+        self._trainer.load_state_dict({**self._trainer.state_dict(), **weights})
 
     def train(self) -> TrainResult:
         trainer = self._trainer
@@ -328,13 +338,18 @@ class _Run:
         return learned(self._step, final.accuracy, final.loss, self._dataset.test_labels)
 
 
+# What to do instead of a resumption that cannot be.
+_NEW_RUN = "--init-from (init_from=) starts a new run from its weights"
+
+
 def _check_resume(config: TrainConfig, saved: Checkpoint) -> None:
     path = str(config.resume)
     for name in KEPT_FIELDS:
         asked, had = getattr(config, name), saved.options[name]
         if asked != had:
             raise ConfigError(
-                f"{name} is {asked!r}, but the run in {path!r} has {had!r}: a resumed run keeps it"
+                f"{name} is {asked!r}, but the run in {path!r} has {had!r}: a resumed run keeps it, "
+                f"{_NEW_RUN}"
             )
     if config.dataset not in ("auto", saved.dataset):
         raise ConfigError(
@@ -350,7 +365,7 @@ def _check_resumed_data(config: TrainConfig, saved: Checkpoint, dataset: Dataset
     if config.schedule != "constant" and total_steps != saved.total_steps:
         raise ConfigError(
             f"the run in {path!r} has {saved.total_steps} steps, not {total_steps}: "
-            f"its {config.schedule} schedule depends on their number"
+            f"its {config.schedule} schedule depends on their number; {_NEW_RUN}"
         )
     if total_steps < saved.step:
         raise ConfigError(f"steps is {total_steps}, but the run in {path!r} is at step {saved.step} already")
@@ -363,6 +378,14 @@ def _each(bar: ProgressBar, callback: Callable[[Any], None] | None) -> Callable[
             callback(event)
 
     return tell
+
+
+def _check_source(config: TrainConfig, source: Checkpoint, dataset: Dataset) -> None:
+    if source.num_classes != dataset.num_classes:
+        raise ConfigError(
+            f"init_from is {str(config.init_from)!r}, whose network has {source.num_classes} classes, "
+            f"but {dataset.name!r} has {dataset.num_classes}"
+        )
 
 
 def _ignore(_event: object) -> None:
