@@ -61,7 +61,7 @@ class Engine {
   }
 
   /// After a failed step, with nothing in flight: continue from the weights of the last completed step.
-  virtual void recover() = 0;
+  virtual void recover() noexcept = 0;
 
   /// Logits (n, C) of the images staged in `slot`.
   virtual void logits(int slot, float* out) = 0;
@@ -78,6 +78,9 @@ class Engine {
   virtual void write_parameters(const float* flat) = 0;  ///< (P,)
   virtual void read_momentum(float* flat) = 0;           ///< (P,); only when momentum > 0
   virtual void write_momentum(const float* flat) = 0;    ///< (P,); only when momentum > 0
+
+  /// Whether a forked child may go on using it, if nothing was in flight.
+  virtual bool survives_fork() const noexcept = 0;
 
   /// CPU threads that the engine computes with.
   virtual int threads() const noexcept = 0;

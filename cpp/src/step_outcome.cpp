@@ -7,47 +7,40 @@
 namespace mpsmnist::detail {
 
 void StepOutcome::complete(float loss) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    loss_ = loss;
-    state_ = State::kCompleted;
-  }
-  changed_.notify_all();
+  loss_ = loss;
+  finish(State::kCompleted);
 }
 
 void StepOutcome::fail(std::string reason) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    reason_ = std::move(reason);
-    state_ = State::kFailed;
-  }
-  changed_.notify_all();
+  reason_ = std::move(reason);
+  finish(State::kFailed);
 }
 
-bool StepOutcome::done() const noexcept {
-  const std::lock_guard lock(mutex_);
-  return state_ != State::kPending;
+void StepOutcome::finish(State state) noexcept {
+  state_.store(state);
+  state_.notify_all();
 }
+
+StepOutcome::State StepOutcome::end() const noexcept {
+  if (!lost_in_fork()) state_.wait(State::kPending);
+  return state_.load();
+}
+
+bool StepOutcome::done() const noexcept { return state_.load() != State::kPending || lost_in_fork(); }
 
 float StepOutcome::wait() {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return state_ != State::kPending; });
-  if (state_ == State::kFailed) {
-    reported_ = true;
-    throw DeviceError(reason_);
-  }
-  return loss_;
+  const State state = end();
+  if (state == State::kCompleted) return loss_;
+  reported_.store(true);
+  throw DeviceError(state == State::kFailed ? reason_
+                                            : "the process was forked while this step was in flight: it ends in the "
+                                              "parent alone");
 }
 
-bool StepOutcome::wait_succeeded() noexcept {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return state_ != State::kPending; });
-  return state_ == State::kCompleted;
-}
+bool StepOutcome::wait_succeeded() const noexcept { return end() == State::kCompleted; }
 
-bool StepOutcome::failed_unreported() const noexcept {
-  const std::lock_guard lock(mutex_);
-  return state_ == State::kFailed && !reported_;
-}
+bool StepOutcome::failed_unreported() const noexcept { return state_.load() == State::kFailed && !reported_.load(); }
+
+bool StepOutcome::lost_in_fork() const noexcept { return state_.load() == State::kPending && forks_ != fork_count(); }
 
 }  // namespace mpsmnist::detail

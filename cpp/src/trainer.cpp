@@ -1,18 +1,23 @@
-// Trainer: checks arguments, keeps track of the steps in flight, and leaves the rest to the engine.
+// Trainer: checks arguments, gives callers their turns, and leaves the rest to the session with the engine.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <list>
+#include <exception>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <utility>
 
 #include "classify.h"
 #include "device.h"
 #include "float_mode.h"
+#include "fork.h"
 #include "inputs.h"
 #include "model.h"
 #include "reject.h"
-#include "step_outcome.h"
+#include "session.h"
+#include "system_limits.h"
+#include "turn_lock.h"
 
 namespace mpsmnist {
 
@@ -43,6 +48,35 @@ const TrainerOptions& checked(const TrainerOptions& options) {
   return options;
 }
 
+/// What a callback threw, on its way past the translation of what the system refuses the library.
+struct CallbackFailure {
+  std::exception_ptr exception;
+};
+
+template <typename... Arguments>
+void call_back(const std::function<void(Arguments...)>& callback, Arguments... arguments) {
+  if (!callback) return;
+  try {
+    callback(arguments...);
+  } catch (const std::bad_alloc&) {
+    throw CallbackFailure{std::current_exception()};
+  } catch (const std::system_error&) {
+    throw CallbackFailure{std::current_exception()};
+  }
+}
+
+/// Lets other threads have their turn while it lives.
+class Pause {
+ public:
+  explicit Pause(TurnLock& lock) : lock_(lock) { lock_.unlock(); }
+  ~Pause() { lock_.lock(); }
+  Pause(const Pause&) = delete;
+  Pause& operator=(const Pause&) = delete;
+
+ private:
+  TurnLock& lock_;
+};
+
 }  // namespace
 
 class Trainer::Impl {
@@ -54,86 +88,91 @@ class Trainer::Impl {
         num_classes_(static_cast<int>(options.num_classes)),
         momentum_(options.momentum),
         learning_rate_(options.learning_rate),
-        engine_(make_engine(
-            device_, {parameters_, num_classes_, static_cast<float>(momentum_), static_cast<int>(options.threads)})) {
-    engine_->write_parameters(initial_parameters(parameters_, options.init, seed_).data());
+        threads_option_(static_cast<int>(options.threads)),
+        session_(make_session(0)),
+        threads_(session_->engine().threads()) {
+    in_turn([&] { session().engine().write_parameters(initial_parameters(parameters_, options.init, seed_).data()); });
   }
-
-  ~Impl() { wait_for_all(); }
 
   float step(const Images& images, const Labels& labels) {
     check_examples(images, labels, num_classes_);
-    const std::lock_guard lock(mutex_);
-    drain();
-    const int slot = stage(images, labels);
-    try {
-      const float loss = engine_->step(slot, float_rate());
-      ++steps_;
-      return loss;
-    } catch (...) {
-      engine_->recover();
-      throw;
-    }
+    return in_turn([&] {
+      session().drain();
+      return session().step(stage(images, labels), float_rate());
+    });
   }
 
   std::shared_ptr<StepOutcome> step_async(const Images& images, const Labels& labels) {
     check_examples(images, labels, num_classes_);
-    const std::lock_guard lock(mutex_);
-    while (!has_room()) finish_oldest();
-    return begin(stage(images, labels), float_rate());
+    return in_turn([&] {
+      while (!session().has_room()) session().finish_oldest();
+      return session().begin(stage(images, labels), float_rate());
+    });
   }
 
   void run(const Images& images, const Labels& labels, const Batches& batches, const float* learning_rates,
            float* losses, const OnStep& on_step) {
     check_batches(images, labels, batches, num_classes_);
     if (learning_rates != nullptr) std::for_each_n(learning_rates, batches.steps, check_learning_rate);
-    const std::lock_guard lock(mutex_);
-    drain();
-    Steps ended;  // one at a time, unless on_step calls the Trainer, which waits for the others in flight
-    const auto finish_oldest_and_report = [&] {
-      finish_oldest();
-      while (!ended.empty()) {
-        const Step step = std::move(ended.front());
+    in_turn([&] {
+      session().drain();
+      Session::Steps ended;  // one at a time, unless another call waits for those in flight
+      std::int64_t begun = 0;
+      const auto begin = [&] {
+        const std::int64_t n = batches.batch_size;
+        const int slot = stage(images, labels, batches.indices + begun * n, n);
+        session().begin(slot, learning_rates == nullptr ? float_rate() : learning_rates[begun], &ended);
+        ++begun;
+      };
+      const auto report = [&] {
+        const Session::Step step = std::move(ended.front());
         ended.pop_front();
         const float loss = *losses++ = step.outcome->wait();
-        if (on_step) on_step(step.number, loss);
+        const Pause pause(turns_);
+        call_back(on_step, step.number, loss);
+      };
+      try {
+        for (std::int64_t reported = 0; reported < batches.steps;) {
+          if (!ended.empty()) {
+            report();
+            ++reported;
+          } else if (begun < batches.steps && session().has_room()) {
+            begin();
+          } else {
+            session().finish_oldest();
+          }
+        }
+      } catch (...) {
+        if (session_ != nullptr) session_->wait_for_all();
+        throw;
       }
-    };
-    try {
-      for (std::int64_t i = 0; i < batches.steps; ++i) {
-        while (!has_room()) finish_oldest_and_report();
-        const int slot = stage(images, labels, batches.indices + i * batches.batch_size, batches.batch_size);
-        begin(slot, learning_rates == nullptr ? float_rate() : learning_rates[i], &ended);
-      }
-      while (!in_flight_.empty()) finish_oldest_and_report();
-    } catch (...) {
-      wait_for_all();
-      throw;
-    }
+    });
   }
 
   void predict(const Images& images, float* probabilities, const OnImages& on_images) {
     check_not_empty(images);
-    const std::lock_guard lock(mutex_);
-    for_each_chunk(images, on_images, [&](std::int64_t first, std::int64_t count, const float* logits) {
-      for (std::int64_t i = 0; i < count; ++i) {
-        softmax(logits + i * num_classes_, num_classes_, probabilities + (first + i) * num_classes_);
-      }
+    in_turn([&] {
+      for_each_chunk(images, on_images, [&](std::int64_t first, std::int64_t count, const float* logits) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          softmax(logits + i * num_classes_, num_classes_, probabilities + (first + i) * num_classes_);
+        }
+      });
     });
   }
 
   Evaluation evaluate(const Images& images, const Labels& labels, const OnImages& on_images) {
     check_labels(images, labels, num_classes_);
-    const std::lock_guard lock(mutex_);
     Evaluation evaluation{0, 0, images.count};
-    std::vector<float> expected(static_cast<std::size_t>(num_classes_));
-    for_each_chunk(images, on_images, [&](std::int64_t first, std::int64_t count, const float* logits) {
-      for (std::int64_t i = 0; i < count; ++i) {
-        const float* row = logits + i * num_classes_;
-        stage_label(labels, first + i, num_classes_, expected.data());
-        evaluation.loss += cross_entropy(row, expected.data(), num_classes_);
-        evaluation.correct += argmax(row, num_classes_) == label_class(labels, first + i, num_classes_) ? 1 : 0;
-      }
+    in_turn([&] {
+      std::vector<float> expected(static_cast<std::size_t>(num_classes_));
+      for_each_chunk(images, on_images, [&](std::int64_t first, std::int64_t count, const float* logits) {
+        for (std::int64_t i = 0; i < count; ++i) {
+          const float* row = logits + i * num_classes_;
+          stage_label(labels, first + i, num_classes_, expected.data());
+          evaluation.loss += cross_entropy(row, expected.data(), num_classes_);
+          evaluation.correct += argmax(row, num_classes_) == label_class(labels, first + i, num_classes_) ? 1 : 0;
+        }
+      });
     });
     evaluation.loss /= static_cast<double>(evaluation.total);
     return evaluation;
@@ -141,57 +180,65 @@ class Trainer::Impl {
 
   Gradients gradients(const Images& images, const Labels& labels) {
     check_examples(images, labels, num_classes_);
-    const std::lock_guard lock(mutex_);
-    drain();
-    return engine_->backpropagate(stage(images, labels), {});
+    return in_turn([&] {
+      session().drain();
+      return session().engine().backpropagate(stage(images, labels), {});
+    });
   }
 
   void apply_gradients(const float* flat) {
-    const std::lock_guard lock(mutex_);
-    drain();
-    if (!engine_->apply_gradients(flat, float_rate())) {
-      check_finite("gradients", parameters_, flat);
-      reject("gradients: they were not all finite, and changed during the call");
-    }
-    ++steps_;
+    in_turn([&] {
+      session().drain();
+      if (!session().apply_gradients(flat, float_rate())) {
+        check_finite("gradients", parameters_, flat);
+        reject("gradients: they were not all finite, and changed during the call");
+      }
+    });
   }
 
   void read_parameters(float* flat) {
-    const std::lock_guard lock(mutex_);
-    drain();
-    engine_->read_parameters(flat);
+    in_turn([&] {
+      session().drain();
+      session().engine().read_parameters(flat);
+    });
   }
 
   void read_momentum(float* flat) {
-    const std::lock_guard lock(mutex_);
-    drain();
-    if (momentum_ > 0) {
-      engine_->read_momentum(flat);
-    } else {
-      std::fill_n(flat, total_size(parameters_), 0.0F);
-    }
+    in_turn([&] {
+      session().drain();
+      if (momentum_ > 0) {
+        session().engine().read_momentum(flat);
+      } else {
+        std::fill_n(flat, total_size(parameters_), 0.0F);
+      }
+    });
   }
 
   void write_state(const float* parameters, const float* momentum) {
-    const std::int64_t size = total_size(parameters_);
     check_finite("state", parameters_, parameters);
     if (momentum != nullptr) check_finite("state", parameters_, momentum, kMomentumPrefix);
-    const std::vector<float> zeros(momentum == nullptr && momentum_ > 0 ? static_cast<std::size_t>(size) : 0);
-    const std::lock_guard lock(mutex_);
-    drain();
-    engine_->write_parameters(parameters);
-    if (momentum_ > 0) engine_->write_momentum(momentum == nullptr ? zeros.data() : momentum);
+    in_turn([&] {
+      const bool zero_momentum = momentum == nullptr && momentum_ > 0;
+      const std::vector<float> zeros(zero_momentum ? static_cast<std::size_t>(total_size(parameters_)) : 0);
+      std::unique_ptr<Session> fresh;
+      if (session_ == nullptr) fresh = make_session(abandoned_->steps());
+      Session& session = fresh == nullptr ? *session_ : *fresh;
+      session.drain();
+      session.engine().write_parameters(parameters);
+      if (momentum_ > 0) session.engine().write_momentum(zero_momentum ? zeros.data() : momentum);
+      if (fresh != nullptr) session_ = std::move(fresh);
+    });
   }
 
   void synchronize() {
-    const std::lock_guard lock(mutex_);
-    drain();
+    in_turn([&] { session().drain(); });
   }
 
   std::int64_t steps() {
-    const std::lock_guard lock(mutex_);
-    drain();
-    return steps_;
+    return in_turn([&] {
+      session().drain();
+      return session().steps();
+    });
   }
 
   void set_learning_rate(double value) {
@@ -199,91 +246,66 @@ class Trainer::Impl {
     learning_rate_ = value;
   }
 
+  int threads() const noexcept { return threads_; }
+
   const std::string device_;
   const std::uint64_t seed_;
   const std::vector<Parameter> parameters_;
   const int num_classes_;
   const double momentum_;
   std::atomic<double> learning_rate_;
-  const std::unique_ptr<Engine> engine_;
 
  private:
-  /// A step that was begun. When it has ended it moves on to the list of its run, if it is part of one.
-  struct Step {
-    std::shared_ptr<StepOutcome> outcome;
-    std::list<Step>* ended = nullptr;
-    std::int64_t number = 0;  // steps_ with it, once it has completed
-  };
-  using Steps = std::list<Step>;  // the oldest first
-
   float float_rate() const { return static_cast<float>(learning_rate_); }
 
-  /// Copies a batch into the next slot, which must be free. `rows` null takes the images in order.
+  std::unique_ptr<Session> make_session(std::int64_t steps) const {
+    const EngineOptions options{parameters_, num_classes_, static_cast<float>(momentum_), threads_option_};
+    return with_device_errors(device_, [&] { return std::make_unique<Session>(make_engine(device_, options), steps); });
+  }
+
+  /// Calls call() when it is this thread's turn.
+  template <typename Call>
+  std::invoke_result_t<Call> in_turn(const Call& call) try {
+    return with_device_errors(device_, [&] {
+      const std::lock_guard lock(turns_);
+      return call();
+    });
+  } catch (const CallbackFailure& failure) {
+    std::rethrow_exception(failure.exception);
+  }
+
+  /// To be asked for again after a callback, which may fork. DeviceError if it was lost in a fork.
+  Session& session() {
+    if (session_ == nullptr) throw DeviceError(lost_because_);
+    return *session_;
+  }
+
+  /// In a forked child. The session goes on where nobody was at work on it; otherwise it cannot even be destroyed.
+  void after_fork() {
+    const bool was_in_use = turns_.after_fork();
+    if (session_ == nullptr) return;
+    if (!session_->engine().survives_fork()) {
+      lost_because_ = "device \"" + device_ + "\" cannot be used in a forked child: start processes by spawning them";
+    } else if (was_in_use || session_->lost_steps()) {
+      lost_because_ =
+          "the process was forked while a step was in flight or another thread was using this Trainer, so in this "
+          "child its weights may be half updated: replace them with load_state_dict()";
+    } else {
+      return;
+    }
+    abandoned_ = session_.release();
+  }
+
+  /// Copies a batch into the session's next slot. `rows` null takes the images in order.
   int stage(const Images& images, const Labels& labels, const std::int64_t* rows = nullptr, std::int64_t n = 0) {
     if (rows == nullptr) n = images.count;
-    const StagedBatch batch = engine_->stage(next_slot_, n);
+    const StagedBatch batch = session().stage(n);
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t row = rows == nullptr ? i : rows[i];
       stage_image(images, row, batch.images + i * kImagePixels);
       stage_label(labels, row, num_classes_, batch.labels + i * num_classes_);
     }
-    return next_slot_;
-  }
-
-  std::shared_ptr<StepOutcome> begin(int slot, float learning_rate, Steps* ended = nullptr) {
-    auto outcome = std::make_shared<StepOutcome>();
-    in_flight_.push_back({outcome, ended});
-    try {
-      engine_->begin_step(slot, learning_rate, outcome);
-    } catch (...) {
-      in_flight_.pop_back();
-      throw;
-    }
-    next_slot_ = (slot + 1) % Engine::kSlots;
-    return outcome;
-  }
-
-  /// Whether a slot is free.
-  bool has_room() const { return in_flight_.size() < Engine::kSlots; }
-
-  /// Waits for the oldest step in flight. If it failed, drains, and throws what drain() throws.
-  void finish_oldest() {
-    if (!in_flight_.front().outcome->wait_succeeded()) return drain();
-    retire_oldest();
-  }
-
-  /// Waits for the oldest step in flight and takes it out; returns whether it completed.
-  bool retire_oldest() noexcept {
-    Step& step = in_flight_.front();
-    const bool completed = step.outcome->wait_succeeded();
-    if (completed) step.number = ++steps_;
-    if (step.ended != nullptr) {
-      step.ended->splice(step.ended->end(), in_flight_, in_flight_.begin());
-    } else {
-      in_flight_.pop_front();
-    }
-    return completed;
-  }
-
-  /// Waits for every step in flight. After a failure the engine continues from the weights of the last completed step,
-  /// and a failure that nobody was told of is thrown here.
-  void drain() {
-    const auto unreported = wait_for_all();
-    if (unreported != nullptr) unreported->wait();
-  }
-
-  /// The oldest failure that nobody was told of, or null.
-  std::shared_ptr<StepOutcome> wait_for_all() noexcept {
-    std::shared_ptr<StepOutcome> unreported;
-    bool failed = false;
-    while (!in_flight_.empty()) {
-      const auto outcome = in_flight_.front().outcome;
-      if (retire_oldest()) continue;
-      failed = true;
-      if (unreported == nullptr && outcome->failed_unreported()) unreported = outcome;
-    }
-    if (failed) engine_->recover();
-    return unreported;
+    return session().next_slot();
   }
 
   /// Checks the pixels of chunk after chunk of the images, and calls use(first, count, logits (count, C)) for it.
@@ -292,25 +314,28 @@ class Trainer::Impl {
     std::vector<float> logits(static_cast<std::size_t>(std::min(images.count, kPredictChunk) * num_classes_));
     for (std::int64_t first = 0; first < images.count; first += kPredictChunk) {
       const std::int64_t count = std::min(kPredictChunk, images.count - first);
-      drain();  // here, because on_images may begin a step
-      const StagedBatch batch = engine_->stage(next_slot_, count);
+      session().drain();  // here, because on_images may begin a step
+      const StagedBatch batch = session().stage(count);
       for (std::int64_t i = 0; i < count; ++i) {
         check_image(images, first + i);
         stage_image(images, first + i, batch.images + i * kImagePixels);
       }
-      engine_->logits(next_slot_, logits.data());
+      session().engine().logits(session().next_slot(), logits.data());
       {
         const FloatMode mode;
         use(first, count, logits.data());
       }
-      if (on_images) on_images(first + count);
+      call_back(on_images, first + count);
     }
   }
 
-  std::recursive_mutex mutex_;  // recursive, because callbacks may call the Trainer
-  Steps in_flight_;             // at most Engine::kSlots
-  int next_slot_ = 0;
-  std::int64_t steps_ = 0;
+  const int threads_option_;
+  TurnLock turns_;  // recursive, because callbacks may call the Trainer
+  std::unique_ptr<Session> session_;
+  Session* abandoned_ = nullptr;  // in a forked child that lost it: never touched again, but for its count of steps
+  std::string lost_because_;
+  const int threads_;
+  const ForkObserver fork_observer_{[this] { after_fork(); }};  // last: the rest is there while it is
 };
 
 Trainer::Trainer(const TrainerOptions& options) : impl_(std::make_unique<Impl>(options)) {}
@@ -346,7 +371,7 @@ const std::string& Trainer::device() const noexcept { return impl_->device_; }
 std::uint64_t Trainer::seed() const noexcept { return impl_->seed_; }
 int Trainer::num_classes() const noexcept { return impl_->num_classes_; }
 double Trainer::momentum() const noexcept { return impl_->momentum_; }
-int Trainer::threads() const noexcept { return impl_->engine_->threads(); }
+int Trainer::threads() const noexcept { return impl_->threads(); }
 std::int64_t Trainer::steps() { return impl_->steps(); }
 double Trainer::learning_rate() const noexcept { return impl_->learning_rate_; }
 void Trainer::set_learning_rate(double value) { impl_->set_learning_rate(value); }

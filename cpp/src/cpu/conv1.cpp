@@ -38,8 +38,11 @@ constexpr int plane_stride(int tiles, int channels) { return tiles * channels + 
 constexpr int kOutBlockTile = kFrequencies * kOutBlock;
 
 constexpr int kMaxTiles = kMaxBlock * kTilesPerImage;
-static_assert(kFrequencies * (plane_stride(kMaxTiles, kIn) + plane_stride(kMaxTiles, kOut)) <= kScratchFloats);
-static_assert(kFrequencies * plane_stride(kMaxTiles, kIn) + kMaxTiles * kOutBlockTile <= kScratchFloats);
+// The rest of the scratch, from here on, is for what the transforms keep.
+constexpr int kTransformScratch = 192 * 1024;
+static_assert(kFrequencies * (plane_stride(kMaxTiles, kIn) + plane_stride(kMaxTiles, kOut)) <= kTransformScratch);
+static_assert(kFrequencies * plane_stride(kMaxTiles, kIn) + kMaxTiles * kOutBlockTile <= kTransformScratch);
+static_assert(kTransformScratch + (kPlaneSide * kPlaneSide + 1) * kLine <= kScratchFloats);
 
 // The transformed weights: forward [blocks][81][32][kOutBlock], backward [81][64][32]; floats between two frequencies,
 // and where the first frequency of a pair of channels is.
@@ -77,10 +80,9 @@ void transform_inputs(const float* planes, int images, float* frequencies) {
 
 // products [tiles][81][kOutBlock] of the channels from `first` on -> values and codes [images][49][64]
 void transform_and_pool_outputs(const float* products, int first, const float* planes, const Repeats* repeats,
-                                int images, const Conv1Layer& layer, const Pooled& pooled) {
+                                int images, const Conv1Layer& layer, Outputs* outputs, const Pooled& pooled) {
   for (int image = 0; image < images; ++image) {
     for (int line = 0; line < kOutBlock; line += kLine) {
-      Outputs outputs[kLineVectors];
       for (int t = 0; t < kTilesPerImage; ++t) {
         for (int v = 0; v < kLineVectors; ++v) {
           const float* from = products + (image * kTilesPerImage + t) * kOutBlockTile + line + v * kLanes;
@@ -103,11 +105,11 @@ void transform_and_pool_outputs(const float* products, int first, const float* p
 }
 
 // Gradient of pool1's output [images][49][64] -> frequencies [81][tiles][64]
-void transform_output_gradients(const PooledGradient& pooled, int images, float* frequencies) {
+void transform_output_gradients(const PooledGradient& pooled, int images, Outputs* gradients, float* frequencies) {
   const int stride = plane_stride(images * kTilesPerImage, kOut);
   for (int image = 0; image < images; ++image) {
     for (int c = 0; c < kOut; c += kLine) {
-      Outputs gradients[kLineVectors] = {};
+      memset(gradients, 0, kLineVectors * sizeof *gradients);
       for (int cell = 0; cell < kPool1Cells; ++cell) {
         for (int v = 0; v < kLineVectors; ++v) {
           const int at = image * kFlat + cell * kOut + c + v * kLanes;
@@ -128,9 +130,9 @@ void transform_output_gradients(const PooledGradient& pooled, int images, float*
 }
 
 // Sums the overlapping 9x9 tiles of kLanes channels of one image, and keeps the 14x14 inside: frequencies, `stride`
-// apart, [9 tiles][32] -> gradient [196][32].
-MPSMNIST_INLINE void add_input_gradient_tiles(const float* frequencies, int stride, float* gradient) {
-  Vec sums[kPlaneSide * kPlaneSide] = {};
+// apart, [9 tiles][32] -> gradient [196][32]. `sums` is scratch, [19][19].
+MPSMNIST_INLINE void add_input_gradient_tiles(const float* frequencies, int stride, Vec* sums, float* gradient) {
+  memset(sums, 0, kPlaneSide * kPlaneSide * sizeof *sums);
   for (int t = 0; t < kTilesPerImage; ++t) {
     const float* from = frequencies + t * kIn;
     Vec* corner = sums + (t / kTilesPerRow * kPlaneSide + t % kTilesPerRow) * kTileOut;
@@ -178,17 +180,15 @@ void conv1_transform_weights(const float* weight, int part_number, float* forwar
   const int first_input = part.half * kHalf;
 
   // Forward's vectors run over outputs, which are far apart in the weights.
-  float by_output[FilterPart::kShare][kTaps][FilterPart::kOutputs];
-  for (int out = 0; out < FilterPart::kOutputs; ++out) {
-    const float* filter = filters + out * kConv1Filter + part.share;
-    for (int tap = 0; tap < kTaps; ++tap) {
-      for (int in = 0; in < FilterPart::kShare; ++in) by_output[in][tap][out] = filter[tap * kHalf + in];
+  for (int in = part.share; in < part.share + FilterPart::kShare; ++in) {
+    float by_output[kTaps][FilterPart::kOutputs];
+    for (int out = 0; out < FilterPart::kOutputs; ++out) {
+      const float* filter = filters + out * kConv1Filter + in;
+      for (int tap = 0; tap < kTaps; ++tap) by_output[tap][out] = filter[tap * kHalf];
     }
-  }
-  for (int in = 0; in < FilterPart::kShare; ++in) {
     for (int out = 0; out < FilterPart::kOutputs; out += kLanes) {
-      transform_filter(by_output[in][0] + out, FilterPart::kOutputs,
-                       forward + forward_filter(first_input + part.share + in, part.output + out), kForwardFilter);
+      transform_filter(by_output[0] + out, FilterPart::kOutputs,
+                       forward + forward_filter(first_input + in, part.output + out), kForwardFilter);
     }
   }
 
@@ -205,6 +205,7 @@ void conv1_forward(const float* planes, int images, const Conv1Layer& layer, flo
   const int stride = plane_stride(tiles, kIn);
   float* inputs = scratch;                            // [81][tiles][32]
   float* products = scratch + kFrequencies * stride;  // [tiles][81][kOutBlock]
+  auto* outputs = in_scratch<Outputs>(scratch + kTransformScratch);
   Repeats repeats[kMaxBlock];
   for (int image = 0; image < images; ++image) repeats[image] = find_repeats(planes + image * kPlane);
   transform_inputs(planes, images, inputs);
@@ -214,7 +215,7 @@ void conv1_forward(const float* planes, int images, const Conv1Layer& layer, flo
       multiply<kIn, kOutBlock, kOutBlockTile>(inputs + f * stride, filters + f * kForwardFilter, tiles,
                                               products + f * kOutBlock);
     }
-    transform_and_pool_outputs(products, c, planes, repeats, images, layer, pooled);
+    transform_and_pool_outputs(products, c, planes, repeats, images, layer, outputs, pooled);
   }
 }
 
@@ -225,7 +226,7 @@ void conv1_data_gradient(const PooledGradient& pooled, int images, const float* 
   const int in_stride = plane_stride(tiles, kIn);
   float* of_outputs = scratch;                             // [81][tiles][64]
   float* of_inputs = scratch + kFrequencies * out_stride;  // [81][tiles][32]
-  transform_output_gradients(pooled, images, of_outputs);
+  transform_output_gradients(pooled, images, in_scratch<Outputs>(scratch + kTransformScratch), of_outputs);
   for (int f = 0; f < kFrequencies; ++f) {
     multiply<kOut, kIn, kIn>(of_outputs + f * out_stride, transformed + f * kBackwardFilter, tiles,
                              of_inputs + f * in_stride);
@@ -233,7 +234,7 @@ void conv1_data_gradient(const PooledGradient& pooled, int images, const float* 
   for (int image = 0; image < images; ++image) {
     for (int c = 0; c < kIn; c += kLanes) {
       add_input_gradient_tiles(of_inputs + image * kTilesPerImage * kIn + c, in_stride,
-                               gradient + image * kPool0Size + c);
+                               in_scratch<Vec>(scratch + kTransformScratch), gradient + image * kPool0Size + c);
     }
   }
 }

@@ -3,13 +3,13 @@
 #include <exception>
 #include <new>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "buffer.h"
 #include "cpu/executor.h"
 #include "cpu/network.h"
 #include "gradient_memory.h"
+#include "system_limits.h"
 
 namespace mpsmnist::cpu {
 namespace {
@@ -33,7 +33,7 @@ class CpuEngine final : public Engine {
   StagedBatch stage(int slot, std::int64_t n) override;
   void begin_step(int slot, float learning_rate, std::shared_ptr<detail::StepOutcome> outcome) override;
   float step(int slot, float learning_rate) override;
-  void recover() override { failed_ = false; }
+  void recover() noexcept override { failed_ = false; }
   void logits(int slot, float* out) override { network_.logits(slots_[slot].images.data(), slots_[slot].count, out); }
   Gradients backpropagate(int slot, const PartFinal& part_final) override;
   bool apply_gradients(const float* flat, float learning_rate) override { return network_.apply(flat, learning_rate); }
@@ -41,6 +41,7 @@ class CpuEngine final : public Engine {
   void write_parameters(const float* flat) override { network_.write_parameters(flat); }
   void read_momentum(float* flat) override { network_.read_momentum(flat); }
   void write_momentum(const float* flat) override { network_.write_momentum(flat); }
+  bool survives_fork() const noexcept override { return true; }
   int threads() const noexcept override { return network_.threads(); }
 
  private:
@@ -57,8 +58,12 @@ StagedBatch CpuEngine::stage(int index, std::int64_t n) {
   if (n > slot.capacity) {
     slot = Slot{};
     const auto count = static_cast<std::size_t>(n);
-    slot.images = Buffer<float>(count * kImagePixels);
-    slot.labels = Buffer<float>(count * static_cast<std::size_t>(num_classes_));
+    try {
+      slot.images = Buffer<float>(count * kImagePixels);
+      slot.labels = Buffer<float>(count * static_cast<std::size_t>(num_classes_));
+    } catch (const std::bad_alloc&) {
+      throw out_of_memory(n);
+    }
     slot.capacity = n;
   }
   slot.count = n;
@@ -66,18 +71,13 @@ StagedBatch CpuEngine::stage(int index, std::int64_t n) {
 }
 
 void CpuEngine::begin_step(int slot, float learning_rate, std::shared_ptr<detail::StepOutcome> outcome) {
-  const auto job = [this, slot, learning_rate, outcome = std::move(outcome)] {
+  executor_.submit([this, slot, learning_rate, outcome = std::move(outcome)] {
     try {
-      outcome->complete(step(slot, learning_rate));
+      outcome->complete(with_device_errors("cpu", [&] { return step(slot, learning_rate); }));
     } catch (const std::exception& error) {
       outcome->fail(error.what());
     }
-  };
-  try {
-    executor_.submit(job);
-  } catch (const std::system_error& error) {
-    throw DeviceError("[cpu] could not start a thread for the step: " + std::string(error.what()));
-  }
+  });
 }
 
 float CpuEngine::step(int slot, float learning_rate) {
@@ -96,14 +96,6 @@ Gradients CpuEngine::backpropagate(int slot, const PartFinal& part_final) {
 
 }  // namespace
 
-std::unique_ptr<Engine> make_engine(const EngineOptions& options) {
-  try {
-    return std::make_unique<CpuEngine>(options);
-  } catch (const std::system_error& error) {
-    throw DeviceError("[cpu] could not start the threads: " + std::string(error.what()));
-  } catch (const std::bad_alloc&) {
-    throw DeviceError("[cpu] out of memory for the weights");
-  }
-}
+std::unique_ptr<Engine> make_engine(const EngineOptions& options) { return std::make_unique<CpuEngine>(options); }
 
 }  // namespace mpsmnist::cpu

@@ -6,7 +6,7 @@
 #include <thread>
 #include <utility>
 
-#include "cpu/fork_count.h"
+#include "fork.h"
 
 namespace mpsmnist::cpu {
 
@@ -47,8 +47,9 @@ void Executor::stop() {
 
 void Executor::submit(std::function<void()> job) {
   if (shared_ == nullptr || forks_seen_ != fork_count()) {
-    forks_seen_ = fork_count();
+    shared_ = nullptr;  // if the thread cannot be started, the next job tries again
     shared_ = new Shared;
+    forks_seen_ = fork_count();
   }
   const std::lock_guard lock(shared_->mutex);
   shared_->jobs.push_back(std::move(job));

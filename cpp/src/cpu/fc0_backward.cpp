@@ -165,12 +165,19 @@ constexpr int kHalfPage = 4096 / 2 / sizeof(float);
 
 alignas(64) constexpr float kZeros[kPanel] = {};
 
+// What is known of a chunk, row by row. In scratch, behind the sums.
+struct RowStates {
+  ActiveImages active[kFc0Rows];
+  float dots[kFc0Rows][kChunk + kTogether];
+};
+constexpr int64_t kRowStates = kHalfPage + kPanels * kGradientStride;
+static_assert(kRowStates + kLine + sizeof(RowStates) / sizeof(float) <= kScratchFloats);
+
 }  // namespace
 
 void fc0_backward(const Fc0Backward& layer, int row, int next_row) {
   const int64_t n = layer.n;
-  ActiveImages active[kFc0Rows];
-  float dots[kFc0Rows][kChunk + kTogether];
+  auto& [active, dots] = *in_scratch<RowStates>(layer.scratch + kRowStates);
   // The sums of the weight gradient [panels][rows][64], from chunk to chunk.
   const Emit<Rule::kStore> sums{{.gradient = layer.scratch + kHalfPage}};
   for (int64_t first = 0; first < n; first += kChunk) {

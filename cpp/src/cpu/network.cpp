@@ -11,6 +11,10 @@
 
 namespace mpsmnist::cpu {
 
+DeviceError out_of_memory(std::int64_t images) {
+  return DeviceError("[cpu] out of memory for a batch of " + std::to_string(images) + " images");
+}
+
 Network::Network(const EngineOptions& options)
     : kernels_(choose_kernels()),
       num_classes_(options.num_classes),
@@ -71,7 +75,7 @@ void Network::prepare(std::int64_t n) {
     activations_ = Activations();
     activations_ = Activations(n, num_classes_);
   } catch (const std::bad_alloc&) {
-    throw DeviceError("[cpu] out of memory for a batch of " + std::to_string(n) + " images");
+    throw out_of_memory(n);
   }
 }
 

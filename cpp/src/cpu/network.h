@@ -28,6 +28,9 @@ struct Batch {
   std::int64_t n = 0;
 };
 
+/// For a batch that does not fit.
+DeviceError out_of_memory(std::int64_t images);
+
 class Network {
  public:
   /// Weights start as zeros. Throws std::bad_alloc, std::system_error, or DeviceError (see choose_kernels).

@@ -154,4 +154,11 @@ MPSMNIST_INLINE Vec4 sum_lanes(Vec a, Vec b, Vec c, Vec d) {
   return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
+/// A T in scratch memory, at the first cache line from `from` on: for what stacks may be too small for.
+template <typename T>
+MPSMNIST_INLINE T* in_scratch(float* from) {
+  constexpr uintptr_t kBytes = kLine * sizeof(float);
+  return reinterpret_cast<T*>((reinterpret_cast<uintptr_t>(from) + kBytes - 1) / kBytes * kBytes);
+}
+
 }  // namespace mpsmnist::cpu::MPSMNIST_ISA

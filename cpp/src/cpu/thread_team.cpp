@@ -5,10 +5,11 @@
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
-#include "cpu/fork_count.h"
 #include "float_mode.h"
+#include "fork.h"
 
 namespace mpsmnist::cpu {
 namespace {
@@ -113,42 +114,42 @@ ThreadTeam::ThreadTeam(int threads) : threads_(threads) { start(); }
 
 ThreadTeam::~ThreadTeam() {
   if (forks_seen_ == fork_count()) {
-    stop();
+    if (shared_ != nullptr) stop(*shared_);
   } else {
     abandon();
   }
 }
 
+// Leaves shared_ empty if a thread cannot be started.
 void ThreadTeam::start() {
-  forks_seen_ = fork_count();
-  shared_ = std::make_unique<Shared>();
+  auto shared = std::make_unique<Shared>();
   try {
     for (int thread = 1; thread < threads_; ++thread) {
-      shared_->workers.emplace_back([shared = shared_.get(), thread] { shared->work(thread); });
+      shared->workers.emplace_back([shared = shared.get(), thread] { shared->work(thread); });
     }
   } catch (...) {
-    stop();
+    stop(*shared);
     throw;
   }
+  shared_ = std::move(shared);
+  forks_seen_ = fork_count();
 }
 
-void ThreadTeam::stop() {
-  shared_->stopping.store(true);
+void ThreadTeam::stop(Shared& shared) {
+  shared.stopping.store(true);
   {
-    const std::lock_guard lock(shared_->mutex);
-    shared_->wake_workers.notify_all();
+    const std::lock_guard lock(shared.mutex);
+    shared.wake_workers.notify_all();
   }
-  for (std::thread& worker : shared_->workers) worker.join();
+  for (std::thread& worker : shared.workers) worker.join();
 }
 
 // In a forked child there is nobody to join, and the mutex may be held by a thread that is gone: leak both.
 void ThreadTeam::abandon() { static_cast<void>(shared_.release()); }
 
 void ThreadTeam::run_tasks(std::int64_t count, Function function, void* context) {
-  if (forks_seen_ != fork_count()) {
-    abandon();
-    start();
-  }
+  if (forks_seen_ != fork_count()) abandon();
+  if (shared_ == nullptr) start();
   const FloatMode mode;
   if (threads_ == 1 || count <= 1 || count > kMaxTasks) {
     for (std::int64_t index = 0; index < count; ++index) function(context, index, 0);

@@ -10,7 +10,7 @@ namespace mpsmnist::cpu {
 /// Runs numbered tasks on the calling thread and `threads - 1` workers. One caller at a time.
 ///
 /// Which thread runs which task is left to chance, so tasks must not care. All run in FloatMode. After a fork, the
-/// child starts workers of its own at the first run().
+/// child starts workers of its own at the first run(), which throws std::system_error if they cannot be started.
 class ThreadTeam {
  public:
   /// Throws std::system_error if the threads cannot be started.
@@ -36,12 +36,12 @@ class ThreadTeam {
 
   void run_tasks(std::int64_t count, Function function, void* context);
   void start();
-  void stop();
+  static void stop(Shared& shared);
   void abandon();
 
   const int threads_;
   std::uint64_t forks_seen_ = 0;
-  std::unique_ptr<Shared> shared_;
+  std::unique_ptr<Shared> shared_;  // null in a forked child whose threads could not be started
 };
 
 }  // namespace mpsmnist::cpu

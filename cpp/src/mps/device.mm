@@ -1,7 +1,9 @@
 #include "mps/device.h"
 
+#include <cstdint>
 #include <string>
 
+#include "fork.h"
 #include "mps/mps_engine.h"
 
 namespace mpsmnist::mps {
@@ -23,6 +25,10 @@ std::string objection_to(id<MTLDevice> device) {
 }  // namespace
 
 std::string unavailable_reason() {
+  static const std::uint64_t forks = fork_count();  // when this process, or its parent, first used Metal
+  if (fork_count() != forks) {
+    return "Metal cannot be used in a forked child: start processes by spawning them";
+  }
   return with_autorelease_pool([] { return objection_to(MTLCreateSystemDefaultDevice()); });
 }
 

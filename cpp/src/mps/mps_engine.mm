@@ -88,7 +88,7 @@ class MpsEngine final : public Engine {
     });
   }
 
-  void recover() override { steps_->recover(); }
+  void recover() noexcept override { steps_->recover(); }
 
   void logits(int slot_index, float* out) override {
     with_autorelease_pool([&] {
@@ -153,6 +153,7 @@ class MpsEngine final : public Engine {
     with_autorelease_pool([&] { write_flat(completed().momentum, flat); });
   }
 
+  bool survives_fork() const noexcept override { return false; }  // Metal does not
   int threads() const noexcept override { return 1; }
 
  private:

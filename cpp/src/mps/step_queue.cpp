@@ -54,7 +54,7 @@ void StepQueue::resolve(const Step& step) {
   }
 }
 
-void StepQueue::recover() {
+void StepQueue::recover() noexcept {
   const std::lock_guard lock(mutex_);
   failure_.reset();
   next_read_ = completed_;

@@ -49,7 +49,7 @@ class StepQueue {
   void finish(Ticket ticket, End end) noexcept;
 
   /// Continues from completed_set(). Only with nothing in flight.
-  void recover();
+  void recover() noexcept;
   /// Waits until every step begun has ended.
   void drain() noexcept;
 
