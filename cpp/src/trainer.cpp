@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <list>
 #include <mutex>
 #include <utility>
@@ -24,10 +25,19 @@ constexpr std::int64_t kPredictChunk = 256;
 
 constexpr int kMaxThreads = 1024;
 
+bool is_learning_rate(double value) { return std::isfinite(static_cast<float>(value)) && value >= 0; }
+
+constexpr char kExpectedRate[] = "; expected 0 or more, and finite as a float32";
+
 void check_learning_rate(double value) {
-  if (!std::isfinite(static_cast<float>(value)) || value < 0) {
-    reject("learning_rate: ", value, "; expected 0 or more, and finite as a float32");
-  }
+  if (!is_learning_rate(value)) reject("learning_rate: ", value, kExpectedRate);
+}
+
+/// The rate of a step, read once. Throws ArgumentError if it is none.
+float learning_rate_at(const float* rates, std::int64_t step) {
+  const float value = read_once(rates + step);
+  if (!is_learning_rate(value)) reject("learning_rates: ", value, " at index ", step, kExpectedRate);
+  return value;
 }
 
 const TrainerOptions& checked(const TrainerOptions& options) {
@@ -42,6 +52,10 @@ const TrainerOptions& checked(const TrainerOptions& options) {
   return options;
 }
 
+/// Below the smallest normal float32 momentum is 0: with denormal numbers, whether there are momentum buffers would
+/// depend on the thread's floating-point mode, and be decided differently from call to call.
+double momentum_factor(double value) { return value < std::numeric_limits<float>::min() ? 0 : value; }
+
 }  // namespace
 
 class Trainer::Impl {
@@ -51,7 +65,7 @@ class Trainer::Impl {
         seed_(options.seed),
         parameters_(model_parameters(options.num_classes)),
         num_classes_(static_cast<int>(options.num_classes)),
-        momentum_(options.momentum),
+        momentum_(momentum_factor(options.momentum)),
         learning_rate_(options.learning_rate),
         engine_(make_engine(
             device_, {parameters_, num_classes_, static_cast<float>(momentum_), static_cast<int>(options.threads)})) {
@@ -85,7 +99,9 @@ class Trainer::Impl {
   void run(const Images& images, const Labels& labels, const Batches& batches, const float* learning_rates,
            float* losses, const OnStep& on_step) {
     check_batches(images, labels, batches, num_classes_);
-    if (learning_rates != nullptr) std::for_each_n(learning_rates, batches.steps, check_learning_rate);
+    if (learning_rates != nullptr) {
+      for (std::int64_t i = 0; i < batches.steps; ++i) learning_rate_at(learning_rates, i);
+    }
     const std::lock_guard lock(mutex_);
     drain();
     Steps ended;  // one at a time, unless on_step calls the Trainer, which waits for the others in flight
@@ -101,8 +117,9 @@ class Trainer::Impl {
     try {
       for (std::int64_t i = 0; i < batches.steps; ++i) {
         while (!has_room()) finish_oldest_and_report();
-        const int slot = stage(images, labels, batches.indices + i * batches.batch_size, batches.batch_size);
-        begin(slot, learning_rates == nullptr ? float_rate() : learning_rates[i], &ended);
+        const int slot =
+            stage(images, labels, batches.batch_size, [&](std::int64_t k) { return batch_row(images, batches, i, k); });
+        begin(slot, learning_rates == nullptr ? float_rate() : learning_rate_at(learning_rates, i), &ended);
       }
       while (!in_flight_.empty()) finish_oldest_and_report();
     } catch (...) {
@@ -131,7 +148,7 @@ class Trainer::Impl {
         const float* row = logits + i * num_classes_;
         stage_label(labels, first + i, num_classes_, expected.data());
         evaluation.loss += cross_entropy(row, expected.data(), num_classes_);
-        evaluation.correct += argmax(row, num_classes_) == label_class(labels, first + i, num_classes_) ? 1 : 0;
+        evaluation.correct += argmax(row, num_classes_) == argmax(expected.data(), num_classes_) ? 1 : 0;
       }
     });
     evaluation.loss /= static_cast<double>(evaluation.total);
@@ -155,19 +172,15 @@ class Trainer::Impl {
     ++steps_;
   }
 
-  void read_parameters(float* flat) {
+  void read_state(float* parameters, float* momentum) {
     const std::lock_guard lock(mutex_);
     drain();
-    engine_->read_parameters(flat);
-  }
-
-  void read_momentum(float* flat) {
-    const std::lock_guard lock(mutex_);
-    drain();
+    engine_->read_parameters(parameters);
+    if (momentum == nullptr) return;
     if (momentum_ > 0) {
-      engine_->read_momentum(flat);
+      engine_->read_momentum(momentum);
     } else {
-      std::fill_n(flat, total_size(parameters_), 0.0F);
+      std::fill_n(momentum, total_size(parameters_), 0.0F);
     }
   }
 
@@ -217,12 +230,17 @@ class Trainer::Impl {
 
   float float_rate() const { return static_cast<float>(learning_rate_); }
 
-  /// Copies a batch into the next slot, which must be free. `rows` null takes the images in order.
-  int stage(const Images& images, const Labels& labels, const std::int64_t* rows = nullptr, std::int64_t n = 0) {
-    if (rows == nullptr) n = images.count;
+  /// Copies all images and labels into the next slot, which must be free.
+  int stage(const Images& images, const Labels& labels) {
+    return stage(images, labels, images.count, [](std::int64_t i) { return i; });
+  }
+
+  /// Copies the rows row_of(0), ... row_of(n - 1).
+  template <typename RowOf>
+  int stage(const Images& images, const Labels& labels, std::int64_t n, const RowOf& row_of) {
     const StagedBatch batch = engine_->stage(next_slot_, n);
     for (std::int64_t i = 0; i < n; ++i) {
-      const std::int64_t row = rows == nullptr ? i : rows[i];
+      const std::int64_t row = row_of(i);
       stage_image(images, row, batch.images + i * kImagePixels);
       stage_label(labels, row, num_classes_, batch.labels + i * num_classes_);
     }
@@ -332,8 +350,7 @@ Evaluation Trainer::evaluate(const Images& images, const Labels& labels, const O
 Gradients Trainer::gradients(const Images& images, const Labels& labels) { return impl_->gradients(images, labels); }
 void Trainer::apply_gradients(const float* flat) { impl_->apply_gradients(flat); }
 
-void Trainer::read_parameters(float* flat) { impl_->read_parameters(flat); }
-void Trainer::read_momentum(float* flat) { impl_->read_momentum(flat); }
+void Trainer::read_state(float* parameters, float* momentum) { impl_->read_state(parameters, momentum); }
 void Trainer::write_state(const float* parameters, const float* momentum) { impl_->write_state(parameters, momentum); }
 
 const std::vector<Parameter>& Trainer::parameters() const noexcept { return impl_->parameters_; }

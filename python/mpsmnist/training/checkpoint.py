@@ -19,7 +19,7 @@ from safetensors.numpy import save as serialize
 from .._core import __version__
 from ..errors import CheckpointError
 from ..files import atomic_write
-from ..network import state_shapes
+from ..network import has_momentum_buffers, state_shapes
 from .config import SAVED_FIELDS, ConfigError, TrainConfig
 
 FORMAT = "mpsmnist checkpoint 2"
@@ -129,7 +129,9 @@ def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
 def _check_tensors(path: str | os.PathLike[str], checkpoint: Checkpoint) -> list[str]:
     """Check names, shapes and values; return the names in the order of Trainer.state_dict()."""
     try:
-        shapes = state_shapes(checkpoint.num_classes, momentum=checkpoint.options["momentum"] > 0)
+        shapes = state_shapes(
+            checkpoint.num_classes, momentum=has_momentum_buffers(checkpoint.options["momentum"])
+        )
     except (TypeError, ValueError) as error:  # TypeError: past 64 bits
         raise _bad(path, f"has num_classes {checkpoint.num_classes}, which no network has") from error
     if lacking := [name for name in shapes if name not in checkpoint.state]:
