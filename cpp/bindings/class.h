@@ -42,9 +42,9 @@ void define(py::module_& module, const char* name, Function&& function, const Ex
 }
 
 /// class_, for methods whose parameters, but for self, are objects.
-template <typename T>
-class Class : private py::class_<T> {
-  using Base = py::class_<T>;
+template <typename T, typename Holder = std::unique_ptr<T>>
+class Class : private py::class_<T, Holder> {
+  using Base = py::class_<T, Holder>;
 
  public:
   /// Without a constructor: only the core makes these.
@@ -57,9 +57,8 @@ class Class : private py::class_<T> {
       : Base(module, name, py::is_final(), Signature(name, extra..., doc).doc(name).c_str()), name_(name) {
     const Signature signature(name, extra...);
     Base::def(std::forward<Init>(init), extra..., signature.doc("__init__", "self").c_str());
-    Base::def(py::init([signature](const py::args& args, const py::kwargs& kwargs) -> std::unique_ptr<T> {
-      signature.refuse(args, kwargs);
-    }));
+    Base::def(py::init(
+        [signature](const py::args& args, const py::kwargs& kwargs) -> Holder { signature.refuse(args, kwargs); }));
   }
 
   template <typename Function, typename... Extra>

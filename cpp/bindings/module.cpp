@@ -11,6 +11,7 @@
 #include "arguments.h"
 #include "arrays.h"
 #include "class.h"
+#include "gil.h"
 #include "named_gradients.h"
 #include "splitmix64.h"
 
@@ -53,8 +54,17 @@ std::int64_t parse_threads(py::handle threads) {
   return count;
 }
 
-std::unique_ptr<Trainer> make_trainer(py::handle device, py::handle learning_rate, py::handle momentum,
-                                      py::handle num_classes, py::handle seed, py::handle init, py::handle threads) {
+/// A Trainer waits for the steps in flight before it is gone: without the GIL.
+struct DeleteWithoutGil {
+  void operator()(Trainer* trainer) const {
+    const GilRelease release;
+    delete trainer;
+  }
+};
+using TrainerHolder = std::unique_ptr<Trainer, DeleteWithoutGil>;
+
+TrainerHolder make_trainer(py::handle device, py::handle learning_rate, py::handle momentum, py::handle num_classes,
+                           py::handle seed, py::handle init, py::handle threads) {
   TrainerOptions options;
   options.device = parse_text("device", device);
   options.learning_rate = parse_number("learning_rate", learning_rate);
@@ -63,39 +73,64 @@ std::unique_ptr<Trainer> make_trainer(py::handle device, py::handle learning_rat
   options.seed = parse_unsigned("seed", seed);
   options.init = parse_init(init);
   options.threads = parse_threads(threads);
-  const py::gil_scoped_release release;
-  return std::make_unique<Trainer>(options);
+  const GilRelease release;
+  return TrainerHolder(new Trainer(options));
 }
 
 float step(Trainer& self, py::handle images, py::handle labels) {
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
-  const py::gil_scoped_release release;
+  const GilRelease release;
   return self.step(x.view, y.view);
 }
 
 PendingLoss step_async(Trainer& self, py::handle images, py::handle labels) {
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
-  const py::gil_scoped_release release;
+  const GilRelease release;
   return self.step_async(x.view, y.view);
 }
 
-/// Lets Ctrl-C end a long native call; now and then, because it takes the GIL.
+/// Whether this is the thread that runs signal handlers.
+bool on_main_thread() {
+  try {
+    const py::object main = py::module_::import("threading").attr("main_thread")();
+    return main.attr("ident").cast<unsigned long>() == PyThread_get_thread_ident();
+  } catch (const py::error_already_set&) {
+    return true;  // the interpreter is shutting down: there is no other thread
+  }
+}
+
+/// Lets Ctrl-C end a long native call; now and then, because it takes the GIL. Made with the GIL held.
+///
+/// Other threads than the main one hear no signals, so they do not ask for the GIL: the interpreter may end them then,
+/// with the Trainer's lock held.
 class SignalCheck {
  public:
   void operator()() {
+    if (!enabled_) return;
     const auto now = std::chrono::steady_clock::now();
     if (now - last_ < kInterval) return;
     last_ = now;
-    const py::gil_scoped_acquire acquire;
+    const GilAcquire acquire;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   }
 
  private:
   static constexpr std::chrono::milliseconds kInterval{50};
+  bool enabled_ = on_main_thread();
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
+
+/// One C call from the arguments to the result's release: the interpreter may end this thread anywhere in it.
+bool call_on_step(const py::object& on_step, std::int64_t step, float loss) {
+  return or_hang([&] {
+    PyObject* result = PyObject_CallFunction(on_step.ptr(), "Ld", static_cast<long long>(step), double{loss});
+    const bool succeeded = result != nullptr;
+    Py_XDECREF(result);
+    return succeeded;
+  });
+}
 
 OnStep with_signal_check(const py::object& on_step) {
   if (!on_step.is_none() && PyCallable_Check(on_step.ptr()) == 0) {
@@ -103,8 +138,8 @@ OnStep with_signal_check(const py::object& on_step) {
   }
   return [&on_step, check = SignalCheck()](std::int64_t step, float loss) mutable {
     if (!on_step.is_none()) {
-      const py::gil_scoped_acquire acquire;
-      on_step(step, loss);
+      const GilAcquire acquire;
+      if (!call_on_step(on_step, step, loss)) throw py::error_already_set();
     }
     check();
   };
@@ -126,7 +161,7 @@ py::array_t<float> run(Trainer& self, py::handle images, py::handle labels, py::
   float* losses_data = losses.mutable_data();
   const OnStep report = with_signal_check(on_step);
   {
-    const py::gil_scoped_release release;
+    const GilRelease release;
     self.run(x.view, y.view, rows.view, rates_data, losses_data, report);
   }
   return losses;
@@ -136,9 +171,10 @@ py::array_t<float> predict(Trainer& self, py::handle images) {
   const auto x = borrow_images(images);
   py::array_t<float> probabilities({x.view.count, std::int64_t{self.num_classes()}});
   float* data = probabilities.mutable_data();
+  const OnImages check = signal_check();
   {
-    const py::gil_scoped_release release;
-    self.predict(x.view, data, signal_check());
+    const GilRelease release;
+    self.predict(x.view, data, check);
   }
   return probabilities;
 }
@@ -146,8 +182,9 @@ py::array_t<float> predict(Trainer& self, py::handle images) {
 Evaluation evaluate(Trainer& self, py::handle images, py::handle labels) {
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
-  const py::gil_scoped_release release;
-  return self.evaluate(x.view, y.view, signal_check());
+  const OnImages check = signal_check();
+  const GilRelease release;
+  return self.evaluate(x.view, y.view, check);
 }
 
 NamedGradients gradients(Trainer& self, py::handle images, py::handle labels) {
@@ -155,7 +192,7 @@ NamedGradients gradients(Trainer& self, py::handle images, py::handle labels) {
   const auto y = borrow_labels(labels, self.num_classes());
   Gradients result;
   {
-    const py::gil_scoped_release release;
+    const GilRelease release;
     result = self.gradients(x.view, y.view);
   }
   return {result.loss, array_over(std::move(result.flat), self.parameter_count()), self.parameters()};
@@ -207,7 +244,7 @@ py::array_t<float> flat_gradients(const Trainer& self, const py::object& object)
 void apply_gradients(Trainer& self, const py::object& object) {
   const auto flat = flat_gradients(self, object);
   const float* data = flat.data();
-  const py::gil_scoped_release release;
+  const GilRelease release;
   self.apply_gradients(data);
 }
 
@@ -225,7 +262,7 @@ py::dict state_dict(Trainer& self) {
   float* parameters_data = parameters.mutable_data();
   float* momentum_data = with_momentum ? momentum.mutable_data() : nullptr;
   {
-    const py::gil_scoped_release release;
+    const GilRelease release;
     self.read_state(parameters_data, momentum_data);
   }
   py::dict state;
@@ -259,7 +296,7 @@ void load_state_dict(Trainer& self, const py::object& mapping) {
   if (with_momentum) momentum = flatten(self, "state", state, kMomentumPrefix);
   const float* parameters_data = parameters.data();
   const float* momentum_data = with_momentum ? momentum.data() : nullptr;
-  const py::gil_scoped_release release;
+  const GilRelease release;
   self.write_state(parameters_data, momentum_data);
 }
 
@@ -306,7 +343,7 @@ void bind_errors(py::module_& m) {
 
 void bind_pending_loss(py::module_& m) {
   Class<PendingLoss>(m, "PendingLoss", "The loss of a step under way (from Trainer.step_async).")
-      .def("result", &PendingLoss::result, py::call_guard<py::gil_scoped_release>(),
+      .def("result", &PendingLoss::result, py::call_guard<GilRelease>(),
            "Wait for the step; its loss before the update. DeviceError if the step failed.")
       .def("done", &PendingLoss::done, "Whether result() would return at once.")
       .def("__repr__",
@@ -325,10 +362,11 @@ and leaves the weights of the last completed step. Ctrl-C ends run() between two
 between some hundreds of images.)";
 
 void bind_trainer(py::module_& m, const py::object& evaluation_type) {
-  Class<Trainer>(m, "Trainer", kTrainerDoc,  //
-                 py::init(&make_trainer), "device"_a = "auto", "learning_rate"_a = 0.01, "momentum"_a = 0.0,
-                 "num_classes"_a = 10, "seed"_a = 0, "init"_a = "uniform", "threads"_a = py::none(),
-                 R"(Make a network with fresh weights.
+  Class<Trainer, TrainerHolder>(m, "Trainer", kTrainerDoc,  //
+                                py::init(&make_trainer), "device"_a = "auto", "learning_rate"_a = 0.01,
+                                "momentum"_a = 0.0, "num_classes"_a = 10, "seed"_a = 0, "init"_a = "uniform",
+                                "threads"_a = py::none(),
+                                R"(Make a network with fresh weights.
 
 device: "auto" (the Apple GPU where there is one, else the CPU), "mps" or "cpu". momentum: in [0, 1); 0 is plain SGD.
 init: "uniform" (weights in [-0.2, 0.2), biases 0.1) or "he" (weights in ±sqrt(6 / fan_in), biases 0); the same seed
@@ -346,8 +384,7 @@ the Trainer's own. Everything selected is checked before the first step.
 on_step(step, loss): called after each completed step, in order; step is Trainer.steps as of that step. It may use the
 Trainer, though the next step may be under way: what reads the weights waits for it. An exception in it ends the run, as
 Ctrl-C does, after the steps under way.)")
-      .def("synchronize", &Trainer::synchronize, py::call_guard<py::gil_scoped_release>(),
-           "Wait for every step in flight.")
+      .def("synchronize", &Trainer::synchronize, py::call_guard<GilRelease>(), "Wait for every step in flight.")
       .def("predict", &predict, "images"_a, "Softmax probabilities of the images, float32 (n, C).")
       .def(
           "evaluate",
@@ -368,7 +405,7 @@ Ctrl-C does, after the steps under way.)")
 Trainer without momentum ignores them.)")
       .def_property_readonly("device", &Trainer::device, "\"mps\" or \"cpu\".")
       .def_property_readonly("num_classes", &Trainer::num_classes, "C, the number of classes.")
-      .def_property_readonly("steps", py::cpp_function(&Trainer::steps, py::call_guard<py::gil_scoped_release>()),
+      .def_property_readonly("steps", py::cpp_function(&Trainer::steps, py::call_guard<GilRelease>()),
                              "Updates completed; waits for those in flight.")
       .def_property_readonly("seed", &Trainer::seed, "The seed of the initial weights.")
       .def_property_readonly("momentum", &Trainer::momentum, "The momentum factor.")

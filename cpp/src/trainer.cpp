@@ -117,8 +117,7 @@ class Trainer::Impl {
     try {
       for (std::int64_t i = 0; i < batches.steps; ++i) {
         while (!has_room()) finish_oldest_and_report();
-        const int slot =
-            stage(images, labels, batches.batch_size, [&](std::int64_t k) { return batch_row(images, batches, i, k); });
+        const int slot = stage(images, labels, &batches, i);
         begin(slot, learning_rates == nullptr ? float_rate() : learning_rate_at(learning_rates, i), &ended);
       }
       while (!in_flight_.empty()) finish_oldest_and_report();
@@ -230,17 +229,12 @@ class Trainer::Impl {
 
   float float_rate() const { return static_cast<float>(learning_rate_); }
 
-  /// Copies all images and labels into the next slot, which must be free.
-  int stage(const Images& images, const Labels& labels) {
-    return stage(images, labels, images.count, [](std::int64_t i) { return i; });
-  }
-
-  /// Copies the rows row_of(0), ... row_of(n - 1).
-  template <typename RowOf>
-  int stage(const Images& images, const Labels& labels, std::int64_t n, const RowOf& row_of) {
+  /// Copies a batch into the next slot, which must be free: that of `step`, or without `batches` all images in order.
+  int stage(const Images& images, const Labels& labels, const Batches* batches = nullptr, std::int64_t step = 0) {
+    const std::int64_t n = batches == nullptr ? images.count : batches->batch_size;
     const StagedBatch batch = engine_->stage(next_slot_, n);
     for (std::int64_t i = 0; i < n; ++i) {
-      const std::int64_t row = row_of(i);
+      const std::int64_t row = batches == nullptr ? i : batch_row(images, *batches, step, i);
       stage_image(images, row, batch.images + i * kImagePixels);
       stage_label(labels, row, num_classes_, batch.labels + i * num_classes_);
     }

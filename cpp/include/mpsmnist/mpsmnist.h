@@ -137,6 +137,8 @@ using OnImages = std::function<void(std::int64_t done)>;
 /// or replaces the weights first waits for the steps in flight. Inputs may be reused as soon as a call returns.
 /// Arguments are checked before anything changes (ArgumentError). A step that fails on the device throws DeviceError
 /// from the call that waits for it, or, when nobody asks for its result, from the next call on the Trainer.
+/// What changes in the arrays during a call is used as it is when the call comes to it; labels and indices that are out
+/// of range by then are an ArgumentError, after the steps before it.
 ///
 /// Callbacks run on the calling thread and may call the Trainer. What they throw ends the call.
 class MPSMNIST_EXPORT Trainer {
