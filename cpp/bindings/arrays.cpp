@@ -3,141 +3,171 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
-#include <string>
-#include <vector>
+
+#include "arguments.h"
+#include "hints.h"
 
 namespace mpsmnist::bindings {
 namespace {
 
-constexpr py::ssize_t kSide = 28;
-constexpr py::ssize_t kPixels = kSide * kSide;
-constexpr int kDlpackCpu = 1;  // DLDeviceType in dlpack.h
+constexpr std::int64_t kSide = 28;
+constexpr std::int64_t kPixels = kSide * kSide;
 
 std::string text(py::handle object) { return py::str(object).cast<std::string>(); }
+std::string text(const Shape& shape) { return text(py::tuple(py::cast(shape))); }
 
-std::string shape_text(const py::array& array) { return text(array.attr("shape")); }
+Shape shape_of(const py::array& array) { return Shape(array.shape(), array.shape() + array.ndim()); }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) { return text(py::tuple(py::cast(shape))); }
+bool is_integer(const py::array& array) { return array.dtype().kind() == 'i' || array.dtype().kind() == 'u'; }
+bool is_float(const py::array& array) { return array.dtype().kind() == 'f'; }
 
-bool is_cpu_dlpack(const std::string& name, py::handle object) {
+/// Whether DLPack's device type (DLDeviceType in dlpack.h) means memory that the CPU reads; NumPy takes the same ones.
+bool is_host_memory(std::int64_t device_type) {
+  constexpr std::int64_t kHost[] = {1 /*CPU*/, 3 /*CUDAHost*/, 11 /*ROCMHost*/, 13 /*CUDAManaged*/};
+  return std::find(std::begin(kHost), std::end(kHost), device_type) != std::end(kHost);
+}
+
+/// Whether to read the object through DLPack. Throws if its data is on another device.
+bool is_dlpack(const std::string& name, py::handle object) {
   if (!py::hasattr(object, "__dlpack__") || !py::hasattr(object, "__dlpack_device__")) return false;
-  const py::tuple device = object.attr("__dlpack_device__")();
-  if (device[0].cast<int>() != kDlpackCpu) {
-    throw py::type_error(name + ": a " + text(py::type::of(object).attr("__name__")) +
-                         " on another device (DLPack type " + text(py::int_(device[0])) +
-                         "); expected data in the CPU's memory: move it there first");
+  const py::object device = object.attr("__dlpack_device__")();
+  if (!py::isinstance<py::tuple>(device) || py::len(device) != 2) {
+    throw py::type_error(name + ": __dlpack_device__() is " + shown(device) + "; expected a pair of integers");
+  }
+  const py::object device_type = py::tuple(device)[0];
+  if (!is_host_memory(parse_integer(name + ": __dlpack_device__()[0]", device_type, "a device type of DLPack"))) {
+    const std::string hint = conversion_hint(name, object);
+    throw py::type_error(name + ": a " + type_name(object) + " on another device (DLPack type " +
+                         text(py::int_(device_type)) + "); expected data in the CPU's memory" +
+                         (hint.empty() ? ": move it there first" : hint));
   }
   return true;
 }
 
+void refuse_masked(const std::string& name, const py::array& array) {
+  if (py::type::of(array).is(py::type::of(py::array()))) return;
+  if (!py::isinstance(array, py::module_::import("numpy.ma").attr("MaskedArray"))) return;
+  throw py::type_error(name + ": a masked array; expected all values: use " + name + ".filled(VALUE)");
+}
+
 /// Any array-like as a NumPy array, without a copy where possible.
 py::array to_array(const std::string& name, py::handle object) {
-  if (py::isinstance<py::array>(object)) return py::reinterpret_borrow<py::array>(object);
+  if (py::isinstance<py::array>(object)) {
+    auto array = py::reinterpret_borrow<py::array>(object);
+    refuse_masked(name, array);
+    return array;
+  }
   const py::module_ numpy = py::module_::import("numpy");
   try {
-    return numpy.attr(is_cpu_dlpack(name, object) ? "from_dlpack" : "asarray")(object);
+    return numpy.attr(is_dlpack(name, object) ? "from_dlpack" : "asarray")(object);
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and its like
-    py::raise_from(error, PyExc_TypeError, (name + ": a value that NumPy cannot read as an array").c_str());
+    const std::string hint = conversion_hint(name, object);
+    py::raise_from(error, PyExc_TypeError,
+                   (name + ": a " + type_name(object) + " that NumPy cannot read as an array" + hint).c_str());
     throw py::error_already_set();
   }
 }
 
-/// Contiguous, aligned and in the machine's byte order: unchanged if it already is.
+/// Contiguous, aligned and in the machine's byte order: the array itself if it already is, else a copy. By NumPy's C
+/// functions alone, as a subclass may have methods that return anything.
 template <typename T>
-py::array_t<T, py::array::c_style> contiguous(const py::array& array) {
+py::array_t<T> contiguous(const py::array& array) {
   // forcecast: the callers have checked the dtype, and only widen or swap bytes here.
-  using Target = py::array_t<T, py::array::c_style | py::array::forcecast>;
-  const bool aligned = (array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) != 0;
-  if (!aligned) return Target(array.attr("copy")());
-  return Target(array);
+  constexpr int kFlags =
+      py::array::c_style | py::array::forcecast | static_cast<int>(py::detail::npy_api::NPY_ARRAY_ALIGNED_);
+  return py::array_t<T, kFlags>(array);
 }
 
-/// A copy, contiguous and aligned. The core checks such an array whole and reads it again later; between the two,
-/// callbacks and other threads may change the caller's.
-template <typename T>
-py::array_t<T, py::array::c_style> copied(const py::array& array) {
-  const auto from = contiguous<T>(array);
-  py::array_t<T, py::array::c_style> copy(std::vector<py::ssize_t>(from.shape(), from.shape() + from.ndim()));
-  std::copy_n(from.data(), from.size(), copy.mutable_data());
-  return copy;
-}
-
-bool holds_images(const py::array& array) {
-  const auto is = [&](py::ssize_t a, py::ssize_t b, py::ssize_t c) {
-    return array.shape(1) == a && array.shape(2) == b && array.shape(3) == c;
-  };
-  switch (array.ndim()) {
+bool holds_images(const Shape& shape) {
+  switch (shape.size()) {
     case 2:
-      return array.shape(1) == kPixels;
+      return shape[1] == kPixels;
     case 3:
-      return array.shape(1) == kSide && array.shape(2) == kSide;
+      return shape[1] == kSide && shape[2] == kSide;
     case 4:
-      return is(kSide, kSide, 1) || is(1, kSide, kSide);
+      return shape == Shape{shape[0], kSide, kSide, 1} || shape == Shape{shape[0], 1, kSide, kSide};
     default:
       return false;
   }
 }
 
 template <typename T>
-BorrowedLabels class_numbers(const py::array& array) {
-  auto owner = copied<T>(array);
-  return {owner, {static_cast<const T*>(owner.data()), owner.shape(0)}};
+BorrowedImages images_of(const py::array& array) {
+  const auto owner = contiguous<T>(array);
+  return {owner, {owner.data(), owner.shape(0)}};
+}
+
+template <typename T>
+BorrowedLabels labels_of(const py::array& array) {
+  const auto owner = contiguous<T>(array);
+  return {owner, {owner.data(), owner.shape(0)}};
 }
 
 BorrowedLabels integer_labels(const py::array& array) {
   if (array.ndim() != 1) {
-    throw py::value_error("labels: integers of shape " + shape_text(array) + "; expected class numbers of shape (n,)");
+    const Shape shape = shape_of(array);
+    throw py::value_error("labels: integers of shape " + text(shape) + "; expected class numbers of shape (n,)" +
+                          label_shape_hint(shape));
   }
-  if (py::isinstance<py::array_t<std::uint8_t>>(array)) return class_numbers<std::uint8_t>(array);
-  if (py::isinstance<py::array_t<std::int32_t>>(array)) return class_numbers<std::int32_t>(array);
+  if (py::isinstance<py::array_t<std::uint8_t>>(array)) return labels_of<std::uint8_t>(array);
+  if (py::isinstance<py::array_t<std::int32_t>>(array)) return labels_of<std::int32_t>(array);
   const bool unsigned64 = array.dtype().kind() == 'u' && array.itemsize() == sizeof(std::uint64_t);
-  if (unsigned64) return class_numbers<std::uint64_t>(array);
-  return class_numbers<std::int64_t>(array);
+  if (unsigned64) return labels_of<std::uint64_t>(array);
+  return labels_of<std::int64_t>(array);
 }
 
-BorrowedLabels probability_labels(const py::array& array, int num_classes) {
-  if (array.ndim() != 2 || array.shape(1) != num_classes) {
-    throw py::value_error("labels: floats of shape " + shape_text(array) + "; expected one row of " +
+BorrowedLabels probability_labels(const py::array& array, py::handle object, int num_classes) {
+  const Shape shape = shape_of(array);
+  if (shape.size() == 1) {
+    throw py::value_error("labels: floats of shape " + text(shape) + "; expected integer class numbers (n,), or (n, " +
+                          std::to_string(num_classes) + ") probabilities" + conversion_hint("labels", object, "int64"));
+  }
+  if (shape.size() != 2 || shape[1] != num_classes) {
+    throw py::value_error("labels: floats of shape " + text(shape) + "; expected one row of " +
                           std::to_string(num_classes) + " probabilities per image, (n, " + std::to_string(num_classes) +
                           "), or integer class numbers (n,)");
   }
-  auto owner = copied<float>(array);
-  return {owner, {static_cast<const float*>(owner.data()), owner.shape(0)}};
+  return labels_of<float>(array);
 }
 
-bool is_integer(const py::array& array) { return array.dtype().kind() == 'i' || array.dtype().kind() == 'u'; }
+[[noreturn]] void refuse_image_dtype(const py::array& array, py::handle object) {
+  const std::string dtype = text(array.dtype());
+  std::string wanted;
+  if (is_integer(array)) wanted = "uint8";
+  if (array.dtype().kind() == 'b' || dtype.find("float") != std::string::npos) wanted = "float32";
+  throw py::type_error("images: dtype " + dtype + "; expected uint8 (0 to 255) or float32 (0 to 1)" +
+                       conversion_hint("images", object, wanted));
+}
 
 }  // namespace
 
 BorrowedImages borrow_images(py::handle object) {
   const py::array array = to_array("images", object);
-  const py::dtype dtype = array.dtype();
-  const bool bytes = dtype.kind() == 'u' && dtype.itemsize() == 1;
-  const bool floats = dtype.kind() == 'f' && dtype.itemsize() == 4;
-  if (!bytes && !floats) {
-    throw py::type_error("images: dtype " + text(dtype) + "; expected uint8 (0 to 255) or float32 (0 to 1)" +
-                         (dtype.kind() == 'f' ? ": use images.astype(numpy.float32)" : ""));
+  const Shape shape = shape_of(array);
+  if (shape.size() == 1 && shape[0] != kPixels && is_integer(array)) {
+    throw py::value_error("images: integers of shape " + text(shape) +
+                          ", like labels; expected images first, then labels");
   }
-  if (!holds_images(array)) {
-    throw py::value_error("images: shape " + shape_text(array) +
-                          "; expected (n, 784), (n, 28, 28), (n, 28, 28, 1) or (n, 1, 28, 28)");
+  const bool bytes = array.dtype().kind() == 'u' && array.itemsize() == sizeof(std::uint8_t);
+  const bool floats = is_float(array) && array.itemsize() == sizeof(float);
+  if (!bytes && !floats) refuse_image_dtype(array, object);
+  if (!holds_images(shape)) {
+    throw py::value_error("images: shape " + text(shape) +
+                          "; expected (n, 784), (n, 28, 28), (n, 28, 28, 1) or (n, 1, 28, 28)" +
+                          image_shape_hint(shape));
   }
-  if (bytes) {
-    auto owner = contiguous<std::uint8_t>(array);
-    return {owner, {owner.data(), owner.shape(0)}};
-  }
-  auto owner = contiguous<float>(array);
-  return {owner, {owner.data(), owner.shape(0)}};
+  return bytes ? images_of<std::uint8_t>(array) : images_of<float>(array);
 }
 
 BorrowedLabels borrow_labels(py::handle object, int num_classes) {
   const py::array array = to_array("labels", object);
   if (is_integer(array)) return integer_labels(array);
-  if (array.dtype().kind() == 'f') return probability_labels(array, num_classes);
+  if (is_float(array)) return probability_labels(array, object, num_classes);
+  const bool flags = array.dtype().kind() == 'b' && array.ndim() == 2;
   throw py::type_error("labels: dtype " + text(array.dtype()) +
                        "; expected integer class numbers (n,) or float probabilities (n, " +
-                       std::to_string(num_classes) + ")");
+                       std::to_string(num_classes) + ")" + conversion_hint("labels", object, flags ? "float32" : ""));
 }
 
 BorrowedBatches borrow_batches(py::handle object) {
@@ -146,22 +176,34 @@ BorrowedBatches borrow_batches(py::handle object) {
     throw py::type_error("batches: dtype " + text(array.dtype()) + "; expected integer indices");
   }
   if (array.ndim() != 2) {
-    throw py::value_error("batches: shape " + shape_text(array) +
+    throw py::value_error("batches: shape " + text(shape_of(array)) +
                           "; expected (steps, batch size), a row of indices a step");
   }
-  auto owner = copied<std::int64_t>(array);
+  const auto owner = contiguous<std::int64_t>(array);
   return {owner, {owner.data(), owner.shape(0), owner.shape(1)}};
 }
 
-py::array_t<float> borrow_floats(const std::string& name, py::handle object, const std::vector<std::int64_t>& shape) {
+py::array_t<std::uint64_t> borrow_unsigned(const std::string& name, py::handle object) {
   const py::array array = to_array(name, object);
-  if (array.dtype().kind() != 'f') {
+  if (!is_integer(array)) {
+    throw py::type_error(name + ": dtype " + text(array.dtype()) + "; expected integers from 0 to 2**64 - 1");
+  }
+  if (array.dtype().kind() == 'i') {
+    const auto values = contiguous<std::int64_t>(array);
+    const auto* end = values.data() + values.size();
+    const auto* negative = std::find_if(values.data(), end, [](std::int64_t value) { return value < 0; });
+    if (negative != end) throw py::value_error(name + ": " + std::to_string(*negative) + "; expected 0 to 2**64 - 1");
+  }
+  return contiguous<std::uint64_t>(array);
+}
+
+py::array_t<float> borrow_floats(const std::string& name, py::handle object, const Shape& shape) {
+  const py::array array = to_array(name, object);
+  if (!is_float(array)) {
     throw py::type_error(name + ": dtype " + text(array.dtype()) + "; expected floats");
   }
-  const std::vector<std::int64_t> found(array.shape(), array.shape() + array.ndim());
-  if (found != shape) {
-    throw py::value_error(name + ": shape " + shape_text(array) + "; expected " + shape_text(shape));
-  }
+  const Shape found = shape_of(array);
+  if (found != shape) throw py::value_error(name + ": shape " + text(found) + "; expected " + text(shape));
   return contiguous<float>(array);
 }
 

@@ -4,14 +4,19 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "mpsmnist/mpsmnist.h"
 
 namespace mpsmnist::bindings {
 
 namespace py = pybind11;
 
-/// A view, and the array that keeps its memory alive. Contiguous images of the right dtype are borrowed; labels and
-/// indices are copied, so that the core never uses one that changed after it was checked.
+using Shape = std::vector<std::int64_t>;
+
+/// A view, and the array that keeps its memory alive: the caller's own if that is contiguous and of the right dtype.
 struct BorrowedImages {
   py::array owner;
   Images view;
@@ -31,7 +36,9 @@ BorrowedImages borrow_images(py::handle object);
 BorrowedLabels borrow_labels(py::handle object, int num_classes);
 /// Integers (steps, batch_size).
 BorrowedBatches borrow_batches(py::handle object);
+/// Integers of any shape, none below 0.
+py::array_t<std::uint64_t> borrow_unsigned(const std::string& name, py::handle object);
 /// Floats of exactly this shape, as contiguous float32; borrowed if they are that already.
-py::array_t<float> borrow_floats(const std::string& name, py::handle object, const std::vector<std::int64_t>& shape);
+py::array_t<float> borrow_floats(const std::string& name, py::handle object, const Shape& shape);
 
 }  // namespace mpsmnist::bindings

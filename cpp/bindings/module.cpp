@@ -5,14 +5,22 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <utility>
 
+#include "arguments.h"
 #include "arrays.h"
+#include "class.h"
 #include "gil.h"
+#include "named_gradients.h"
 #include "signals.h"
 #include "splitmix64.h"
+
+template <>
+class pybind11::detail::type_caster<mpsmnist::Trainer> : public mpsmnist::bindings::SelfCaster<mpsmnist::Trainer> {};
+template <>
+class pybind11::detail::type_caster<mpsmnist::PendingLoss>
+    : public mpsmnist::bindings::SelfCaster<mpsmnist::PendingLoss> {};
 
 namespace mpsmnist::bindings {
 namespace {
@@ -20,17 +28,6 @@ namespace {
 using namespace py::literals;
 
 std::string quoted(const std::string& name) { return "\"" + name + "\""; }
-
-std::string join(const std::vector<Parameter>& parameters) {
-  std::string names;
-  for (const Parameter& parameter : parameters) names += (names.empty() ? "" : ", ") + parameter.name;
-  return names;
-}
-
-/// The part of flat (P,) that one parameter is, as a view with its shape.
-py::array_t<float> view_of(const py::array_t<float>& flat, const Parameter& parameter) {
-  return py::array_t<float>(parameter.shape, flat.data() + parameter.offset, flat);
-}
 
 /// An array over memory that the core shares.
 py::array_t<float> array_over(std::shared_ptr<float[]> flat, std::int64_t size) {
@@ -41,56 +38,21 @@ py::array_t<float> array_over(std::shared_ptr<float[]> flat, std::int64_t size) 
   return py::array_t<float>(size, values, base);
 }
 
-class NamedGradients {
- public:
-  NamedGradients(float loss, py::array_t<float> flat, std::vector<Parameter> parameters)
-      : loss(loss), flat(std::move(flat)), parameters(std::move(parameters)) {}
-
-  py::array_t<float> at(const std::string& name) const {
-    for (const Parameter& parameter : parameters) {
-      if (parameter.name == name) return view_of(flat, parameter);
-    }
-    throw py::key_error(quoted(name) + "; expected one of " + join(parameters));
-  }
-
-  py::list names() const {
-    py::list list;
-    for (const Parameter& parameter : parameters) list.append(parameter.name);
-    return list;
-  }
-
-  float loss;
-  py::array_t<float> flat;
-  std::vector<Parameter> parameters;
-};
-
-Init parse_init(const std::string& name) {
+Init parse_init(py::handle init) {
+  const std::string name = parse_text("init", init);
   if (name == "uniform") return Init::kUniform;
   if (name == "he") return Init::kHe;
   throw py::value_error("init: " + quoted(name) + "; expected \"uniform\" or \"he\"");
 }
 
-std::uint64_t parse_seed(const py::object& seed) {
-  // Anything with __index__, NumPy's integers too.
-  const auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(seed.ptr()));
-  if (!integer) {
-    PyErr_Clear();
-    throw py::type_error("seed: " + py::repr(seed).cast<std::string>() + "; expected an integer");
-  }
-  const std::uint64_t value = PyLong_AsUnsignedLongLong(integer.ptr());
-  if (PyErr_Occurred() != nullptr) {
-    PyErr_Clear();
-    throw py::value_error("seed: " + py::str(integer).cast<std::string>() + "; expected 0 to 2**64 - 1");
-  }
-  return value;
-}
+constexpr char kExpectedClasses[] = "2 to 100000";
 
-std::int64_t parse_threads(const std::optional<std::int64_t>& threads) {
-  if (threads.has_value() && *threads < 1) {
-    throw py::value_error("threads: " + std::to_string(*threads) +
-                          "; expected 1 or more, or None for the cores that this process may use");
-  }
-  return threads.value_or(0);
+std::int64_t parse_threads(py::handle threads) {
+  if (threads.is_none()) return 0;
+  const char* expected = "1 or more, or None for the cores that this process may use";
+  const std::int64_t count = parse_integer("threads", threads, expected);
+  if (count < 1) throw py::value_error("threads: " + std::to_string(count) + "; expected " + expected);
+  return count;
 }
 
 /// A Trainer waits for the steps in flight before it is gone: without the GIL.
@@ -102,15 +64,14 @@ struct DeleteWithoutGil {
 };
 using TrainerHolder = std::unique_ptr<Trainer, DeleteWithoutGil>;
 
-TrainerHolder make_trainer(const std::string& device, double learning_rate, double momentum, std::int64_t num_classes,
-                           const py::object& seed, const std::string& init,
-                           const std::optional<std::int64_t>& threads) {
+TrainerHolder make_trainer(py::handle device, py::handle learning_rate, py::handle momentum, py::handle num_classes,
+                           py::handle seed, py::handle init, py::handle threads) {
   TrainerOptions options;
-  options.device = device;
-  options.learning_rate = learning_rate;
-  options.momentum = momentum;
-  options.num_classes = num_classes;
-  options.seed = parse_seed(seed);
+  options.device = parse_text("device", device);
+  options.learning_rate = parse_number("learning_rate", learning_rate);
+  options.momentum = parse_number("momentum", momentum);
+  options.num_classes = parse_integer("num_classes", num_classes, kExpectedClasses);
+  options.seed = parse_unsigned("seed", seed);
   options.init = parse_init(init);
   options.threads = parse_threads(threads);
   const GilRelease release;
@@ -174,7 +135,7 @@ bool call_on_step(const py::object& on_step, std::int64_t step, float loss) {
 
 OnStep with_signal_check(const py::object& on_step) {
   if (!on_step.is_none() && PyCallable_Check(on_step.ptr()) == 0) {
-    throw py::type_error("on_step: " + py::repr(on_step).cast<std::string>() + "; expected a function or None");
+    throw py::type_error("on_step: " + shown(on_step) + "; expected a function or None");
   }
   return [&on_step, check = SignalCheck()](std::int64_t step, float loss) mutable {
     if (!on_step.is_none()) {
@@ -194,11 +155,8 @@ py::array_t<float> run(Trainer& self, py::handle images, py::handle labels, py::
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
   const auto rows = borrow_batches(batches);
-  std::vector<float> rates;  // a copy, as callbacks may change the caller's array after it was checked
-  if (!learning_rates.is_none()) {
-    const auto values = borrow_floats("learning_rates", learning_rates, {rows.view.steps});
-    rates.assign(values.data(), values.data() + values.size());
-  }
+  py::array_t<float> rates;
+  if (!learning_rates.is_none()) rates = borrow_floats("learning_rates", learning_rates, {rows.view.steps});
   py::array_t<float> losses(rows.view.steps);
   const float* rates_data = learning_rates.is_none() ? nullptr : rates.data();
   float* losses_data = losses.mutable_data();
@@ -271,8 +229,7 @@ bool is_parameter(const Trainer& self, std::string_view name) {
 /// Throws unless `key`, whose name without its prefix is `name`, names a parameter.
 void check_name(const Trainer& self, const std::string& argument, py::handle key, std::string_view name) {
   if (py::isinstance<py::str>(key) && is_parameter(self, name)) return;
-  throw py::value_error(argument + ": " + py::repr(key).cast<std::string>() + " is not a parameter; expected " +
-                        join(self.parameters()));
+  throw py::value_error(argument + ": " + shown(key) + " is not a parameter; expected " + join(self.parameters()));
 }
 
 py::array_t<float> flat_gradients(const Trainer& self, const py::object& object) {
@@ -292,23 +249,26 @@ void apply_gradients(Trainer& self, const py::object& object) {
   self.apply_gradients(data);
 }
 
-/// Adds views of a fresh flat copy, filled by `read`, to the state under prefix + name.
-void add_tensors(py::dict& state, Trainer& self, const std::string& prefix, void (Trainer::*read)(float*)) {
-  py::array_t<float> flat(self.parameter_count());
-  float* data = flat.mutable_data();
-  {
-    const GilRelease release;
-    (self.*read)(data);
-  }
+/// Adds views of flat (P,) to the state under prefix + name.
+void add_tensors(py::dict& state, const Trainer& self, const std::string& prefix, const py::array_t<float>& flat) {
   for (const Parameter& parameter : self.parameters()) {
     state[(prefix + parameter.name).c_str()] = view_of(flat, parameter);
   }
 }
 
 py::dict state_dict(Trainer& self) {
+  const bool with_momentum = self.momentum() > 0;
+  py::array_t<float> parameters(self.parameter_count());
+  py::array_t<float> momentum(with_momentum ? self.parameter_count() : 0);
+  float* parameters_data = parameters.mutable_data();
+  float* momentum_data = with_momentum ? momentum.mutable_data() : nullptr;
+  {
+    const GilRelease release;
+    self.read_state(parameters_data, momentum_data);
+  }
   py::dict state;
-  add_tensors(state, self, "", &Trainer::read_parameters);
-  if (self.momentum() > 0) add_tensors(state, self, kMomentumPrefix, &Trainer::read_momentum);
+  add_tensors(state, self, "", parameters);
+  if (with_momentum) add_tensors(state, self, kMomentumPrefix, momentum);
   return state;
 }
 
@@ -328,8 +288,7 @@ bool check_names(const Trainer& self, const py::dict& state) {
 
 void load_state_dict(Trainer& self, const py::object& mapping) {
   if (!is_mapping(mapping)) {
-    throw py::type_error("state: a " + py::str(py::type::of(mapping).attr("__name__")).cast<std::string>() +
-                         "; expected a mapping of names to arrays");
+    throw py::type_error("state: a " + type_name(mapping) + "; expected a mapping of names to arrays");
   }
   const py::dict state = copy_mapping(mapping);
   const bool with_momentum = check_names(self, state) && self.momentum() > 0;
@@ -342,12 +301,27 @@ void load_state_dict(Trainer& self, const py::object& mapping) {
   self.write_state(parameters_data, momentum_data);
 }
 
-py::dict parameter_shapes(std::int64_t num_classes) {
+py::dict parameter_shapes(py::handle num_classes) {
   py::dict shapes;
-  for (const Parameter& parameter : model_parameters(num_classes)) {
+  for (const Parameter& parameter : model_parameters(parse_integer("num_classes", num_classes, kExpectedClasses))) {
     shapes[parameter.name.c_str()] = py::tuple(py::cast(parameter.shape));
   }
   return shapes;
+}
+
+py::object splitmix64_at(py::handle seed, py::handle positions) {
+  const auto seeds = borrow_unsigned("seed", seed);
+  const auto at = borrow_unsigned("positions", positions);
+  py::module_::import("numpy").attr("broadcast")(seeds, at);  // raises ValueError if they do not
+  return py::vectorize([](std::uint64_t s, std::uint64_t position) { return splitmix64(s, position); })(seeds, at);
+}
+
+/// Without what waits for a step or may fail: debuggers and loggers ask for it at any time.
+std::string describe_trainer(const Trainer& self) {
+  return "<Trainer on " + self.device() + ", " + std::to_string(self.threads()) +
+         (self.threads() == 1 ? " thread, " : " threads, ") + std::to_string(self.num_classes()) +
+         " classes, learning rate " + shown(self.learning_rate()) + ", momentum " + shown(self.momentum()) + ", seed " +
+         std::to_string(self.seed()) + ">";
 }
 
 py::object make_evaluation_type() {
@@ -369,28 +343,13 @@ void bind_errors(py::module_& m) {
 }
 
 void bind_pending_loss(py::module_& m) {
-  py::class_<PendingLoss>(m, "PendingLoss", py::is_final(), "The loss of a step under way (from Trainer.step_async).")
+  Class<PendingLoss>(m, "PendingLoss", "The loss of a step under way (from Trainer.step_async).")
       .def("result", &PendingLoss::result, py::call_guard<GilRelease>(),
            "Wait for the step; its loss before the update. DeviceError if the step failed.")
-      .def("done", &PendingLoss::done, "Whether result() would return at once.");
-}
-
-void bind_gradients(py::module_& m) {
-  py::class_<NamedGradients>(m, "Gradients", py::is_final(),
-                             "Gradients of the mean loss over a batch; g[\"conv0.weight\"] is a view of .flat.")
-      .def_property_readonly(
-          "loss", [](const NamedGradients& self) { return self.loss; }, "The batch's mean loss.")
-      .def_property_readonly(
-          "flat", [](const NamedGradients& self) { return self.flat; },
-          "All gradients, float32 (P,), in the order of state_dict().")
-      .def("__getitem__", &NamedGradients::at, "name"_a, py::pos_only(), "The gradient of one parameter, in its shape.")
-      .def("__iter__", [](const NamedGradients& self) { return py::iter(self.names()); })
-      .def("__len__", [](const NamedGradients& self) { return self.parameters.size(); })
-      .def(
-          "__contains__",
-          [](const NamedGradients& self, const py::object& name) { return self.names().contains(name); }, "name"_a,
-          py::pos_only())
-      .def("keys", &NamedGradients::names, "The parameters' names, in order.");
+      .def("done", &PendingLoss::done, "Whether result() would return at once.")
+      .def("__repr__",
+           [](const PendingLoss& self) { return self.done() ? "<PendingLoss, done>" : "<PendingLoss, in flight>"; })
+      .def_uncopyable("keep its result()");
 }
 
 constexpr const char* kTrainerDoc = R"(Trains the MNIST convolutional network on one device.
@@ -404,10 +363,11 @@ and leaves the weights of the last completed step. Ctrl-C ends run() between two
 between some hundreds of images.)";
 
 void bind_trainer(py::module_& m, const py::object& evaluation_type) {
-  py::class_<Trainer, TrainerHolder>(m, "Trainer", py::is_final(), kTrainerDoc)
-      .def(py::init(&make_trainer), "device"_a = "auto", "learning_rate"_a = 0.01, "momentum"_a = 0.0,
-           "num_classes"_a = 10, "seed"_a = 0, "init"_a = "uniform", "threads"_a = py::none(),
-           R"(Make a network with fresh weights.
+  Class<Trainer, TrainerHolder>(m, "Trainer", kTrainerDoc,  //
+                                py::init(&make_trainer), "device"_a = "auto", "learning_rate"_a = 0.01,
+                                "momentum"_a = 0.0, "num_classes"_a = 10, "seed"_a = 0, "init"_a = "uniform",
+                                "threads"_a = py::none(),
+                                R"(Make a network with fresh weights.
 
 device: "auto" (the Apple GPU where there is one, else the CPU), "mps" or "cpu". momentum: in [0, 1); 0 is plain SGD.
 init: "uniform" (weights in [-0.2, 0.2), biases 0.1) or "he" (weights in ±sqrt(6 / fan_in), biases 0); the same seed
@@ -451,13 +411,19 @@ Trainer without momentum ignores them.)")
       .def_property_readonly("seed", &Trainer::seed, "The seed of the initial weights.")
       .def_property_readonly("momentum", &Trainer::momentum, "The momentum factor.")
       .def_property_readonly("threads", &Trainer::threads, "CPU threads that compute.")
-      .def_property("learning_rate", &Trainer::learning_rate, &Trainer::set_learning_rate,
-                    "The step size from the next step on; finite, 0 or more.");
+      .def_property(
+          "learning_rate", &Trainer::learning_rate,
+          [](Trainer& self, py::handle value) { self.set_learning_rate(parse_number("learning_rate", value)); },
+          "The step size from the next step on; finite, 0 or more.")
+      .def("__repr__", &describe_trainer)
+      .def_uncopyable("take its state_dict(), and load_state_dict() it into another");
 }
 
 }  // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+  py::options options;
+  options.disable_function_signatures();  // signature.h writes them as CPython reads them
   m.doc() = "The native core of mpsmnist.";
   m.attr("__version__") = version();
   bind_errors(m);
@@ -468,18 +434,16 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   bind_trainer(m, evaluation_type);
   m.attr("MOMENTUM_PREFIX") = kMomentumPrefix;
   m.attr("DEVICES") = py::tuple(py::cast(known_devices()));
-  m.def("parameter_shapes", &parameter_shapes, "num_classes"_a = 10,
-        "The parameters' names and shapes in their order, as a dict.");
-  m.def("splitmix64",
-        py::vectorize([](std::uint64_t seed, std::uint64_t position) { return splitmix64(seed, position); }), "seed"_a,
-        "positions"_a,
-        "The outputs at `positions` (from 0) of the SplitMix64 generator of `seed`; both uint64 and broadcast.");
-  m.def("handle_once", &handle_once, "number"_a,
-        R"(Leave the next signal `number` to the handler that signal.signal() has set.
+  define(m, "parameter_shapes", &parameter_shapes, "num_classes"_a = 10,
+         "The parameters' names and shapes in their order, as a dict.");
+  define(m, "splitmix64", &splitmix64_at, "seed"_a, "positions"_a,
+         "The outputs at `positions` (from 0) of the SplitMix64 generator of `seed`; both uint64 and broadcast.");
+  define(m, "handle_once", &handle_once, "number"_a,
+         R"(Leave the next signal `number` to the handler that signal.signal() has set.
 
 Whatever comes after it is the kernel's: it takes the default action of this and every other signal that was named here,
 at once and even while a native call runs.)");
-  m.def("devices", &devices, "The devices that a Trainer can use here, best first; \"cpu\" always.");
+  define(m, "devices", &devices, "The devices that a Trainer can use here, best first; \"cpu\" always.");
 }
 
 }  // namespace mpsmnist::bindings

@@ -29,6 +29,17 @@ void check_probabilities(const float* row_values, std::int64_t row, int num_clas
   }
 }
 
+/// The class number of `row`. Throws ArgumentError if it is out of range.
+template <typename T>
+int class_number(const T* labels, std::int64_t row, int num_classes) {
+  const T label = read_once(labels + row);
+  if (std::cmp_less(label, 0) || std::cmp_greater_equal(label, num_classes)) {
+    reject("labels: label ", label, " at index ", row, " is out of range; expected 0 to ", num_classes - 1,
+           " (num_classes=", num_classes, ")");
+  }
+  return static_cast<int>(label);
+}
+
 void check_label(const Labels& labels, std::int64_t row, int num_classes) {
   std::visit(
       [&](const auto* data) {
@@ -36,11 +47,7 @@ void check_label(const Labels& labels, std::int64_t row, int num_classes) {
         if constexpr (std::is_same_v<Value, float>) {
           check_probabilities(data + row * num_classes, row, num_classes);
         } else {
-          const Value label = data[row];
-          if (std::cmp_less(label, 0) || std::cmp_greater_equal(label, num_classes)) {
-            reject("labels: label ", label, " at index ", row, " is out of range; expected 0 to ", num_classes - 1,
-                   " (num_classes=", num_classes, ")");
-          }
+          class_number(data, row, num_classes);
         }
       },
       labels.data);
@@ -90,16 +97,21 @@ void check_examples(const Images& images, const Labels& labels, int num_classes)
   for (std::int64_t row = 0; row < images.count; ++row) check_image(images, row);
 }
 
+std::int64_t batch_row(const Images& images, const Batches& batches, std::int64_t step, std::int64_t i) {
+  const std::int64_t row = read_once(batches.indices + step * batches.batch_size + i);
+  if (row < 0 || row >= images.count) {
+    reject("batches: index ", row, " at (", step, ", ", i, ") is out of range; expected 0 to ", images.count - 1, " (",
+           images.count, " images)");
+  }
+  return row;
+}
+
 void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes) {
   check_lengths(images, labels);
   if (batches.batch_size < 1) reject("batches: rows are empty; expected at least one index per row");
   for (std::int64_t step = 0; step < batches.steps; ++step) {
     for (std::int64_t i = 0; i < batches.batch_size; ++i) {
-      const std::int64_t row = batches.indices[step * batches.batch_size + i];
-      if (row < 0 || row >= images.count) {
-        reject("batches: index ", row, " at (", step, ", ", i, ") is out of range; expected 0 to ", images.count - 1,
-               " (", images.count, " images)");
-      }
+      const std::int64_t row = batch_row(images, batches, step, i);
       check_image(images, row);
       check_label(labels, row, num_classes);
     }
@@ -117,23 +129,15 @@ void stage_image(const Images& images, std::int64_t row, float* out) {
 }
 
 void stage_label(const Labels& labels, std::int64_t row, int num_classes, float* out) {
-  if (const auto* floats = std::get_if<const float*>(&labels.data)) {
-    std::copy_n(*floats + row * num_classes, num_classes, out);
-    return;
-  }
-  std::fill_n(out, num_classes, 0.0F);
-  out[label_class(labels, row, num_classes)] = 1.0F;
-}
-
-int label_class(const Labels& labels, std::int64_t row, int num_classes) {
-  return std::visit(
+  std::visit(
       [&](const auto* data) {
         using Value = std::remove_cv_t<std::remove_pointer_t<decltype(data)>>;
         if constexpr (std::is_same_v<Value, float>) {
-          const float* probabilities = data + row * num_classes;
-          return static_cast<int>(std::max_element(probabilities, probabilities + num_classes) - probabilities);
+          std::copy_n(data + row * num_classes, num_classes, out);
         } else {
-          return static_cast<int>(data[row]);
+          const int label = class_number(data, row, num_classes);
+          std::fill_n(out, num_classes, 0.0F);
+          out[label] = 1.0F;
         }
       },
       labels.data);

@@ -1,4 +1,8 @@
 // What callers hand in: checked whole before anything changes, then staged as floats for an engine.
+//
+// Callbacks and other threads may change it after the check. So indices and labels are checked again where they are
+// staged, as the values that are then used: what a caller writes meanwhile is an error or is trained on, and never
+// leads outside of an array. Pixels and probabilities need no second check, as any float is safe to compute with.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +12,12 @@
 
 namespace mpsmnist {
 
+/// A caller's value, in one read that the compiler may not repeat: what is checked is what is used.
+template <typename T>
+T read_once(const T* value) {
+  return *static_cast<const volatile T*>(value);
+}
+
 /// Throws ArgumentError if there are no images.
 void check_not_empty(const Images& images);
 /// Throws ArgumentError unless there are images, as many labels, and every label is valid.
@@ -16,6 +26,8 @@ void check_labels(const Images& images, const Labels& labels, int num_classes);
 void check_image(const Images& images, std::int64_t row);
 /// All of the above.
 void check_examples(const Images& images, const Labels& labels, int num_classes);
+/// The index of image `i` of batch `step`. Throws ArgumentError unless there is such an image.
+std::int64_t batch_row(const Images& images, const Batches& batches, std::int64_t step, std::int64_t i);
 /// The same for the rows that `batches` selects, whose indices must be in range.
 void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes);
 /// Throws ArgumentError, naming `what`, prefix + the parameter's name, and the element, unless flat (P,) is all finite.
@@ -24,10 +36,7 @@ void check_finite(const char* what, const std::vector<Parameter>& parameters, co
 
 /// Writes image `row` to out (28, 28), bytes scaled by 1/255.
 void stage_image(const Images& images, std::int64_t row, float* out);
-/// Writes the label of `row` to out (C,) as probabilities.
+/// Writes the label of `row` to out (C,) as probabilities. Throws ArgumentError if it is a class number out of range.
 void stage_label(const Labels& labels, std::int64_t row, int num_classes, float* out);
-
-/// The class that a label of `row` names: its number, or the first of its largest probabilities.
-int label_class(const Labels& labels, std::int64_t row, int num_classes);
 
 }  // namespace mpsmnist

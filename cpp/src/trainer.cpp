@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cmath>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -30,10 +31,19 @@ constexpr std::int64_t kPredictChunk = 256;
 
 constexpr int kMaxThreads = 1024;
 
+bool is_learning_rate(double value) { return std::isfinite(static_cast<float>(value)) && value >= 0; }
+
+constexpr char kExpectedRate[] = "; expected 0 or more, and finite as a float32";
+
 void check_learning_rate(double value) {
-  if (!std::isfinite(static_cast<float>(value)) || value < 0) {
-    reject("learning_rate: ", value, "; expected 0 or more, and finite as a float32");
-  }
+  if (!is_learning_rate(value)) reject("learning_rate: ", value, kExpectedRate);
+}
+
+/// The rate of a step, read once. Throws ArgumentError if it is none.
+float learning_rate_at(const float* rates, std::int64_t step) {
+  const float value = read_once(rates + step);
+  if (!is_learning_rate(value)) reject("learning_rates: ", value, " at index ", step, kExpectedRate);
+  return value;
 }
 
 const TrainerOptions& checked(const TrainerOptions& options) {
@@ -76,6 +86,9 @@ class Pause {
  private:
   TurnLock& lock_;
 };
+/// Below the smallest normal float32 momentum is 0: with denormal numbers, whether there are momentum buffers would
+/// depend on the thread's floating-point mode, and be decided differently from call to call.
+double momentum_factor(double value) { return value < std::numeric_limits<float>::min() ? 0 : value; }
 
 }  // namespace
 
@@ -86,7 +99,7 @@ class Trainer::Impl {
         seed_(options.seed),
         parameters_(model_parameters(options.num_classes)),
         num_classes_(static_cast<int>(options.num_classes)),
-        momentum_(options.momentum),
+        momentum_(momentum_factor(options.momentum)),
         learning_rate_(options.learning_rate),
         threads_option_(static_cast<int>(options.threads)),
         session_(make_session(0)),
@@ -113,15 +126,17 @@ class Trainer::Impl {
   void run(const Images& images, const Labels& labels, const Batches& batches, const float* learning_rates,
            float* losses, const OnStep& on_step) {
     check_batches(images, labels, batches, num_classes_);
-    if (learning_rates != nullptr) std::for_each_n(learning_rates, batches.steps, check_learning_rate);
+    if (learning_rates != nullptr) {
+      for (std::int64_t i = 0; i < batches.steps; ++i) learning_rate_at(learning_rates, i);
+    }
     in_turn([&] {
       session().drain();
       Session::Steps ended;  // one at a time, unless another call waits for those in flight
       std::int64_t begun = 0;
       const auto begin = [&] {
-        const std::int64_t n = batches.batch_size;
-        const int slot = stage(images, labels, batches.indices + begun * n, n);
-        session().begin(slot, learning_rates == nullptr ? float_rate() : learning_rates[begun], &ended);
+        const int slot = stage(images, labels, &batches, begun);
+        session().begin(slot, learning_rates == nullptr ? float_rate() : learning_rate_at(learning_rates, begun),
+                        &ended);
         ++begun;
       };
       const auto report = [&] {
@@ -170,7 +185,7 @@ class Trainer::Impl {
           const float* row = logits + i * num_classes_;
           stage_label(labels, first + i, num_classes_, expected.data());
           evaluation.loss += cross_entropy(row, expected.data(), num_classes_);
-          evaluation.correct += argmax(row, num_classes_) == label_class(labels, first + i, num_classes_) ? 1 : 0;
+          evaluation.correct += argmax(row, num_classes_) == argmax(expected.data(), num_classes_) ? 1 : 0;
         }
       });
     });
@@ -196,20 +211,15 @@ class Trainer::Impl {
     });
   }
 
-  void read_parameters(float* flat) {
+  void read_state(float* parameters, float* momentum) {
     in_turn([&] {
       session().drain();
-      session().engine().read_parameters(flat);
-    });
-  }
-
-  void read_momentum(float* flat) {
-    in_turn([&] {
-      session().drain();
+      session().engine().read_parameters(parameters);
+      if (momentum == nullptr) return;
       if (momentum_ > 0) {
-        session().engine().read_momentum(flat);
+        session().engine().read_momentum(momentum);
       } else {
-        std::fill_n(flat, total_size(parameters_), 0.0F);
+        std::fill_n(momentum, total_size(parameters_), 0.0F);
       }
     });
   }
@@ -296,12 +306,12 @@ class Trainer::Impl {
     abandoned_ = session_.release();
   }
 
-  /// Copies a batch into the session's next slot. `rows` null takes the images in order.
-  int stage(const Images& images, const Labels& labels, const std::int64_t* rows = nullptr, std::int64_t n = 0) {
-    if (rows == nullptr) n = images.count;
+  /// Copies a batch into the session's next slot: that of `step`, or without `batches` all images in order.
+  int stage(const Images& images, const Labels& labels, const Batches* batches = nullptr, std::int64_t step = 0) {
+    const std::int64_t n = batches == nullptr ? images.count : batches->batch_size;
     const StagedBatch batch = session().stage(n);
     for (std::int64_t i = 0; i < n; ++i) {
-      const std::int64_t row = rows == nullptr ? i : rows[i];
+      const std::int64_t row = batches == nullptr ? i : batch_row(images, *batches, step, i);
       stage_image(images, row, batch.images + i * kImagePixels);
       stage_label(labels, row, num_classes_, batch.labels + i * num_classes_);
     }
@@ -361,8 +371,7 @@ Evaluation Trainer::evaluate(const Images& images, const Labels& labels, const O
 Gradients Trainer::gradients(const Images& images, const Labels& labels) { return impl_->gradients(images, labels); }
 void Trainer::apply_gradients(const float* flat) { impl_->apply_gradients(flat); }
 
-void Trainer::read_parameters(float* flat) { impl_->read_parameters(flat); }
-void Trainer::read_momentum(float* flat) { impl_->read_momentum(flat); }
+void Trainer::read_state(float* parameters, float* momentum) { impl_->read_state(parameters, momentum); }
 void Trainer::write_state(const float* parameters, const float* momentum) { impl_->write_state(parameters, momentum); }
 
 const std::vector<Parameter>& Trainer::parameters() const noexcept { return impl_->parameters_; }

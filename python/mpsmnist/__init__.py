@@ -3,6 +3,9 @@
 ``Trainer`` is the heart of it; ``mpsmnist.data`` loads datasets, ``mpsmnist.train`` runs the training loop.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 try:
     from ._core import Evaluation, Gradients, PendingLoss, Trainer, __version__, devices
 except ModuleNotFoundError as error:
@@ -14,6 +17,9 @@ except ModuleNotFoundError as error:
     ) from None
 
 from .errors import CheckpointError, DatasetError, DeviceError, Error
+
+if TYPE_CHECKING:
+    from . import checkpoint, data, doctor, network, predict, train
 
 __all__ = [
     "CheckpointError",
@@ -27,3 +33,16 @@ __all__ = [
     "__version__",
     "devices",
 ]
+
+# Imported when they are first used: `import mpsmnist` alone must stay quick.
+_MODULES = frozenset({"checkpoint", "data", "doctor", "network", "predict", "train"})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _MODULES)

@@ -7,12 +7,24 @@ from numpy.typing import NDArray
 
 from ._core import MOMENTUM_PREFIX, parameter_shapes
 
-__all__ = ["MOMENTUM_PREFIX", "from_channels_first", "parameter_shapes", "state_shapes", "to_channels_first"]
+__all__ = [
+    "MOMENTUM_PREFIX",
+    "from_channels_first",
+    "has_momentum_buffers",
+    "parameter_shapes",
+    "state_shapes",
+    "to_channels_first",
+]
 
 FloatArray = NDArray[np.float32]
 
 # (height, width, channels) of the features that fc0's 3,136 inputs are flattened from.
 _FLATTENED = (7, 7, 64)
+
+
+def has_momentum_buffers(momentum: float) -> bool:
+    """Tell whether Trainer(momentum=momentum) has them: below the smallest normal float32 momentum is 0."""
+    return momentum >= float(np.finfo(np.float32).tiny)
 
 
 def state_shapes(num_classes: int = 10, *, momentum: bool = False) -> dict[str, tuple[int, ...]]:

@@ -51,7 +51,7 @@ TrainerOptions options(const std::string& device, float momentum) {
 
 std::vector<float> weights(Trainer& trainer) {
   std::vector<float> flat(static_cast<std::size_t>(trainer.parameter_count()));
-  trainer.read_parameters(flat.data());
+  trainer.read_state(flat.data(), nullptr);
   return flat;
 }
 

@@ -101,7 +101,7 @@ enum class Init { kUniform, kHe };
 struct TrainerOptions {
   std::string device = "auto";  ///< "auto" (the best one available) or one of known_devices()
   double learning_rate = 0.01;
-  double momentum = 0;
+  double momentum = 0;  ///< in [0, 1); less than the smallest normal float32 is 0
   std::int64_t num_classes = 10;
   std::uint64_t seed = 0;
   Init init = Init::kUniform;
@@ -137,6 +137,8 @@ using OnImages = std::function<void(std::int64_t done)>;
 /// or replaces the weights first waits for the steps in flight. Inputs may be reused as soon as a call returns.
 /// Arguments are checked before anything changes (ArgumentError). A step that fails on the device throws DeviceError
 /// from the call that waits for it, or, when nobody asks for its result, from the next call on the Trainer.
+/// What changes in the arrays during a call is used as it is when the call comes to it; labels and indices that are out
+/// of range by then are an ArgumentError, after the steps before it.
 ///
 /// Callbacks run on the calling thread and may call the Trainer. What they throw ends the call.
 class MPSMNIST_EXPORT Trainer {
@@ -166,8 +168,9 @@ class MPSMNIST_EXPORT Trainer {
   /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,).
   void apply_gradients(const float* flat);
 
-  void read_parameters(float* flat);  ///< (P,)
-  void read_momentum(float* flat);    ///< (P,); zeros when momentum is 0
+  /// Copies the weights (P,), and the momentum buffers (P,) of the same moment unless that is null: zeros when momentum
+  /// is 0.
+  void read_state(float* parameters, float* momentum);
   /// Replaces the weights and the momentum buffers, which a null momentum sets to zero. Values must be finite.
   void write_state(const float* parameters, const float* momentum);
 

@@ -48,6 +48,12 @@ class Dataset:
     source: str
     class_names: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return (
+            f"<Dataset {self.name}: {len(self.train_images)} training and {len(self.test_images)} test images, "
+            f"{self.num_classes} classes, from {self.source}>"
+        )
+
 
 def read_files(source: Source, paths: Sequence[Path], origin: str) -> Dataset:
     """Read a dataset from `paths`, in the order of `source.files`; any number of images will do.

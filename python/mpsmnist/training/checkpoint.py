@@ -22,7 +22,7 @@ from safetensors.numpy import save as serialize
 from .._core import __version__
 from ..errors import CheckpointError
 from ..files import atomic_write, resolve
-from ..network import state_shapes
+from ..network import has_momentum_buffers, state_shapes
 from ..user_files import open_regular
 from .config import ADDED_FIELDS, SAVED_FIELDS, ConfigError, TrainConfig, check_output
 from .foreign import MAKERS, describe_file, describe_safetensors
@@ -198,7 +198,7 @@ def _check_layout(
 ) -> list[str]:
     """Check names, dtypes and shapes; return the names in the order of Trainer.state_dict()."""
     try:
-        shapes = state_shapes(run["num_classes"], momentum=_has_momentum(run["options"]["momentum"]))
+        shapes = state_shapes(run["num_classes"], momentum=has_momentum_buffers(run["options"]["momentum"]))
     except (TypeError, ValueError) as error:  # TypeError: past 64 bits
         raise _bad(
             path, f"has num_classes {reprlib.repr(run['num_classes'])}, which no network has"
@@ -214,11 +214,6 @@ def _check_layout(
         if shape != expected:
             raise _bad(path, f"has {name} of shape {shape}, expected {expected}")
     return list(shapes)
-
-
-def _has_momentum(momentum: float) -> bool:
-    """Say whether a Trainer with this momentum has buffers for it: it computes in float32."""
-    return bool(np.float32(momentum) > 0)
 
 
 def _as_float32(path: str | os.PathLike[str], name: str, value: object) -> NDArray[np.float32]:

@@ -150,6 +150,14 @@ class TrainResult:
     evaluations: list[EvaluationEvent]
     trainer: Trainer
 
+    def __repr__(self) -> str:
+        accuracy = "unknown" if self.test_accuracy is None else f"{self.test_accuracy:.2%}"
+        loss = "" if self.loss is None else f", last loss {self.loss:.4g}"
+        return (
+            f"<TrainResult after {self.steps} steps on {self.dataset}: test accuracy {accuracy}{loss}, "
+            f"{self.train_seconds:.1f} s on {self.device}{', interrupted' if self.interrupted else ''}>"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return the result as plain JSON values, without the arrays."""
         return {"event": "end", **{name: getattr(self, name) for name in _END_FIELDS}}

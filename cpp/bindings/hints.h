@@ -1,0 +1,22 @@
+// What a caller can write to make an array-like fit, for the end of an error's text.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include <string>
+
+#include "arrays.h"
+
+namespace mpsmnist::bindings {
+
+/// "; use NAME.detach().cpu()" and the like: what brings the object's values to where and how NumPy reads them, and
+/// then to the dtype `wanted`, unless that is empty. "" where nothing is known to help.
+std::string conversion_hint(const std::string& name, py::handle object, const std::string& wanted = "");
+
+/// For images of a shape that is none.
+std::string image_shape_hint(const Shape& shape);
+
+/// For integer labels of a shape that is none.
+std::string label_shape_hint(const Shape& shape);
+
+}  // namespace mpsmnist::bindings
