@@ -77,7 +77,7 @@ def check_target(config: TrainConfig) -> None:
     path = config.checkpoint
     if path is None:
         return
-    shapes = state_shapes(momentum=_has_momentum(config.momentum))
+    shapes = state_shapes(momentum=has_momentum_buffers(config.momentum))
     check_output("checkpoint", path, _HEADER_SIZE + 4 * sum(map(math.prod, shapes.values())))
     if config.overwrite or not path.exists() or not path.stat().st_size:  # an empty file is nobody's work
         return
