@@ -158,10 +158,9 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
 
 def _with_evaluations(config: TrainConfig, available: int) -> TrainConfig:
     """See to it that a picture has curves: about ten evaluations, unless the options say otherwise."""
-    size = config.train_images(available)
-    plan = config.evaluation_plan(size)
     if config.eval_every is not None or config.target_accuracy is not None:
         return config
+    plan = config.evaluation_plan(config.train_images(available))
     return dataclasses.replace(config, eval_every=even_interval(plan.total, plan.epoch))
 
 
