@@ -203,18 +203,21 @@ HTML = b"<!DOCTYPE html>\n<html><head><title>403 Forbidden</title></head></html>
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:440f\nsize 9912422\n"
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (HTML, "it is an HTML or XML page, as servers send in place of a file: download it anew"),
-        (b"\xef\xbb\xbf \r\n" + HTML, "it is an HTML or XML page"),
-        (gzip.compress(HTML), "it is an HTML or XML page"),
-        (LFS, "it is a Git LFS pointer, not the file: run git lfs pull where it came from"),
-        (b"PK\x03\x04" + bytes(30), "it is a ZIP archive: unpack it"),
-        (b"PAR1" + bytes(30), "it is a Parquet table"),
-        (struct.pack(">BBBBI", 0, 0, 0x0D, 1, 1) + bytes(4), r"unsupported IDX type 0x0d \(32-bit floats\)"),
-    ],
-)
+FOREIGN = {
+    "html": (HTML, "it is an HTML or XML page, as servers send in place of a file: download it anew"),
+    "html_after_a_mark": (b"\xef\xbb\xbf \r\n" + HTML, "it is an HTML or XML page"),
+    "html_gzipped": (gzip.compress(HTML), "it is an HTML or XML page"),
+    "lfs": (LFS, "it is a Git LFS pointer, not the file: run git lfs pull where it came from"),
+    "zip": (b"PK\x03\x04" + bytes(30), "it is a ZIP archive: unpack it"),
+    "parquet": (b"PAR1" + bytes(30), "it is a Parquet table"),
+    "floats": (
+        struct.pack(">BBBBI", 0, 0, 0x0D, 1, 1) + bytes(4),
+        r"unsupported IDX type 0x0d \(32-bit floats\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), FOREIGN.values(), ids=FOREIGN)
 def test_what_a_file_is_instead_is_said(tmp_path: Path, content: bytes, words: str) -> None:
     path = write_set(tmp_path) / NAMES[2]
     path.write_bytes(content)

@@ -169,18 +169,19 @@ def test_sizes_that_do_not_fit_into_memory(tmp_path: Path) -> None:
         read_idx(path)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [idx(IMAGES[:1, :6, :6]), header(0x0C, 9) + bytes(36), gzip.compress(idx(IMAGES[:1, :6, :6]), mtime=0)],
-    ids=["bytes", "integers", "gzipped"],
-)
-def test_mutations_are_read_or_refused(tmp_path: Path, data: bytes) -> None:
-    """A thousand files with a few bytes changed, most of them in the header."""
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", [0x08, 0x0C])
+def test_mutations_are_read_or_refused(tmp_path: Path, kind: int, packed: bool) -> None:
+    """A thousand files with other sizes, or with a few other bytes, before and after they are gzipped."""
+    data = header(kind, 1, 3, 3) + bytes(9 * (4 if kind == 0x0C else 1))
     random = np.random.default_rng(0)
-    for _ in range(1000):
+    for number in range(1000):
         mutated = bytearray(data)
-        for position in random.integers(0, random.choice([20, len(data)]), random.integers(1, 6)):
-            mutated[position] = random.choice([0, 1, 8, 12, 127, 255, random.integers(256)])
+        if number % 2:
+            mutated[4:16] = struct.pack(">3I", *random.choice([0, 1, 3, 9, 2**31, 2**32 - 1], 3))
+        mutated = bytearray(gzip.compress(mutated, mtime=0)) if packed else mutated
+        for position in random.integers(0, len(mutated), random.integers(0, 4)):
+            mutated[position] = random.choice([0, 1, 8, 12, 127, 255])
         with contextlib.suppress(DatasetError):
             assert read_idx(written(tmp_path, bytes(mutated))).nbytes <= 1032 * len(data)
 
