@@ -69,8 +69,8 @@ def test_a_pipe_that_takes_the_files_place_is_not_waited_for(
     regular = os.stat(path)
     path.unlink()
     os.mkfifo(path)
-    monkeypatch.setattr(user_files.os, "stat", lambda _: regular)
     before = len(os.listdir("/dev/fd"))
+    monkeypatch.setattr(user_files.os, "stat", lambda *_, **__: regular)
     with pytest.raises(OSError, match="it is a pipe"):
         open_regular(path)
     assert len(os.listdir("/dev/fd")) == before

@@ -4,6 +4,7 @@ The first part of a path says how: /good/name serves the file, /missing/name is 
 method of the handler, or one of ANSWERS: what is sent at once, whatever was asked for.
 """
 
+import gzip
 import socket
 import struct
 import threading
@@ -247,11 +248,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(_answer("Content-Encoding: gzip", f"Content-Length: {len(body)}", body=body))
 
     def steady(self, body: bytes) -> None:
-        """A slow line: ten parts in half a second."""
+        """A slow line: ten parts in two seconds."""
         self._start(len(body))
         part = -(-len(body) // 10)
         for first in range(0, len(body), part):
-            self.server.release.wait(0.05)
+            self.server.release.wait(0.2)
             self.wfile.write(body[first : first + part])
 
     def decoding(self, body: bytes) -> None:
@@ -262,6 +263,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def compressing(self, body: bytes) -> None:
+        """Compresses what it sends to clients that say they can undo it."""
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body)
+            self.wfile.write(_answer("Content-Encoding: gzip", f"Content-Length: {len(body)}", body=body))
+        else:
+            self.good(body)
 
     def portal(self, body: bytes) -> None:
         """A wireless network's login page in place of every file."""

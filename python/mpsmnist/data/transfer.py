@@ -37,11 +37,13 @@ class Request:
     """One request, under way from the moment it is made until it is closed.
 
     Attributes:
+        url: where it was sent first.
         length: the Content-Length of the body, None if it is unknown; set before the first chunk comes.
     """
 
     def __init__(self, method: str, url: str, limit: int = 0) -> None:
         """Send `method` to `url`, to receive a body of at most `limit` bytes."""
+        self.url = url
         self.length: int | None = None
         self._method = method
         self._limit = limit
@@ -49,9 +51,7 @@ class Request:
         self._failure: TransferError | None = None
         self._chunks: queue.SimpleQueue[bytes] = queue.SimpleQueue()  # `limit` bounds it
         self._watch = _WatchingAdapter()
-        self._thread = threading.Thread(
-            target=self._run, args=(url,), name=f"mpsmnist {method} {url}", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name=f"mpsmnist {method} {url}", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -66,7 +66,7 @@ class Request:
         """Yield the body as it arrives, not decoded. Raises TransferError."""
         size = 0
         while True:
-            seconds = min(GRACE_SECONDS + size / MIN_BYTES_PER_SECOND, MAX_SECONDS)
+            seconds = self._allowed(size)
             try:
                 chunk = self._chunks.get(timeout=max(0.0, self._start + seconds - time.monotonic()))
             except queue.Empty:
@@ -78,13 +78,17 @@ class Request:
         if self._failure is not None:
             raise self._failure
 
+    def _allowed(self, size: int) -> float:
+        """Return how many seconds the request may have taken when `size` bytes have come."""
+        return min(GRACE_SECONDS + size / MIN_BYTES_PER_SECOND, MAX_SECONDS)
+
     def close(self) -> None:
         """End the thread, unless it is looking up a name: then it ends afterwards."""
         self._watch.close_sockets()
 
-    def _run(self, url: str) -> None:
+    def _run(self) -> None:
         try:
-            self._transfer(url)
+            self._transfer()
         except TransferError as error:
             self._failure = error
         # Bad input makes requests, urllib3 and http.client raise ValueError, UnicodeError and others, too.
@@ -94,7 +98,8 @@ class Request:
             self._watch.close_sockets()
             self._chunks.put(_END)
 
-    def _transfer(self, url: str) -> None:
+    def _transfer(self) -> None:
+        url = self.url
         with _Session() as session:
             session.mount("http://", self._watch)
             session.mount("https://", self._watch)
