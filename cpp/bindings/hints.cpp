@@ -53,7 +53,7 @@ std::string image_shape_hint(const Shape& shape) {
 
 std::string label_shape_hint(const Shape& shape) {
   if (shape.size() != 2) return "";
-  return shape[1] == 1 ? "; use numpy.ravel(labels)" : "; for one-hot rows numpy.argmax(labels, axis=1)";
+  return shape[1] == 1 ? "; use numpy.ravel(labels)" : "; use numpy.argmax(labels, axis=1) for one-hot rows";
 }
 
 }  // namespace mpsmnist::bindings

@@ -67,13 +67,13 @@ void Signature::refuse(const py::args& args, const py::kwargs& kwargs) const {
     const auto keyword = key.cast<std::string>();
     if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) {
       const std::string meant = closest(keyword, keywords);
-      refuse("no argument is called " + keyword + (meant.empty() ? "" : ", did you mean " + meant + "?"));
+      if (meant.empty()) refuse("no argument is called " + keyword);
+      throw py::type_error(name_ + "(): no argument is called " + keyword + "; did you mean " + meant + "?");
     }
     if (std::find(given.begin(), given.end(), keyword) != given.end()) refuse(keyword + " is given twice");
   }
   if (args.size() > positional.size()) {
-    refuse(std::to_string(args.size()) + " by position, where at most " + std::to_string(positional.size()) +
-           " can be");
+    refuse("more than " + std::to_string(positional.size()) + " arguments by position");
   }
   for (std::size_t i = args.size(); i < parameters_.size(); ++i) {
     const Parameter& parameter = parameters_[i];

@@ -39,6 +39,14 @@ def test_a_dataset_cannot_be_changed_and_compares_by_identity(tmp_path: Path) ->
     assert dataset != load("mnist", data_dir=tmp_path)
 
 
+def test_a_dataset_describes_itself_in_a_line(tmp_path: Path) -> None:
+    dataset = load("mnist", data_dir=write_set(tmp_path))
+    train, test = len(dataset.train_images), len(dataset.test_images)
+    assert repr(dataset) == (
+        f"<Dataset mnist: {train} training and {test} test images, 10 classes, from {dataset.source}>"
+    )
+
+
 @pytest.mark.skipif(REAL_DATA_DIR is None, reason="MPSMNIST_DATA_DIR does not name a folder with real MNIST")
 def test_real_mnist() -> None:
     dataset = load("mnist", data_dir=REAL_DATA_DIR)

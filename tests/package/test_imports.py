@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import mpsmnist
+
 PACKAGE = Path(str(importlib.resources.files("mpsmnist")))
 
 # What each part of the package, a module or folder of it, may import besides itself.
@@ -29,7 +31,8 @@ MAY_IMPORT = {
     "commands": LIBRARY | {"app"},  # the command that starts it
     "app": LIBRARY,
     # What people import and `python -m` runs: thin, and imported by no part.
-    "__init__": {"_core", "errors"},
+    # (its other modules for type checkers alone, and when they are first used)
+    "__init__": {"_core", "errors", "checkpoint", "data", "doctor", "network", "predict", "train"},
     "__main__": {"commands"},
     "checkpoint": BASE | {"training"},
     "plot": BASE | {"training"},
@@ -108,6 +111,19 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert "mpsmnist._core" in modules
     assert modules & HEAVY == set()
     assert {name for name in modules if name.startswith("mpsmnist.")} == {"mpsmnist._core", "mpsmnist.errors"}
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "data", "doctor", "network", "predict", "train"])
+def test_modules_are_there_once_they_are_used(name: str) -> None:
+    code = f"import mpsmnist; assert {name!r} in dir(mpsmnist); assert mpsmnist.{name}.__name__ == 'mpsmnist.{name}'"
+    assert f"mpsmnist.{name}" in modules_after(code)
+
+
+def test_other_names_are_not() -> None:
+    code = "import mpsmnist\ntry: mpsmnist.commands\nexcept AttributeError as error: print(error)"
+    assert "mpsmnist.commands" not in modules_after(code)
+    with pytest.raises(AttributeError, match="^module 'mpsmnist' has no attribute 'trainer'$"):
+        _ = mpsmnist.trainer
 
 
 def run_main(*arguments: str) -> str:

@@ -114,36 +114,6 @@ def test_on_step_may_train(make_trainer, train, more):
     checks.assert_same_bits(checks.flat_state(trainer), checks.flat_state(expected))
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.uint64])
-@pytest.mark.parametrize("value", [11, 255])
-def test_on_step_may_change_the_arrays(make_trainer, dtype, value):
-    """They are checked before the first step; what they held then is what the run uses."""
-    trainer, expected = make_trainer(init="he"), make_trainer(init="he")
-    images, labels = examples.discs(4 * N)
-    given = {
-        "labels": labels.astype(dtype),
-        "batches": ROWS.copy(),
-        "learning_rates": np.full(4, 0.1, np.float32),
-    }
-
-    def on_step(step, loss):
-        given["labels"][:] = value
-        given["batches"][:] = 10**9
-        given["learning_rates"][:] = np.nan
-
-    losses = trainer.run(images, on_step=on_step, **given)
-    assert losses.tolist() == expected.run(images, labels, ROWS, learning_rates=[0.1] * 4).tolist()
-    checks.assert_same_bits(checks.flat_state(trainer), checks.flat_state(expected))
-
-
-def test_on_step_may_change_probabilities(make_trainer):
-    trainer, expected = make_trainer(init="he"), make_trainer(init="he")
-    images, labels = examples.discs(4 * N)
-    given = np.eye(10, dtype=np.float32)[labels]
-    losses = trainer.run(images, given, ROWS, on_step=lambda step, loss: given.fill(np.nan))
-    assert losses.tolist() == expected.run(images, labels, ROWS).tolist()
-
-
 def test_on_step_must_be_callable(make_trainer):
     trainer = make_trainer()
     with pytest.raises(TypeError, match=r"^on_step: 'print'; expected a function or None$"):

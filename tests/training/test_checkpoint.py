@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 
 from mpsmnist import CheckpointError, Trainer
 from mpsmnist.checkpoint import FORMAT, Checkpoint, fingerprint, load, parameter_shapes, save
+from mpsmnist.network import has_momentum_buffers
 from mpsmnist.training.config import TrainConfig
 from support import saver
 from support.checks import assert_same_state
@@ -57,6 +58,15 @@ def assert_same(a: Checkpoint, b: Checkpoint) -> None:
         if field.name != "state":
             assert getattr(a, field.name) == getattr(b, field.name)
     assert_same_state(a.state, b.state)
+
+
+@pytest.mark.parametrize("momentum", [1e-46, 1.17e-38, 1.18e-38])
+def test_momentum_buffers_are_expected_where_the_trainer_has_them(tmp_path: Path, momentum: float) -> None:
+    trainer = Trainer(device="cpu", num_classes=3, momentum=momentum)
+    assert has_momentum_buffers(momentum) == (trainer.momentum > 0)
+    checkpoint = replace(make(momentum, num_classes=3), state=trainer.state_dict())
+    save(tmp_path / "run", checkpoint)
+    assert load(tmp_path / "run").state.keys() == checkpoint.state.keys()
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

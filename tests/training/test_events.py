@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -22,6 +24,16 @@ from mpsmnist.train import (
 from support.checks import assert_same_state
 from support.datasets import small_dataset
 from support.training import SMALL
+
+
+def test_a_result_describes_itself_in_a_line() -> None:
+    result = train(TrainConfig(**SMALL, steps=2), dataset=small_dataset())
+    assert re.fullmatch(
+        r"<TrainResult after 2 steps on discs: test accuracy [0-9.]+%, last loss [0-9.]+, [0-9.]+ s on cpu>",
+        repr(result),
+    )
+    stopped = dataclasses.replace(result, loss=None, test_accuracy=None, interrupted=True)
+    assert re.fullmatch(r"<TrainResult .*: test accuracy unknown, [0-9.]+ s on cpu, interrupted>", repr(stopped))
 
 
 def test_every_event_is_plain_json(tmp_path: Path) -> None:
