@@ -70,7 +70,7 @@ def _from_cache_or_mirrors(source: Source, offline: bool) -> Dataset:
     try:
         folder = cache_folder(source.name)
     except CacheError as error:
-        raise UnavailableError(f"{source.name} is not in the cache: {error}") from error
+        raise UnavailableError(f"{source.name} is not in the cache: {error}", "there is no cache") from error
     paths = [folder / file.name for file in source.files]
     try:
         return read_files(source, paths, str(folder))
