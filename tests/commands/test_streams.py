@@ -165,8 +165,8 @@ def test_a_process_without_streams(monkeypatch: pytest.MonkeyPatch, data_dir: Pa
         assert main([*usual, "--json"]) == 0
         assert main(["--nonsense"]) == 2
         patch.setattr(sys, "stdout", None)
-        assert main(usual) == 0
-        assert main([*usual, "--json"]) == 1
+        assert main([*usual, "--overwrite"]) == 0
+        assert main([*usual, "--overwrite", "--json"]) == 1
         assert (sys.stdout, sys.stderr) == (None, None)
     assert json.loads(out.getvalue().splitlines()[-1])["event"] == "end"
     assert checkpoint.load(path).step == 3
