@@ -32,16 +32,16 @@ class GilRelease {
   PyThreadState* const state_ = PyEval_SaveThread();
 };
 
-/// Holds the GIL while it lives.
+/// Holds the GIL while it lives, in a callback from native work on the thread of `state`. PyGILState_Ensure() would not
+/// do: late in the interpreter's shutdown it crashes.
 class GilAcquire {
  public:
-  GilAcquire() = default;
-  ~GilAcquire() { PyGILState_Release(state_); }
+  explicit GilAcquire(PyThreadState* state) {
+    or_hang([state] { PyEval_RestoreThread(state); });
+  }
+  ~GilAcquire() { PyEval_SaveThread(); }
   GilAcquire(const GilAcquire&) = delete;
   GilAcquire& operator=(const GilAcquire&) = delete;
-
- private:
-  const PyGILState_STATE state_ = or_hang([] { return PyGILState_Ensure(); });
 };
 
 }  // namespace mpsmnist::bindings

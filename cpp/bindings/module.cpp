@@ -113,13 +113,14 @@ class SignalCheck {
     const auto now = std::chrono::steady_clock::now();
     if (now - last_ < kInterval) return;
     last_ = now;
-    const GilAcquire acquire;
+    const GilAcquire acquire(state_);
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   }
 
  private:
   static constexpr std::chrono::milliseconds kInterval{50};
   bool enabled_ = on_main_thread();
+  PyThreadState* state_ = PyThreadState_Get();
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
@@ -137,9 +138,9 @@ OnStep with_signal_check(const py::object& on_step) {
   if (!on_step.is_none() && PyCallable_Check(on_step.ptr()) == 0) {
     throw py::type_error("on_step: " + shown(on_step) + "; expected a function or None");
   }
-  return [&on_step, check = SignalCheck()](std::int64_t step, float loss) mutable {
+  return [&on_step, state = PyThreadState_Get(), check = SignalCheck()](std::int64_t step, float loss) mutable {
     if (!on_step.is_none()) {
-      const GilAcquire acquire;
+      const GilAcquire acquire(state);
       if (!call_on_step(on_step, step, loss)) throw py::error_already_set();
     }
     check();

@@ -18,7 +18,8 @@ std::invoke_result_t<Call> with_device_errors(const std::string& device, const C
   } catch (const std::bad_alloc&) {
     throw DeviceError("[" + device + "] out of memory");
   } catch (const std::system_error& error) {
-    throw DeviceError("[" + device + "] could not start a thread: " + error.what());
+    throw DeviceError("[" + device + "] the system allows no more threads (" + error.what() +
+                      "): ask for fewer, or raise its limits on processes and memory");
   }
 }
 

@@ -1,0 +1,162 @@
+"""A forked child finds a Trainer that works, or one that says why not: it never hangs, and never has wrong numbers."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from support.programs import run_program
+
+pytestmark = pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork()")
+
+SECONDS = 10  # a child that still runs then hangs; each takes a fraction of a second
+
+SETUP = """
+import os, signal, sys, threading, time
+import numpy as np
+import mpsmnist
+
+device, call = sys.argv[1:]
+trainer = mpsmnist.Trainer(device=device, init="he", learning_rate=0.001, momentum=0.9, threads=2)
+images, labels = np.zeros((64, 28, 28), np.uint8), np.arange(64) % 10
+small = images[:4], labels[:4]
+trainer.step(*small)
+saved = trainer.state_dict()
+pending = []
+calls = {
+    "step": lambda: trainer.step(*small),
+    "step_async": lambda: trainer.step_async(*small).result(),
+    "run": lambda: trainer.run(*small, [[0, 1]]),
+    "predict": lambda: trainer.predict(small[0]),
+    "evaluate": lambda: trainer.evaluate(*small),
+    "gradients": lambda: trainer.gradients(*small),
+    "state_dict": lambda: trainer.state_dict(),
+    "steps": lambda: trainer.steps,
+    "synchronize": lambda: trainer.synchronize(),
+    "result": lambda: pending[-1].result(),
+}
+
+def in_child(work):
+    \"\"\"Runs work() in a forked child, whose exit code is 0 unless it fails or hangs.\"\"\"
+    child = os.fork()
+    if child == 0:
+        signal.alarm(SECONDS)
+        work()
+        sys.exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status == 0, f"the child ended with {status}"
+
+def attempt():
+    try:
+        calls[call]()
+        print("works", flush=True)
+    except mpsmnist.DeviceError as error:
+        print(error, flush=True)
+""".replace("SECONDS", str(SECONDS))
+
+STEPS_IN_FLIGHT = "pending = [trainer.step_async(images, labels) for _ in range(2)]\n"
+# The lock is another thread's, and others wait for it, when the process forks.
+OTHER_THREADS = """
+for _ in range(3):
+    threading.Thread(target=lambda: trainer.run(images, labels, np.tile(np.arange(64), (50, 1))), daemon=True).start()
+time.sleep(0.1)
+"""
+CALLS = ["step", "step_async", "run", "predict", "evaluate", "gradients", "state_dict", "steps", "synchronize"]
+LOST = (
+    "the process was forked while a step was in flight or another thread was using this Trainer, so in this child its "
+    "weights may be half updated: replace them with load_state_dict()"
+)
+NOT_IN_A_CHILD = 'device "mps" cannot be used in a forked child: start processes by spawning them'
+
+
+def lines_of(script, device, call="step"):
+    return run_program(SETUP + script, device, call).splitlines()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_child_goes_on_where_nothing_was_in_flight(device, call):
+    assert lines_of("in_child(attempt)", device, call) == [NOT_IN_A_CHILD if device == "mps" else "works"]
+
+
+@pytest.mark.parametrize("busy", [STEPS_IN_FLIGHT, OTHER_THREADS], ids=["steps in flight", "other threads"])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_child_of_a_busy_parent_says_so(device, busy, call):
+    assert lines_of(busy + "in_child(attempt)", device, call) == [NOT_IN_A_CHILD if device == "mps" else LOST]
+
+
+def test_the_result_of_a_step_in_flight_is_the_parents(device):
+    script = STEPS_IN_FLIGHT + "in_child(attempt)\nprint(np.isfinite(pending[-1].result()))"
+    assert lines_of(script, device, "result") == [
+        "the process was forked while this step was in flight: it ends in the parent alone",
+        "True",
+    ]
+
+
+@pytest.mark.parametrize("busy", [STEPS_IN_FLIGHT, OTHER_THREADS], ids=["steps in flight", "other threads"])
+def test_a_child_may_drop_the_trainer_and_exit(device, busy):
+    script = """
+def drop():
+    global trainer
+    del trainer
+in_child(drop)
+in_child(lambda: None)
+"""
+    assert lines_of(busy + script, device) == []
+
+
+@pytest.mark.parametrize("busy", [STEPS_IN_FLIGHT, OTHER_THREADS], ids=["steps in flight", "other threads"])
+def test_a_child_that_loads_weights_trains_as_they_would(device, busy):
+    if device == "mps":
+        pytest.skip("Metal cannot be used in a forked child")
+    script = """
+expected = mpsmnist.Trainer(device=device, momentum=0.9, learning_rate=0.001, threads=1)
+expected.load_state_dict(saved)
+loss = expected.step(*small)
+
+def load_and_train():
+    trainer.load_state_dict(saved)
+    print(trainer.step(*small) == loss)
+    print(all(np.array_equal(trainer.state_dict()[n], v) for n, v in expected.state_dict().items()), flush=True)
+"""
+    assert lines_of(script + busy + "in_child(load_and_train)", device) == ["True", "True"]
+
+
+def test_a_child_forked_in_on_step_ends_the_run(device):
+    script = """
+parent = os.getpid()
+def on_step(step, loss):
+    if step == 3 and os.fork() == 0:
+        signal.alarm(SECONDS)
+try:
+    losses = trainer.run(images, labels, np.tile(np.arange(64), (5, 1)), on_step=on_step)
+    os.wait()
+    print("parent", len(losses), os.getpid() == parent)
+except mpsmnist.DeviceError as error:
+    print("child", os.getpid() != parent, flush=True)
+""".replace("SECONDS", str(SECONDS))
+    assert lines_of(script, device) == ["child True", "parent 5 True"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a user's threads as this test needs it")
+def test_a_child_without_threads_says_so_each_time(device):
+    """Run as root, the child becomes another user first: root has no limit."""
+    if device == "mps":
+        pytest.skip("Metal cannot be used in a forked child")
+    script = """
+import resource
+trainer.step_async(*small).result()  # the parent's threads are there
+
+def without_threads():
+    if os.getuid() == 0:
+        os.setresuid(65534, 65534, 65534)
+    resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+    attempt()
+    attempt()
+    calls["gradients"], calls[call] = calls[call], calls["step_async"]
+    attempt()
+in_child(without_threads)
+"""
+    lines = lines_of(script, device)
+    assert len(lines) == 3
+    assert all(line.startswith("[cpu] the system allows no more threads (") for line in lines), lines
