@@ -62,7 +62,7 @@ def assert_same(a: Checkpoint, b: Checkpoint) -> None:
 def test_momentum_buffers_are_expected_where_the_trainer_has_them(tmp_path: Path, momentum: float) -> None:
     trainer = Trainer(device="cpu", num_classes=3, momentum=momentum)
     assert has_momentum_buffers(momentum) == (trainer.momentum > 0)
-    checkpoint = replace(make(momentum, num_classes=3), state=trainer.state_dict())
+    checkpoint = dataclasses.replace(make(momentum, num_classes=3), state=trainer.state_dict())
     save(tmp_path / "run", checkpoint)
     assert load(tmp_path / "run").state.keys() == checkpoint.state.keys()
 
