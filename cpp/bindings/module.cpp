@@ -370,12 +370,14 @@ void bind_trainer(py::module_& m, const py::object& evaluation_type) {
                                 "threads"_a = py::none(),
                                 R"(Make a network with fresh weights.
 
-device: "auto" (the Apple GPU where there is one, else the CPU), "mps" or "cpu". momentum: in [0, 1); 0 is plain SGD.
-init: "uniform" (weights in [-0.2, 0.2), biases 0.1) or "he" (weights in ±sqrt(6 / fan_in), biases 0); the same seed
-gives the same weights everywhere. threads: for the CPU; None takes the cores that this process may use.)")
-      .def("step", &step, "images"_a, "labels"_a, "One update; waits, and returns the batch's mean loss before it.")
+device: "auto" (the Apple GPU where there is one, else the CPU), "mps" or "cpu". learning_rate: 0 or more. momentum: in
+[0, 1); 0 is plain SGD. num_classes: 2 to 100,000. init: "uniform" (weights in [-0.2, 0.2), biases 0.1) or "he" (weights
+in ±sqrt(6 / fan_in), biases 0); the same seed gives the same weights everywhere. threads: for the CPU; None takes the
+cores that this process may use.)")
+      .def("step", &step, "images"_a, "labels"_a,
+           "One update with the batch of images and their labels; waits, and returns the mean loss before it.")
       .def("step_async", &step_async, "images"_a, "labels"_a,
-           "Start one update and return a PendingLoss. Two may be in flight: a third call waits.")
+           "Start one update with images and labels; a PendingLoss. Two may be in flight: a third call waits.")
       .def("run", &run, "images"_a, "labels"_a, "batches"_a, py::kw_only(), "learning_rates"_a = py::none(),
            "on_step"_a = py::none(),
            R"(One update per row of batches, in native code; their losses, float32 (k,).
@@ -395,16 +397,17 @@ Ctrl-C does, after the steps under way.)")
             const double accuracy = static_cast<double>(result.correct) / static_cast<double>(result.total);
             return evaluation_type(result.loss, accuracy, result.correct, result.total);
           },
-          "images"_a, "labels"_a, "Mean loss and accuracy over the images, as an Evaluation.")
-      .def("gradients", &gradients, "images"_a, "labels"_a, "Gradients of the mean loss, without an update.")
+          "images"_a, "labels"_a, "Mean loss and accuracy over the images and their labels, as an Evaluation.")
+      .def("gradients", &gradients, "images"_a, "labels"_a,
+           "Gradients of the mean loss of images and labels, without an update.")
       .def("apply_gradients", &apply_gradients, "gradients"_a,
            "One update with these gradients: a Gradients, a float (P,) array, or a mapping of all names to arrays.")
       .def("state_dict", &state_dict,
            "A copy of the weights by name, and of the momentum buffers as \"momentum.NAME\" when momentum > 0.")
       .def(
           "load_state_dict", &load_state_dict, "state"_a,
-          R"(Replace the weights. Give all momentum buffers ("momentum.NAME") or none: without them they become zero, and a
-Trainer without momentum ignores them.)")
+          R"(Replace the weights by those of `state`, a mapping of names to arrays. Give all momentum buffers ("momentum.NAME") or
+none: without them they become zero, and a Trainer without momentum ignores them.)")
       .def_property_readonly("device", &Trainer::device, "\"mps\" or \"cpu\".")
       .def_property_readonly("num_classes", &Trainer::num_classes, "C, the number of classes.")
       .def_property_readonly("steps", py::cpp_function(&Trainer::steps, py::call_guard<GilRelease>()),
@@ -436,7 +439,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.attr("MOMENTUM_PREFIX") = kMomentumPrefix;
   m.attr("DEVICES") = py::tuple(py::cast(known_devices()));
   define(m, "parameter_shapes", &parameter_shapes, "num_classes"_a = 10,
-         "The parameters' names and shapes in their order, as a dict.");
+         "The names and shapes of the parameters for `num_classes` classes, in their order, as a dict.");
   define(m, "splitmix64", &splitmix64_at, "seed"_a, "positions"_a,
          "The outputs at `positions` (from 0) of the SplitMix64 generator of `seed`; both uint64 and broadcast.");
   define(m, "handle_once", &handle_once, "number"_a,

@@ -19,7 +19,12 @@ except ModuleNotFoundError as error:
 from .errors import CheckpointError, DatasetError, DeviceError, Error
 
 if TYPE_CHECKING:
-    from . import checkpoint, data, doctor, network, predict, train
+    from . import checkpoint as checkpoint
+    from . import data as data
+    from . import doctor as doctor
+    from . import network as network
+    from . import predict as predict
+    from . import train as train
 
 __all__ = [
     "CheckpointError",

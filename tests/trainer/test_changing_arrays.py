@@ -1,7 +1,7 @@
 """Arrays that callbacks, signal handlers and other threads change during a call.
 
-What a call then uses is as chance has it. But it never reads or writes outside of an array: a wrong label or index
-is an error, and the Trainer goes on.
+What a call then uses is as chance has it. But it never reads or writes outside of an array: a wrong label or
+index is an error, and the Trainer goes on.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ def largest(dtype):
 
 
 CHANGES = {
-    **{f"labels, {dtype.__name__}": ("labels", dtype, largest(dtype), "labels: label") for dtype in LABEL_DTYPES},
+    **{
+        f"labels, {dtype.__name__}": ("labels", dtype, largest(dtype), "labels: label")
+        for dtype in LABEL_DTYPES
+    },
     "labels below 0": ("labels", np.int32, -(2**30), "labels: label -1073741824 at index"),
     "batches": ("batches", np.int64, FAR, r"batches: index 1099511627776 at \(2, 0\) is out of range"),
     "batches below 0": ("batches", np.int64, -FAR, r"batches: index -1099511627776 at \(2, 0\)"),
@@ -130,6 +133,11 @@ def test_a_loader_thread_may_refill_them(make_trainer, method, name):
     assert np.all(np.isfinite(checks.flat_state(trainer)))
 
 
+def call_until_it_fails(call, trainer, arrays):
+    for _ in range(10_000):
+        call(trainer, arrays)
+
+
 @pytest.mark.parametrize(("method", "name"), [("run", "batches"), ("run", "labels"), ("evaluate", "labels")])
 def test_a_signal_handler_may_refill_them(make_trainer, method, name):
     trainer = make_trainer(init="he", learning_rate=1e-4)
@@ -137,14 +145,11 @@ def test_a_signal_handler_may_refill_them(make_trainer, method, name):
     arrays = {"images": np.tile(images, (64, 1, 1)), "labels": np.tile(labels, 64).astype(np.uint8)}
     arrays["batches"] = np.tile(np.arange(32), (200, 1))
     good = arrays[name].copy()
-    before = signal.signal(
-        signal.SIGALRM, lambda *_: arrays[name].fill(FAR if name == "batches" else 255)
-    )
+    before = signal.signal(signal.SIGALRM, lambda *_: arrays[name].fill(FAR if name == "batches" else 255))
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.001)
         with pytest.raises(ValueError, match=f"^{name}: .* is out of range"):
-            for _ in range(10_000):  # until the signal is heard
-                CALLS[method](trainer, arrays)
+            call_until_it_fails(CALLS[method], trainer, arrays)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -74,7 +74,11 @@ def test_default_threads_are_the_cores_of_this_process():
         ({"learning_rate": float("nan")}, ValueError, r"learning_rate.*nan"),
         ({"learning_rate": float("inf")}, ValueError, r"learning_rate.*inf"),
         ({"learning_rate": 1e300}, ValueError, r"learning_rate"),
-        ({"learning_rate": 10**400}, ValueError, r"^learning_rate: 10+\.\.\.0+; expected a number that a float32"),
+        (
+            {"learning_rate": 10**400},
+            ValueError,
+            r"^learning_rate: 10+\.\.\.0+; expected a number that a float32",
+        ),
         ({"learning_rate": -0.5}, ValueError, r"learning_rate.*-0\.5"),
         ({"learning_rate": "fast"}, TypeError, r"^learning_rate: 'fast'; expected a number$"),
         ({"momentum": -0.5}, ValueError, r"momentum.*-0\.5"),
@@ -97,7 +101,11 @@ def test_default_threads_are_the_cores_of_this_process():
         ({"threads": 10**30}, ValueError, r"^threads: 10{30}; expected 1 or more"),
         ({"threads": 10**6}, ValueError, r"threads.*1000000"),
         ({"threads": "all"}, TypeError, r"^threads: 'all'; expected an integer$"),
-        ({"batch_size": 16}, TypeError, r"^Trainer\(\): no argument is called batch_size; expected Trainer\(device="),
+        (
+            {"batch_size": 16},
+            TypeError,
+            r"^Trainer\(\): no argument is called batch_size; expected Trainer\(device=",
+        ),
     ],
     ids=lambda value: repr(value) if value != {"seed": 10**5000} else "a seed of 5000 digits",
 )

@@ -1,4 +1,4 @@
-"""Arrays that do not fit: what would help is said. Arrays that lie about themselves: TypeError or ValueError."""
+"""Arrays that do not fit: what would help is said. Those that lie: TypeError or ValueError."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ IMAGES = {
     "list of floats": ([[0.0] * 784], TypeError, r"; use numpy\.asarray\(images, numpy\.float32\)$"),
     "text": ("seven", TypeError, r"dtype <U5; expected uint8 .* or float32 \(0 to 1\)$"),
     "masked": (np.ma.zeros((N, 784), np.uint8), TypeError, r"masked array.* use images\.filled\(VALUE\)$"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("images", "error", "words"), IMAGES.values(), ids=IMAGES.keys())
@@ -51,13 +51,17 @@ def test_images(trainer, images, error, words):
 
 
 LABELS = {
-    "one-hot integers": (np.eye(10, dtype=int)[:N], ValueError, r"; use numpy\.argmax\(labels, axis=1\) for one-hot"),
+    "one-hot integers": (
+        np.eye(10, dtype=int)[:N],
+        ValueError,
+        r"; use numpy\.argmax\(labels, axis=1\) for one-hot",
+    ),
     "a column": (np.zeros((N, 1), int), ValueError, r"; use numpy\.ravel\(labels\)$"),
     "floats": (np.zeros(N), ValueError, r"; use labels\.astype\(numpy\.int64\)$"),
     "list of floats": ([0.0] * N, ValueError, r"; use numpy\.asarray\(labels, numpy\.int64\)$"),
     "one-hot flags": (np.eye(10, dtype=bool)[:N], TypeError, r"; use labels\.astype\(numpy\.float32\)$"),
     "masked": (np.ma.zeros(N, int), TypeError, r"masked array.* use labels\.filled\(VALUE\)$"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("labels", "error", "words"), LABELS.values(), ids=LABELS.keys())
@@ -124,8 +128,6 @@ def test_memory_that_the_cpu_reads_too(trainer, device_type):
     checks.assert_same_bits(trainer.predict(Tensor(device_type)), trainer.predict(examples.discs(N)[0]))
 
 
-
-
 def raises(error):
     def method(*arguments, **options):
         raise error
@@ -139,14 +141,43 @@ def returns(value):
 
 GOOD = np.zeros((N, 28, 28), np.uint8)
 CPU = returns((1, 0))
-ODD = (None, 1, "cpu", (), (1,), (1, 0, 0), ("cpu", 0), (None, 0), (2**70, 0), (-1, 0), (1.0, 0), [1, 0], {1: 0})
-ERRORS = (RuntimeError("odd"), BufferError("odd"), AttributeError("odd"), KeyError("odd"), RecursionError("odd"))
+ODD = (
+    None,
+    1,
+    "cpu",
+    (),
+    (1,),
+    (1, 0, 0),
+    ("cpu", 0),
+    (None, 0),
+    (2**70, 0),
+    (-1, 0),
+    (1.0, 0),
+    [1, 0],
+    {1: 0},
+)
+ERRORS = (
+    RuntimeError("odd"),
+    BufferError("odd"),
+    AttributeError("odd"),
+    KeyError("odd"),
+    RecursionError("odd"),
+)
 
 LIES = {
-    **{f"__dlpack_device__ {odd!r}": {"__dlpack_device__": returns(odd), "__dlpack__": GOOD.__dlpack__} for odd in ODD},
-    **{f"__dlpack_device__ {error!r}": {"__dlpack_device__": raises(error), "__dlpack__": 0} for error in ERRORS},
+    **{
+        f"__dlpack_device__ {odd!r}": {"__dlpack_device__": returns(odd), "__dlpack__": GOOD.__dlpack__}
+        for odd in ODD
+    },
+    **{
+        f"__dlpack_device__ {error!r}": {"__dlpack_device__": raises(error), "__dlpack__": 0}
+        for error in ERRORS
+    },
     **{f"__dlpack__ {error!r}": {"__dlpack_device__": CPU, "__dlpack__": raises(error)} for error in ERRORS},
-    **{f"__dlpack__ {odd!r}": {"__dlpack_device__": CPU, "__dlpack__": returns(odd)} for odd in (None, 3, GOOD)},
+    **{
+        f"__dlpack__ {odd!r}": {"__dlpack_device__": CPU, "__dlpack__": returns(odd)}
+        for odd in (None, 3, GOOD)
+    },
     **{f"__array__ {error!r}": {"__array__": raises(error)} for error in ERRORS},
     **{f"__array__ {type(odd).__name__}": {"__array__": returns(odd)} for odd in (None, 3, [[1]], "array")},
     "__array_interface__ None": {"__array_interface__": None},
@@ -175,7 +206,9 @@ def test_lies(trainer, attributes):
         "batches": lambda: trainer.run(images, labels, liar),
         "learning_rates": lambda: trainer.run(images, labels, [[0]], learning_rates=liar),
         "gradients": lambda: trainer.apply_gradients(liar),
-        'state: "conv0.weight"': lambda: trainer.load_state_dict(trainer.state_dict() | {"conv0.weight": liar}),
+        'state: "conv0.weight"': lambda: trainer.load_state_dict(
+            trainer.state_dict() | {"conv0.weight": liar}
+        ),
     }
     before = checks.flat_state(trainer)
     for name, call in calls.items():

@@ -1,4 +1,4 @@
-"""Trainer, Gradients and PendingLoss as Python objects: half-made ones, copies, repr and the mapping of gradients."""
+"""Trainer, Gradients and PendingLoss as objects: half-made ones, copies, reprs; gradients as a mapping."""
 
 from __future__ import annotations
 
@@ -16,8 +16,18 @@ from support import checks, examples
 
 CLASSES = (mpsmnist.Trainer, mpsmnist.Gradients, mpsmnist.PendingLoss)
 SPECIAL = {"__contains__", "__getitem__", "__iter__", "__len__", "__reduce__", "__repr__"}
-ARGUMENTS = ((), ("conv0.weight",), (np.zeros((1, 784), np.uint8), [0]), (np.zeros((1, 784), np.uint8), [0], [[0]]))
+ARGUMENTS = (
+    (),
+    ("conv0.weight",),
+    (np.zeros((1, 784), np.uint8), [0]),
+    (np.zeros((1, 784), np.uint8), [0], [[0]]),
+)
 VIEWS = {"keys", "values", "items"}  # made of the object, which is first used through them
+
+
+def use(thing, name, arguments):
+    result = getattr(thing, name)(*arguments)
+    return list(result) if name in VIEWS else result
 
 
 @pytest.mark.parametrize("kind", CLASSES)
@@ -33,10 +43,10 @@ def test_what_new_alone_makes_is_refused(kind):
                 getattr(half_made, name)
             continue
         for arguments in ARGUMENTS:
-            with pytest.raises(TypeError, match=f"^self: a {kind.__name__} without its __init__|^{kind.__name__}.*"):
-                result = getattr(half_made, name)(*arguments)
-                if name in VIEWS:
-                    list(result)
+            with pytest.raises(
+                TypeError, match=f"^self: a {kind.__name__} without its __init__|^{kind.__name__}.*"
+            ):
+                use(half_made, name, arguments)
     with pytest.raises(TypeError, match="without its __init__"):
         copy.copy(half_made)
 
@@ -56,11 +66,11 @@ def test_a_half_made_one_can_be_finished():
 
 
 def test_self_must_be_of_the_class(make_trainer):
-    with pytest.raises(TypeError, match="^self: 3; expected a Trainer$"):
+    with pytest.raises(TypeError, match=r"^self: 3; expected a Trainer$"):
         mpsmnist.Trainer.step(3, *examples.discs(1))
-    with pytest.raises(TypeError, match="^self: 3; expected a Trainer$"):
+    with pytest.raises(TypeError, match=r"^self: 3; expected a Trainer$"):
         mpsmnist.Trainer.device.fget(3)
-    with pytest.raises(TypeError, match="^self: <Trainer on .*; expected a PendingLoss$"):
+    with pytest.raises(TypeError, match=r"^self: <Trainer on .*; expected a PendingLoss$"):
         mpsmnist.PendingLoss.result(make_trainer())
 
 

@@ -1,4 +1,4 @@
-"""The signatures of the native functions: what inspect reads is what the stub says, and what does not fit says why."""
+"""Signatures of the native functions: inspect reads what the stub says, and calls that do not fit say why."""
 
 from __future__ import annotations
 
@@ -62,24 +62,51 @@ def test_docstrings_are_without_them():
 TRAINER = r"expected Trainer\(device='auto', learning_rate=0\.01, .*, threads=None\)$"
 
 BAD_CALLS = {
-    "an abbreviation": (lambda t: mpsmnist.Trainer(lr=0.1), r"^Trainer\(\): .* lr; did you mean learning_rate\?$"),
-    "a misspelling": (lambda t: t.step(images=[], lables=[]), r"^Trainer\.step\(\): .* lables; did you mean labels\?$"),
+    "an abbreviation": (
+        lambda t: mpsmnist.Trainer(lr=0.1),
+        r"^Trainer\(\): .* lr; did you mean learning_rate\?$",
+    ),
+    "a misspelling": (
+        lambda t: t.step(images=[], label=[]),
+        r"^Trainer\.step\(\): .* label; did you mean labels\?$",
+    ),
     "a part": (lambda t: mpsmnist.Trainer(classes=3), r"classes; did you mean num_classes\?$"),
     "an unknown name": (lambda t: mpsmnist.Trainer(batch_size=3), rf"^Trainer\(\): .* batch_size; {TRAINER}"),
-    "given twice": (lambda t: mpsmnist.Trainer("cpu", device="cpu"), rf"^Trainer\(\): device is given twice; {TRAINER}"),
-    "too many": (lambda t: mpsmnist.Trainer(*"12345678"), rf"^Trainer\(\): more than 7 arguments by position; {TRAINER}"),
+    "given twice": (
+        lambda t: mpsmnist.Trainer("cpu", device="cpu"),
+        rf"^Trainer\(\): device is given twice; {TRAINER}",
+    ),
+    "too many": (
+        lambda t: mpsmnist.Trainer(*"12345678"),
+        rf"^Trainer\(\): more than 7 arguments by position; {TRAINER}",
+    ),
     "one for none": (lambda t: t.synchronize(1), r"^Trainer\.synchronize\(\): more than 0 arguments"),
-    "missing": (lambda t: t.run([], []), r"^Trainer\.run\(\): batches is missing; expected Trainer\.run\(images, labels, "),
-    "a function's": (lambda t: _core.splitmix64(1), r"^splitmix64\(\): positions is missing; expected splitmix64\("),
+    "missing": (
+        lambda t: t.run([], []),
+        r"^Trainer\.run\(\): batches is missing; expected Trainer\.run\(images, labels, ",
+    ),
+    "a function's": (
+        lambda t: _core.splitmix64(1),
+        r"^splitmix64\(\): positions is missing; expected splitmix64\(",
+    ),
     "by position only": (
         lambda t: t.gradients(*examples.discs(1)).get(name="fc0.bias"),
         r"^Gradients\.get\(\): no argument is called name; expected Gradients\.get\(name, default=None, /\)$",
     ),
-    "no class number": (lambda t: _core.parameter_shapes("ten"), r"^num_classes: 'ten'; expected an integer$"),
-    "text for a seed": (lambda t: _core.splitmix64("one", 1), "^seed: dtype <U3; expected integers from 0 to 2"),
-    "a fraction": (lambda t: _core.splitmix64(1, 0.5), "^positions: dtype float64; expected integers from 0 to 2"),
+    "no class number": (
+        lambda t: _core.parameter_shapes("ten"),
+        r"^num_classes: 'ten'; expected an integer$",
+    ),
+    "text for a seed": (
+        lambda t: _core.splitmix64("one", 1),
+        "^seed: dtype <U3; expected integers from 0 to 2",
+    ),
+    "a fraction": (
+        lambda t: _core.splitmix64(1, 0.5),
+        "^positions: dtype float64; expected integers from 0 to 2",
+    ),
     "a seed past 64 bits": (lambda t: _core.splitmix64(2**64, 1), "^seed: dtype object; expected integers"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("call", "words"), BAD_CALLS.values(), ids=BAD_CALLS.keys())

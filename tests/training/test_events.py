@@ -33,7 +33,9 @@ def test_a_result_describes_itself_in_a_line() -> None:
         repr(result),
     )
     stopped = dataclasses.replace(result, loss=None, test_accuracy=None, interrupted=True)
-    assert re.fullmatch(r"<TrainResult .*: test accuracy unknown, [0-9.]+ s on cpu, interrupted>", repr(stopped))
+    assert re.fullmatch(
+        r"<TrainResult .*: test accuracy unknown, [0-9.]+ s on cpu, interrupted>", repr(stopped)
+    )
 
 
 def test_every_event_is_plain_json(tmp_path: Path) -> None:

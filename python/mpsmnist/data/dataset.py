@@ -50,8 +50,8 @@ class Dataset:
 
     def __repr__(self) -> str:
         return (
-            f"<Dataset {self.name}: {len(self.train_images)} training and {len(self.test_images)} test images, "
-            f"{self.num_classes} classes, from {self.source}>"
+            f"<Dataset {self.name}: {len(self.train_images)} training and {len(self.test_images)} test "
+            f"images, {self.num_classes} classes, from {self.source}>"
         )
 
 
