@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from mpsmnist import checkpoint
 from mpsmnist.train import ConfigError, StartEvent, StepEvent, TrainConfig, resumed_config, train
+from mpsmnist.training import loop
 from mpsmnist.training import split as split_module
 from mpsmnist.training.sampling import held_out
 from mpsmnist.training.split import split
@@ -144,7 +145,10 @@ def test_a_run_in_steps_measures_no_training_accuracy() -> None:
     assert result.train_accuracy is None
 
 
-def test_a_resumed_run_holds_the_same_images_out_and_evaluates_each_epoch(tmp_path: Path) -> None:
+def test_a_resumed_run_holds_the_same_images_out_and_evaluates_each_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "MAX_CHUNK", 1)  # so that it stops between two evaluations, not in the next one
     data, path = small_dataset(), tmp_path / "run"
     options = CYCLE | {"epochs": 3, "validation": 20, "seed": 5}
     straight = train(TrainConfig(**options), dataset=data)
