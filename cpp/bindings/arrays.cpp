@@ -120,8 +120,9 @@ BorrowedLabels integer_labels(const py::array& array) {
 BorrowedLabels probability_labels(const py::array& array, py::handle object, int num_classes) {
   const Shape shape = shape_of(array);
   if (shape.size() == 1) {
-    throw py::value_error("labels: floats of shape " + text(shape) + "; expected integer class numbers (n,), or (n, " +
-                          std::to_string(num_classes) + ") probabilities" + conversion_hint("labels", object, "int64"));
+    throw py::value_error("labels: floats of shape " + text(shape) + "; expected (n, " + std::to_string(num_classes) +
+                          ") probabilities, or integer class numbers (n,)" +
+                          conversion_hint("labels", object, "int64"));
   }
   if (shape.size() != 2 || shape[1] != num_classes) {
     throw py::value_error("labels: floats of shape " + text(shape) + "; expected one row of " +
