@@ -357,10 +357,13 @@ constexpr const char* kTrainerDoc = R"(Trains the MNIST convolutional network on
 
 Images are uint8 (0..255, scaled by 1/255) or float32 (taken as they are), of shape (n, 784), (n, 28, 28), (n, 28, 28, 1)
 or (n, 1, 28, 28). Labels are integers (n,), or float probabilities (n, C) whose rows sum to 1. NumPy arrays, CPU objects
-with __dlpack__, buffers and objects with __array__ are accepted. Any n >= 1. Any thread may call; calls are serialised.
+with __dlpack__, buffers and objects with __array__ are accepted. Any n >= 1. Any thread may call; calls take turns, and
+run() lets others in between two steps.
 
 Bad arguments raise ValueError or TypeError before anything changes. A step that fails on the device raises DeviceError
-and leaves the weights of the last completed step. Ctrl-C ends run() between two steps, and predict() and evaluate()
+and leaves the weights of the last completed step; memory and threads that the system refuses are a DeviceError too. In a
+forked child a Trainer that was in use at the fork raises DeviceError until load_state_dict() replaces its weights, and
+device "mps" always does. Ctrl-C ends run() between two steps, and predict() and evaluate()
 between some hundreds of images.)";
 
 void bind_trainer(py::module_& m, const py::object& evaluation_type) {

@@ -1,4 +1,4 @@
-"""The interpreter shuts down while daemon threads are in native calls: the process ends as if they were in NumPy's."""
+"""The interpreter shuts down while daemon threads are in native calls: the process ends in peace."""
 
 from __future__ import annotations
 
@@ -66,11 +66,14 @@ def test_the_process_ends_in_peace(device, call):
 
 def test_a_trainer_may_be_used_at_exit_after_a_thread_was_stopped_in_on_step(device):
     """The thread stays in on_step: it must not keep the Trainer's lock."""
-    script = SCRIPT + """
+    script = (
+        SCRIPT
+        + """
 class AtExit:
     def __del__(self, call=trainer.predict, images=images[:1]):
         print(call(images).shape)
 
 sys.modules["kept_to_the_end"] = AtExit()
 """
+    )
     assert run_program(script, device, "on_step") in ("(1, 10)\n", "")

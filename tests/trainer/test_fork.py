@@ -1,14 +1,15 @@
-"""A forked child finds a Trainer that works, or one that says why not: it never hangs, and never has wrong numbers."""
+"""A forked child finds a Trainer that works, or one that says why not: no hang, and no wrong numbers."""
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
 
 from support.programs import run_program
 
-pytestmark = pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork()")
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 
 SECONDS = 10  # a child that still runs then hangs; each takes a fraction of a second
 
@@ -58,14 +59,18 @@ def attempt():
 STEPS_IN_FLIGHT = "pending = [trainer.step_async(images, labels) for _ in range(2)]\n"
 # The lock is another thread's, and others wait for it, when the process forks.
 OTHER_THREADS = """
+rows = np.tile(np.arange(64), (50, 1))
 for _ in range(3):
-    threading.Thread(target=lambda: trainer.run(images, labels, np.tile(np.arange(64), (50, 1))), daemon=True).start()
+    threading.Thread(target=lambda: trainer.run(images, labels, rows), daemon=True).start()
 time.sleep(0.1)
 """
-CALLS = ["step", "step_async", "run", "predict", "evaluate", "gradients", "state_dict", "steps", "synchronize"]
+CALLS = [
+    *("step", "step_async", "run", "predict", "evaluate", "gradients", "state_dict", "steps"),
+    "synchronize",
+]
 LOST = (
-    "the process was forked while a step was in flight or another thread was using this Trainer, so in this child its "
-    "weights may be half updated: replace them with load_state_dict()"
+    "the process was forked while a step was in flight or another thread was using this Trainer, "
+    "so in this child its weights may be half updated: replace them with load_state_dict()"
 )
 NOT_IN_A_CHILD = 'device "mps" cannot be used in a forked child: start processes by spawning them'
 
@@ -117,7 +122,8 @@ loss = expected.step(*small)
 def load_and_train():
     trainer.load_state_dict(saved)
     print(trainer.step(*small) == loss)
-    print(all(np.array_equal(trainer.state_dict()[n], v) for n, v in expected.state_dict().items()), flush=True)
+    state = trainer.state_dict()
+    print(all(np.array_equal(state[n], v) for n, v in expected.state_dict().items()), flush=True)
 """
     assert lines_of(script + busy + "in_child(load_and_train)", device) == ["True", "True"]
 
@@ -138,7 +144,7 @@ except mpsmnist.DeviceError as error:
     assert lines_of(script, device) == ["child True", "parent 5 True"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a user's threads as this test needs it")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits threads as this test needs it")
 def test_a_child_without_threads_says_so_each_time(device):
     """Run as root, the child becomes another user first: root has no limit."""
     if device == "mps":

@@ -133,14 +133,21 @@ using OnImages = std::function<void(std::int64_t done)>;
 
 /// Trains one network on one device.
 ///
-/// Any thread may call any member; calls are serialised. At most two steps are in flight: a third waits. Whatever reads
+/// Any thread may call any member; calls take turns in the order in which they came, and run() lets others in between
+/// two steps. At most two steps are in flight: a third waits. Whatever reads
 /// or replaces the weights first waits for the steps in flight. Inputs may be reused as soon as a call returns.
 /// Arguments are checked before anything changes (ArgumentError). A step that fails on the device throws DeviceError
 /// from the call that waits for it, or, when nobody asks for its result, from the next call on the Trainer.
 /// What changes in the arrays during a call is used as it is when the call comes to it; labels and indices that are out
 /// of range by then are an ArgumentError, after the steps before it.
 ///
+/// Memory and threads that the system refuses are a DeviceError too.
+///
 /// Callbacks run on the calling thread and may call the Trainer. What they throw ends the call.
+///
+/// A forked child may use a CPU Trainer that was idle at the fork. If a step was in flight, or another thread was in a
+/// call, the child's weights may be half updated: everything but write_state() throws DeviceError there until that has
+/// replaced them.
 class MPSMNIST_EXPORT Trainer {
  public:
   explicit Trainer(const TrainerOptions& options);
