@@ -110,7 +110,7 @@ def test_gradients_object(make_trainer):
     assert isinstance(gradients.loss, float)
     assert gradients.flat.dtype == np.float32
     assert gradients.flat.shape == (sum(np.prod(shape) for shape in shapes.values()),)
-    assert list(gradients) == gradients.keys() == list(shapes)
+    assert list(gradients) == list(gradients.keys()) == list(shapes)
     assert len(gradients) == len(shapes)
     assert "fc0.bias" in gradients
     assert "fc2.bias" not in gradients

@@ -199,7 +199,7 @@ def many_tests(count: int) -> Dataset:
 @pytest.mark.parametrize("calls", [1, 2, 3])
 def test_stop_ends_an_evaluation_and_saves_the_run(tmp_path: Path, calls: int) -> None:
     """The only step is asked about once, and each chunk of images once."""
-    config = TrainConfig(**SMALL, steps=1, checkpoint=tmp_path / "run")
+    config = TrainConfig(**SMALL, steps=1, checkpoint=tmp_path / "run", overwrite=True)
     data = many_tests(3 * EVALUATION_CHUNK)
     result = train(config, dataset=data, stop=StopAfter(calls))
     assert (result.interrupted, result.steps, result.evaluations) == (True, 1, [])
