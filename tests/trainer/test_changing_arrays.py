@@ -72,7 +72,8 @@ def test_on_step_may_write_any_float(make_trainer, name, value):
     arrays["labels"] = np.eye(10, dtype=np.float32)[arrays["labels"]]
     losses = trainer.run(**arrays, on_step=lambda step, loss: arrays[name].fill(value))
     assert np.all(np.isfinite(losses[:2]))
-    assert not np.isfinite(losses[-1])
+    if trainer.device == "cpu":  # a GPU's ReLU and pooling may take NaN for 0
+        assert not np.isfinite(losses[-1])
     assert trainer.predict(given()["images"]).shape == (STEPS * N, 10)
 
 
