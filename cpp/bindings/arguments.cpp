@@ -20,12 +20,22 @@ py::int_ parse_index(const std::string& name, py::handle object) {
 
 }  // namespace
 
-std::string type_name(py::handle object) { return py::type::of(object).attr("__name__").cast<std::string>(); }
+std::string utf8(py::handle text) {
+  const auto bytes = py::reinterpret_steal<py::object>(
+      PyUnicode_AsEncodedString(py::str(text).ptr(), "utf-8", "backslashreplace"));
+  if (!bytes) throw py::error_already_set();
+  return bytes.cast<std::string>();
+}
+
+std::string type_name(py::handle object) {
+  const std::string name = Py_TYPE(object.ptr())->tp_name;  // of types written in C, with its module
+  return name.substr(name.rfind('.') + 1);
+}
 
 std::string shown(py::handle object) {
   try {
     const py::object text = py::module_::import("reprlib").attr("repr")(object);
-    return py::str(" ").attr("join")(text.attr("split")()).cast<std::string>();
+    return utf8(py::str(" ").attr("join")(text.attr("split")()));
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;
     return "a value of type " + type_name(object);  // an integer of too many digits, for one

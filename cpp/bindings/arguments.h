@@ -10,6 +10,8 @@ namespace mpsmnist::bindings {
 
 namespace py = pybind11;
 
+/// A string's text; what UTF-8 cannot encode is escaped.
+std::string utf8(py::handle text);
 /// The object's repr on one line and of bounded length, for messages.
 std::string shown(py::handle object);
 /// A number as people write it: six digits.

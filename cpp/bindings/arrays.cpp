@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t kSide = 28;
 constexpr std::int64_t kPixels = kSide * kSide;
 
-std::string text(py::handle object) { return py::str(object).cast<std::string>(); }
+std::string text(py::handle object) { return utf8(object); }
 std::string text(const Shape& shape) { return text(py::tuple(py::cast(shape))); }
 
 Shape shape_of(const py::array& array) { return Shape(array.shape(), array.shape() + array.ndim()); }

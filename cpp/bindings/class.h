@@ -30,7 +30,7 @@ class SelfCaster : public py::detail::type_caster_base<T> {
   }
 
  private:
-  static std::string name_of(py::handle type) { return type.attr("__name__").template cast<std::string>(); }
+  static std::string name_of(py::handle type) { return utf8(type.attr("__name__")); }
 };
 
 /// module.def(), for a function whose parameters are objects.
@@ -51,12 +51,19 @@ class Class : private py::class_<T, Holder> {
   Class(py::module_& module, const char* name, const char* doc)
       : Base(module, name, py::is_final(), doc), name_(name) {}
 
-  /// With the constructor `init`, whose parameters and docstring are `extra`.
-  template <typename Init, typename... Extra>
-  Class(py::module_& module, const char* name, const char* doc, Init&& init, const Extra&... extra)
+  /// With the constructor make(arguments...) -> Holder, whose parameters and docstring are `extra`.
+  template <typename... Arguments, typename... Extra>
+  Class(py::module_& module, const char* name, const char* doc, Holder (*make)(Arguments...), const Extra&... extra)
       : Base(module, name, py::is_final(), Signature(name, extra..., doc).doc(name).c_str()), name_(name) {
     const Signature signature(name, extra...);
-    Base::def(std::forward<Init>(init), extra..., signature.doc("__init__", "self").c_str());
+    // As py::init() does it, but that `make` may run Python code, which may have finished this object meanwhile.
+    const auto construct = [make, name](py::detail::value_and_holder& self, Arguments... arguments) {
+      Holder made = make(arguments...);
+      if (self.value_ptr() != nullptr) throw py::type_error(std::string(name) + "(): __init__ ran twice at once");
+      py::detail::initimpl::construct<Base>(self, std::move(made), false);
+    };
+    Base::def("__init__", construct, py::detail::is_new_style_constructor(), extra...,
+              signature.doc("__init__", "self").c_str());
     Base::def(py::init(
         [signature](const py::args& args, const py::kwargs& kwargs) -> Holder { signature.refuse(args, kwargs); }));
   }

@@ -8,7 +8,7 @@ namespace {
 /// The text of an attribute, or "": whatever goes wrong here must not hide the error that the hint is for.
 std::string attribute_text(py::handle object, const char* name) {
   try {
-    return py::hasattr(object, name) ? py::str(object.attr(name)).cast<std::string>() : "";
+    return py::hasattr(object, name) ? utf8(object.attr(name)) : "";
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;
     return "";

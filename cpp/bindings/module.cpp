@@ -239,7 +239,7 @@ py::array_t<float> flat_gradients(const Trainer& self, const py::object& object)
   }
   if (!is_mapping(object)) return borrow_floats("gradients", object, {self.parameter_count()});
   const py::dict tensors = copy_mapping(object);
-  for (const auto& [key, value] : tensors) check_name(self, "gradients", key, py::str(key).cast<std::string>());
+  for (const auto& [key, value] : tensors) check_name(self, "gradients", key, utf8(key));
   return flatten(self, "gradients", tensors, "");
 }
 
@@ -277,7 +277,7 @@ py::dict state_dict(Trainer& self) {
 bool check_names(const Trainer& self, const py::dict& state) {
   bool momentum = false;
   for (const auto& [key, value] : state) {
-    std::string name = py::str(key).cast<std::string>();
+    std::string name = utf8(key);
     if (name.starts_with(kMomentumPrefix)) {
       momentum = true;
       name.erase(0, std::string_view(kMomentumPrefix).size());
@@ -368,7 +368,7 @@ between some hundreds of images.)";
 
 void bind_trainer(py::module_& m, const py::object& evaluation_type) {
   Class<Trainer, TrainerHolder>(m, "Trainer", kTrainerDoc,  //
-                                py::init(&make_trainer), "device"_a = "auto", "learning_rate"_a = 0.01,
+                                &make_trainer, "device"_a = "auto", "learning_rate"_a = 0.01,
                                 "momentum"_a = 0.0, "num_classes"_a = 10, "seed"_a = 0, "init"_a = "uniform",
                                 "threads"_a = py::none(),
                                 R"(Make a network with fresh weights.

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "arguments.h"
+#include "gil.h"
+
 namespace mpsmnist::bindings {
 namespace {
 
@@ -27,7 +30,12 @@ std::string closest(const std::string& word, const std::vector<std::string>& nam
   const auto abbreviated = std::find_if(
       names.begin(), names.end(), [&](const std::string& name) { return name == word || initials(name) == word; });
   if (abbreviated != names.end()) return *abbreviated;
-  const py::list matches = py::module_::import("difflib").attr("get_close_matches")(word, names, 1);
+  const py::object find = py::module_::import("difflib").attr("get_close_matches");
+  const auto arguments = py::make_tuple(word, names, 1);
+  // It runs for a while, and the interpreter may end this thread in it.
+  const auto matches = py::reinterpret_steal<py::list>(
+      or_hang([&] { return PyObject_CallObject(find.ptr(), arguments.ptr()); }));
+  if (!matches) throw py::error_already_set();
   return matches.empty() ? "" : matches[0].cast<std::string>();
 }
 
@@ -64,7 +72,7 @@ void Signature::refuse(const py::args& args, const py::kwargs& kwargs) const {
   const std::vector<std::string> given(positional.begin(),
                                        positional.begin() + std::min(args.size(), positional.size()));
   for (const auto& [key, value] : kwargs) {
-    const auto keyword = key.cast<std::string>();
+    const std::string keyword = utf8(key);
     if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) {
       const std::string meant = closest(keyword, keywords);
       if (meant.empty()) refuse("no argument is called " + keyword);

@@ -48,4 +48,12 @@ class FloatMode {
   const Register before_;
 };
 
+/// The float nearest to `value`, in FloatMode.
+inline float nearest_float(double value) {
+  const FloatMode mode;
+  volatile double from = value;  // volatile, so that the conversion stays in here
+  volatile float to = static_cast<float>(from);
+  return to;
+}
+
 }  // namespace mpsmnist

@@ -31,7 +31,7 @@ constexpr std::int64_t kPredictChunk = 256;
 
 constexpr int kMaxThreads = 1024;
 
-bool is_learning_rate(double value) { return std::isfinite(static_cast<float>(value)) && value >= 0; }
+bool is_learning_rate(double value) { return std::isfinite(nearest_float(value)) && value >= 0; }
 
 constexpr char kExpectedRate[] = "; expected 0 or more, and finite as a float32";
 
@@ -48,7 +48,7 @@ float learning_rate_at(const float* rates, std::int64_t step) {
 
 const TrainerOptions& checked(const TrainerOptions& options) {
   check_learning_rate(options.learning_rate);
-  if (!(options.momentum >= 0 && static_cast<float>(options.momentum) < 1)) {
+  if (!(options.momentum >= 0 && nearest_float(options.momentum) < 1)) {
     reject("momentum: ", options.momentum, "; expected at least 0 and less than 1");
   }
   if (options.threads < 0 || options.threads > kMaxThreads) {
@@ -104,7 +104,10 @@ class Trainer::Impl {
         threads_option_(static_cast<int>(options.threads)),
         session_(make_session(0)),
         threads_(session_->engine().threads()) {
-    in_turn([&] { session().engine().write_parameters(initial_parameters(parameters_, options.init, seed_).data()); });
+    in_turn([&] {
+      const FloatMode mode;
+      session().engine().write_parameters(initial_parameters(parameters_, options.init, seed_).data());
+    });
   }
 
   float step(const Images& images, const Labels& labels) {
@@ -131,6 +134,7 @@ class Trainer::Impl {
     }
     in_turn([&] {
       session().drain();
+      const Session* const begun_in = session_.get();
       Session::Steps ended;  // one at a time, unless another call waits for those in flight
       std::int64_t begun = 0;
       const auto begin = [&] {
@@ -143,8 +147,11 @@ class Trainer::Impl {
         const Session::Step step = std::move(ended.front());
         ended.pop_front();
         const float loss = *losses++ = step.outcome->wait();
-        const Pause pause(turns_);
-        call_back(on_step, step.number, loss);
+        {
+          const Pause pause(turns_);
+          call_back(on_step, step.number, loss);
+        }
+        if (session_.get() != begun_in) throw DeviceError(lost_because_);  // on_step forked, and this is the child
       };
       try {
         for (std::int64_t reported = 0; reported < batches.steps;) {
@@ -158,7 +165,7 @@ class Trainer::Impl {
           }
         }
       } catch (...) {
-        if (session_ != nullptr) session_->wait_for_all();
+        if (session_.get() == begun_in) session_->wait_for_all();
         throw;
       }
     });
@@ -266,10 +273,10 @@ class Trainer::Impl {
   std::atomic<double> learning_rate_;
 
  private:
-  float float_rate() const { return static_cast<float>(learning_rate_); }
+  float float_rate() const { return nearest_float(learning_rate_); }
 
   std::unique_ptr<Session> make_session(std::int64_t steps) const {
-    const EngineOptions options{parameters_, num_classes_, static_cast<float>(momentum_), threads_option_};
+    const EngineOptions options{parameters_, num_classes_, nearest_float(momentum_), threads_option_};
     return with_device_errors(device_, [&] { return std::make_unique<Session>(make_engine(device_, options), steps); });
   }
 
@@ -310,6 +317,7 @@ class Trainer::Impl {
   int stage(const Images& images, const Labels& labels, const Batches* batches = nullptr, std::int64_t step = 0) {
     const std::int64_t n = batches == nullptr ? images.count : batches->batch_size;
     const StagedBatch batch = session().stage(n);
+    const FloatMode mode;
     for (std::int64_t i = 0; i < n; ++i) {
       const std::int64_t row = batches == nullptr ? i : batch_row(images, *batches, step, i);
       stage_image(images, row, batch.images + i * kImagePixels);
@@ -325,14 +333,14 @@ class Trainer::Impl {
     for (std::int64_t first = 0; first < images.count; first += kPredictChunk) {
       const std::int64_t count = std::min(kPredictChunk, images.count - first);
       session().drain();  // here, because on_images may begin a step
-      const StagedBatch batch = session().stage(count);
-      for (std::int64_t i = 0; i < count; ++i) {
-        check_image(images, first + i);
-        stage_image(images, first + i, batch.images + i * kImagePixels);
-      }
-      session().engine().logits(session().next_slot(), logits.data());
       {
         const FloatMode mode;
+        const StagedBatch batch = session().stage(count);
+        for (std::int64_t i = 0; i < count; ++i) {
+          check_image(images, first + i);
+          stage_image(images, first + i, batch.images + i * kImagePixels);
+        }
+        session().engine().logits(session().next_slot(), logits.data());
         use(first, count, logits.data());
       }
       call_back(on_images, first + count);

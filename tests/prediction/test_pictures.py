@@ -167,12 +167,23 @@ def test_idx_files_hold_many_pictures(tmp_path: Path, gzipped: bool) -> None:
     np.testing.assert_array_equal(np.stack(pictures), images)
 
 
+def test_a_jpeg_2000_is_no_idx_file(tmp_path: Path) -> None:
+    """Both begin with two zero bytes."""
+    path = tmp_path / "picture.jp2"
+    Image.fromarray(discs(1)[0][0]).save(path)
+    assert path.read_bytes().startswith(b"\0\0")
+    ((name, picture),) = read_pictures(path)
+    assert name == str(path)
+    assert picture.shape == (28, 28)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"", r"neither a picture \(PNG, .*\) nor an IDX file"),
         (b"hello world", r"neither a picture \(PNG, .*\) nor an IDX file"),
         (b"\x89PNG\r\n\x1a\n" + b"x" * 40, "neither|Truncated|broken"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), r"neither a picture \(PNG, .*\) nor an IDX file"),
         (b"\0\0\x08\x03\0\0", "truncated"),
         (b"\0\0\x08\x01\0\0\0\x01\x05", "expected shape"),
         (b"\0\0\x08\x03" + b"\0\0\0\x02\0\0\0\0\0\0\0\x1c", "expected uint8 pictures"),

@@ -42,16 +42,16 @@ class Parser(argparse.ArgumentParser):
     def _name_options(self, message: str) -> str:
         """Write options for the names that they have in Python: --batch-size for batch_size.
 
-        A name of one word is an option's only where our messages begin with it; anything quoted stays.
+        Our messages begin with a name, or have `names` between backquotes; what is in other quotes stays.
         """
         options = {action.dest: name for name, action in self._option_string_actions.items()}
         first, space, rest = message.partition(" ")
 
         def name(match: re.Match[str]) -> str:
-            word = match[0]
-            return options.get(word, word) if "_" in word else word
+            word = match[0].strip("`")
+            return options.get(word, word) if word != match[0] or "_" in word else word
 
-        return options.get(first, first) + space + re.sub(r"'[^']*'|\"[^\"]*\"|\w+", name, rest)
+        return options.get(first, first) + space + re.sub(r"'[^']*'|\"[^\"]*\"|`\w+`|\w+", name, rest)
 
 
 def _did_you_mean(word: str, choices: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Pictures of single digits, made to look like MNIST's: 28x28, light ink on black, centred by mass."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from typing import IO, NamedTuple, TypeAlias
@@ -56,7 +57,7 @@ def read_pictures(path: str | os.PathLike[str]) -> Iterator[tuple[str, Grey]]:
     try:
         with open_regular(path) as file:
             start = file.read(START)
-            is_idx = start[:2] in (b"\0\0", b"\x1f\x8b")
+            is_idx = re.match(rb"\0\0[\x08-\x0e][\x01-\x0f]|\x1f\x8b", start) is not None  # or gzipped
             pictures = [] if is_idx else [(name, _read_picture(name, file, start))]
     except OSError as error:
         raise PictureError(f"{name}: {error.strerror or error}") from error

@@ -107,7 +107,7 @@ class TrainConfig:
             raise ConfigError("checkpoint_every needs a checkpoint path to save to")
         if self.resume is not None and self.init_from is not None:
             raise ConfigError(
-                f"init_from is {str(self.init_from)!r}, but resume is {str(self.resume)!r}: give one of them"
+                f"init_from is {str(self.init_from)!r}, but `resume` is {str(self.resume)!r}: give one of them"
             )
 
     @classmethod

@@ -339,7 +339,7 @@ class _Run:
 
 
 # What to do instead of a resumption that cannot be.
-_NEW_RUN = "--init-from (init_from=) starts a new run from its weights"
+_NEW_RUN = "`init_from` starts a new run from its weights"
 
 
 def _check_resume(config: TrainConfig, saved: Checkpoint) -> None:
