@@ -1,5 +1,7 @@
 #include "hints.h"
 
+#include "arguments.h"
+
 #include <algorithm>
 
 namespace mpsmnist::bindings {

@@ -77,7 +77,7 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 def test_a_run_is_either_resumed_or_begun(pretrained: Path) -> None:
-    with pytest.raises(ConfigError, match=r"init_from is .*, but resume is .*: give one of them"):
+    with pytest.raises(ConfigError, match=r"init_from is .*, but `resume` is .*: give one of them"):
         TrainConfig(resume=pretrained, init_from=pretrained)
 
 

@@ -38,7 +38,7 @@ def test_another_runs_checkpoint_is_kept(good: Path, tmp_path: Path, link: bool)
         path = tmp_path / "link"
         path.symlink_to(good)
     train_no_step(
-        TrainConfig(**SMALL, steps=3, checkpoint=path), "which exists: --overwrite .* replaces it, --resume"
+        TrainConfig(**SMALL, steps=3, checkpoint=path), "which exists: `overwrite` replaces it, `resume`"
     )
     assert good.read_bytes() == before
 

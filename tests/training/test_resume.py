@@ -71,7 +71,7 @@ def test_a_resumed_run_keeps_its_options_and_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"seed": 1}, "seed is 1, but the run in .* has 0: a resumed run keeps it, --init-from"),
+        ({"seed": 1}, "seed is 1, but the run in .* has 0: a resumed run keeps it, `init_from"),
         ({"batch_size": 4}, "batch_size is 4, but the run in .* has 2"),
         ({"learning_rate": 0.1}, "learning_rate is 0.1, but"),
         ({"momentum": 0.5}, "momentum is 0.5, but"),
@@ -97,7 +97,7 @@ def test_a_one_cycle_run_cannot_be_prolonged(tmp_path: Path) -> None:
     path = tmp_path / "run"
     train(TrainConfig(**CYCLE, steps=4, checkpoint=path), dataset=small_dataset())
     with pytest.raises(
-        ConfigError, match="has 4 steps, not 5: its one-cycle schedule depends on their number; --init-from"
+        ConfigError, match="has 4 steps, not 5: its one-cycle schedule depends on their number; `init_from"
     ):
         train(resumed_config(path, steps=5), dataset=small_dataset())
 
