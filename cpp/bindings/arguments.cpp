@@ -21,8 +21,8 @@ py::int_ parse_index(const std::string& name, py::handle object) {
 }  // namespace
 
 std::string utf8(py::handle text) {
-  const auto bytes = py::reinterpret_steal<py::object>(
-      PyUnicode_AsEncodedString(py::str(text).ptr(), "utf-8", "backslashreplace"));
+  const auto bytes =
+      py::reinterpret_steal<py::object>(PyUnicode_AsEncodedString(py::str(text).ptr(), "utf-8", "backslashreplace"));
   if (!bytes) throw py::error_already_set();
   return bytes.cast<std::string>();
 }

@@ -368,9 +368,8 @@ between some hundreds of images.)";
 
 void bind_trainer(py::module_& m, const py::object& evaluation_type) {
   Class<Trainer, TrainerHolder>(m, "Trainer", kTrainerDoc,  //
-                                &make_trainer, "device"_a = "auto", "learning_rate"_a = 0.01,
-                                "momentum"_a = 0.0, "num_classes"_a = 10, "seed"_a = 0, "init"_a = "uniform",
-                                "threads"_a = py::none(),
+                                &make_trainer, "device"_a = "auto", "learning_rate"_a = 0.01, "momentum"_a = 0.0,
+                                "num_classes"_a = 10, "seed"_a = 0, "init"_a = "uniform", "threads"_a = py::none(),
                                 R"(Make a network with fresh weights.
 
 device: "auto" (the Apple GPU where there is one, else the CPU), "mps" or "cpu". learning_rate: 0 or more. momentum: in

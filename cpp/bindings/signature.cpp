@@ -33,8 +33,8 @@ std::string closest(const std::string& word, const std::vector<std::string>& nam
   const py::object find = py::module_::import("difflib").attr("get_close_matches");
   const auto arguments = py::make_tuple(word, names, 1);
   // It runs for a while, and the interpreter may end this thread in it.
-  const auto matches = py::reinterpret_steal<py::list>(
-      or_hang([&] { return PyObject_CallObject(find.ptr(), arguments.ptr()); }));
+  const auto matches =
+      py::reinterpret_steal<py::list>(or_hang([&] { return PyObject_CallObject(find.ptr(), arguments.ptr()); }));
   if (!matches) throw py::error_already_set();
   return matches.empty() ? "" : matches[0].cast<std::string>();
 }

@@ -123,5 +123,53 @@ TEST_CASE("float mode: the bits of a step do not depend on the caller's mode, an
   });
 }
 
+struct Answers {
+  std::vector<float> parameters, probabilities;
+  float loss = 0, gradients_loss = 0;
+  bool operator==(const Answers&) const = default;
+};
+
+/// What a Trainer made and used in this mode answers.
+template <typename Mode>
+Answers answers_in() {
+  std::vector<std::uint8_t> pixels(8 * kImagePixels);
+  for (std::size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<std::uint8_t>(i * 37 % 251);
+  const std::uint8_t classes[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+  const Images images{pixels.data(), 8};
+  const Labels labels{classes, 8};
+  Answers answers;
+  const Mode mode;
+  Trainer trainer({.device = "cpu", .learning_rate = 0.07, .momentum = 0.9, .init = Init::kHe, .threads = 2});
+  answers.loss = trainer.step(images, labels);
+  answers.gradients_loss = trainer.gradients(images, labels).loss;
+  answers.probabilities.resize(8 * 10);
+  trainer.predict(images, answers.probabilities.data());
+  answers.parameters.resize(static_cast<std::size_t>(trainer.parameter_count()));
+  trainer.read_state(answers.parameters.data(), nullptr);
+  return answers;
+}
+
+TEST_CASE("float mode: whatever a Trainer is told and answers is computed in it") {
+  const Answers expected = answers_in<std::optional<int>>();
+  CHECK_MESSAGE(answers_in<RoundDownward>() == expected, "other bits");
+  CHECK_MESSAGE(answers_in<FloatMode>() == expected, "other bits");
+}
+
+TEST_CASE("float mode: callbacks run in the caller's mode") {
+  const std::uint8_t pixels[kImagePixels] = {};
+  const RoundDownward downward;
+  const float there = third();
+  Trainer trainer({.device = "cpu"});
+  std::vector<float> seen;
+  float probabilities[10];
+  trainer.predict({pixels, 1}, probabilities, [&](std::int64_t) { seen.push_back(third()); });
+  const std::uint8_t classes[1] = {0};
+  const std::int64_t row = 0;
+  float loss = 0;
+  trainer.run({pixels, 1}, {classes, 1}, {&row, 1, 1}, nullptr, &loss,
+              [&](std::int64_t, float) { seen.push_back(third()); });
+  CHECK(seen == std::vector<float>(2, there));
+}
+
 }  // namespace
 }  // namespace mpsmnist::test

@@ -30,6 +30,28 @@ def use(thing, name, arguments):
     return list(result) if name in VIEWS else result
 
 
+@pytest.mark.parametrize("method", ["load_state_dict", "apply_gradients"])
+def test_a_name_that_utf_8_lacks_is_shown_escaped(method):
+    trainer = mpsmnist.Trainer(device="cpu")
+    with pytest.raises(ValueError, match=r"'\\udc80' is not a parameter"):
+        getattr(trainer, method)({"\udc80": 1})
+
+
+def test_init_within_init_is_refused():
+    """pybind11 would overwrite the Trainer that the inner call made, and abort when the object goes."""
+    half_made = mpsmnist.Trainer.__new__(mpsmnist.Trainer)
+
+    class Rate:
+        def __float__(self):
+            half_made.__init__(device="cpu")
+            return 0.1
+
+    with pytest.raises(TypeError, match="__init__ ran twice"):
+        half_made.__init__(device="cpu", learning_rate=Rate())
+    assert half_made.learning_rate == 0.01  # the inner one's
+    del half_made
+
+
 @pytest.mark.parametrize("kind", CLASSES)
 def test_what_new_alone_makes_is_refused(kind):
     """Whatever is called, with arguments that fit or not: TypeError, as there is no C++ object behind it."""

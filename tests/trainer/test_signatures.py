@@ -72,6 +72,10 @@ BAD_CALLS = {
     ),
     "a part": (lambda t: mpsmnist.Trainer(classes=3), r"classes; did you mean num_classes\?$"),
     "an unknown name": (lambda t: mpsmnist.Trainer(batch_size=3), rf"^Trainer\(\): .* batch_size; {TRAINER}"),
+    "a name that UTF-8 lacks": (
+        lambda t: mpsmnist.Trainer(**{"\udc80": 3}),
+        rf"^Trainer\(\): .* \\udc80; {TRAINER}",
+    ),
     "given twice": (
         lambda t: mpsmnist.Trainer("cpu", device="cpu"),
         rf"^Trainer\(\): device is given twice; {TRAINER}",
