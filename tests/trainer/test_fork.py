@@ -135,7 +135,7 @@ def on_step(step, loss):
     if step == 3 and os.fork() == 0:
         signal.alarm(SECONDS)
 try:
-    losses = trainer.run(images, labels, np.tile(np.arange(64), (5, 1)), on_step=on_step)
+    losses = trainer.run(images, labels, np.tile(np.arange(64), (5, 10)), on_step=on_step)
     os.wait()
     print("parent", len(losses), os.getpid() == parent)
 except mpsmnist.DeviceError as error:
