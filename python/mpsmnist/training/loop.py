@@ -180,6 +180,8 @@ class _Run:
             )
         )
         save_every = self._config.checkpoint_every
+        if 0 < self._step < self._total_steps and self._step in self._evaluate_at:
+            self._evaluate()  # the run may have been stopped before it did, or have reached its target here
         while self._step < self._total_steps and not self._target_reached() and not self._asked_to_stop():
             self._advance(min(self._chunk, self._next_halt() - self._step))
             if save_every is not None and self._step % save_every == 0:
