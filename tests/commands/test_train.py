@@ -430,5 +430,8 @@ def test_a_picture_gets_about_ten_evaluations(
 ) -> None:
     drawn: list[TrainResult] = []
     monkeypatch.setattr(cli.plot, "save_plot", lambda _path, result, _dataset: drawn.append(result))
-    assert run_train(*options, "--plot", tmp_path / "run.png", "--quiet")[0] == 0
+    kept = tmp_path / "run"
+    assert run_train(*options, "--plot", tmp_path / "run.png", "--checkpoint", kept, "--quiet")[0] == 0
     assert [event.step for event in drawn[0].evaluations] == steps
+    asked = options[options.index("--eval-every") + 1] if "--eval-every" in options else None
+    assert checkpoint.load(kept).options["eval_every"] == asked  # the picture's interval is no option

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import dataclasses
 import warnings
 from collections.abc import Callable
 
@@ -22,7 +21,7 @@ from ..training.config import (
 from ..training.events import TrainResult
 from ..training.loop import resumed_config, train
 from ..training.sampling import SAMPLINGS
-from ..training.schedule import SCHEDULES, even_interval
+from ..training.schedule import SCHEDULES
 from ..user_files import expand_path
 from . import plot, signals
 from .console import DONE, FAILED, Command, UsageError, complain
@@ -121,8 +120,6 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
         plot.check_plot(arguments.plot)
     with contextlib.nullcontext() if arguments.quiet else telling(program):
         dataset = _load_dataset(config, program)
-    if arguments.plot is not None:
-        config = _with_evaluations(config, len(dataset.train_images))
     json_reporter = JsonReporter()
     reporters: list[Callable[[Report], None]] = [json_reporter] if arguments.json else []
 
@@ -134,7 +131,14 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
         with contextlib.ExitStack() as stack:
             if not arguments.quiet:
                 reporters.append(stack.enter_context(TextReporter()))
-            result = train(config, dataset=dataset, on_step=report, on_event=report, stop=stop)
+            result = train(
+                config,
+                dataset=dataset,
+                on_step=report,
+                on_event=report,
+                stop=stop,
+                curves=arguments.plot is not None,
+            )
         if arguments.plot is not None:  # of a run that was interrupted, too
             plot.save_plot(arguments.plot, result, dataset)
     saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
@@ -154,14 +158,6 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
         complain(program, f"the {name} accuracy is {reached:.2%}, {target}")
         return FAILED
     return DONE
-
-
-def _with_evaluations(config: TrainConfig, available: int) -> TrainConfig:
-    """See to it that a picture has curves: about ten evaluations, unless the options say otherwise."""
-    if config.eval_every is not None or config.target_accuracy is not None:
-        return config
-    plan = config.evaluation_plan(config.train_images(available))
-    return dataclasses.replace(config, eval_every=even_interval(plan.total, plan.epoch))
 
 
 def _why_not_learned(config: TrainConfig, result: TrainResult, dataset: Dataset) -> str:

@@ -140,14 +140,15 @@ class TrainConfig:
             return max(1, math.ceil(steps))
         return DEFAULT_STEPS if self.steps is None else self.steps
 
-    def evaluation_plan(self, train_images: int) -> EvaluationPlan:
-        """Return after which steps a run on so many training images is evaluated."""
+    def evaluation_plan(self, train_images: int, *, curves: bool = False) -> EvaluationPlan:
+        """Return after which steps a run on so many training images is evaluated; see train() for `curves`."""
         return plan_evaluations(
             self.schedule,
             self.total_steps(train_images),
             self.eval_every,
             epoch=None if self.epochs is None else Fraction(train_images, self.batch_size),
             has_target=self.target_accuracy is not None,
+            curves=curves,
         )
 
     def saved_options(self) -> dict[str, Any]:

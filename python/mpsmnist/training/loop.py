@@ -70,6 +70,7 @@ def train(
     on_event: Callable[[Event], None] | None = None,
     stop: Callable[[], bool] | None = None,
     progress: bool = False,
+    curves: bool = False,
 ) -> TrainResult:
     """Train a network as `config` says.
 
@@ -83,6 +84,8 @@ def train(
         stop: asked before each chunk of steps, and of images in an evaluation, whether to end early; the
             checkpoint is then saved, and nothing more is evaluated.
         progress: show a bar, as `mpsmnist train` does on a terminal; in a notebook it is a widget.
+        curves: evaluate about ten times, evenly, unless the options say how often. A checkpoint does not
+            remember it: whoever resumes the run says so again.
 
     Raises:
         ConfigError: the options do not fit each other, the data or the checkpoint. Nothing has been trained.
@@ -97,6 +100,7 @@ def train(
                 on_step=_each(bar, on_step),
                 on_event=_each(bar, on_event),
                 stop=stop,
+                curves=curves,
             )
     saved = None if config.resume is None else load_checkpoint(config.resume)
     if saved is not None:
@@ -109,7 +113,14 @@ def train(
         _check_resumed_data(config, saved, dataset)
     if source is not None:
         _check_source(config, source, dataset)
-    run = _Run(config, dataset, on_step=on_step or _ignore, on_event=on_event or _ignore, stop=stop or _never)
+    run = _Run(
+        config,
+        dataset,
+        on_step=on_step or _ignore,
+        on_event=on_event or _ignore,
+        stop=stop or _never,
+        curves=curves,
+    )
     if saved is not None:
         run.continue_from(saved)
     if source is not None:
@@ -128,6 +139,7 @@ class _Run:
         on_step: Callable[[StepEvent], None],
         on_event: Callable[[Event], None],
         stop: Callable[[], bool],
+        curves: bool,
     ) -> None:
         self._config = config
         self._dataset = dataset
@@ -148,7 +160,7 @@ class _Run:
         self._split = split(dataset, config.validation, config.seed)
         self._sampler = Sampler(config.sampling, size=size, batch_size=config.batch_size, seed=config.seed)
         self._total_steps = config.total_steps(size)
-        self._evaluate_at = config.evaluation_plan(size)
+        self._evaluate_at = config.evaluation_plan(size, curves=curves)
         self._step = 0
         self._last = StepEvent(0, math.nan, config.learning_rate)
         self._saved_step: int | None = None
