@@ -14,7 +14,6 @@ from ..training.config import (
     PRESETS,
     ConfigError,
     TrainConfig,
-    check_output,
     merge,
     preset_options,
 )
@@ -116,8 +115,7 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
     config = parse_config(arguments)
     check_target(config)
     if arguments.plot is not None:
-        check_output("plot", arguments.plot)
-        plot.check_plot(arguments.plot)
+        plot.check_plot(arguments.plot, config)
     with contextlib.nullcontext() if arguments.quiet else telling(program):
         dataset = _load_dataset(config, program)
     json_reporter = JsonReporter()
