@@ -4,8 +4,10 @@ import argparse
 import contextlib
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from ..data import DATASETS, Dataset, SyntheticDataWarning, load
+from ..errors import Error
 from ..training.chance import chance, is_same_answer
 from ..training.checkpoint import check_target
 from ..training.config import (
@@ -17,15 +19,15 @@ from ..training.config import (
     merge,
     preset_options,
 )
-from ..training.events import TrainResult
-from ..training.loop import resumed_config, train
+from ..training.events import CheckpointFailedEvent, TrainResult
+from ..training.loop import DivergedError, UnsavedError, resumed_config, train
 from ..training.sampling import SAMPLINGS
 from ..training.schedule import SCHEDULES
 from ..user_files import expand_path
 from . import plot, signals
 from .console import DONE, FAILED, Command, UsageError, complain
 from .log import telling
-from .report import JsonReporter, Report, TextReporter
+from .report import JsonReporter, Report, TextReporter, say
 
 EPILOG = """\
 exit codes: 0 done; 1 failed (dataset, device, checkpoint, diverged, target accuracy not reached);
@@ -124,19 +126,26 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
     def report(event: Report) -> None:
         for reporter in reporters:
             reporter(event)
+        if isinstance(event, CheckpointFailedEvent):  # however quiet the run
+            say(f"{program}: warning: {event.error} after step {event.step}; the run goes on")
 
     with signals.deferred() as stop:
-        with contextlib.ExitStack() as stack:
-            if not arguments.quiet:
-                reporters.append(stack.enter_context(TextReporter()))
-            result = train(
-                config,
-                dataset=dataset,
-                on_step=report,
-                on_event=report,
-                stop=stop,
-                curves=arguments.plot is not None,
-            )
+        try:
+            with contextlib.ExitStack() as stack:
+                if not arguments.quiet:
+                    reporters.append(stack.enter_context(TextReporter()))
+                result = train(
+                    config,
+                    dataset=dataset,
+                    on_step=report,
+                    on_event=report,
+                    stop=stop,
+                    curves=arguments.plot is not None,
+                )
+        except (DivergedError, UnsavedError) as error:
+            if arguments.plot is not None and error.result is not None:
+                _draw_too(arguments.plot, error.result, dataset, program)
+            raise
         if arguments.plot is not None:  # of a run that was interrupted, too
             plot.save_plot(arguments.plot, result, dataset)
     saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
@@ -156,6 +165,14 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
         complain(program, f"the {name} accuracy is {reached:.2%}, {target}")
         return FAILED
     return DONE
+
+
+def _draw_too(path: Path, result: TrainResult, dataset: Dataset, program: str) -> None:
+    """Draw a run that has failed, and say so if that fails too; why the run failed is said after it."""
+    try:
+        plot.save_plot(path, result, dataset)
+    except Error as error:
+        complain(program, error)
 
 
 def _why_not_learned(config: TrainConfig, result: TrainResult, dataset: Dataset) -> str:

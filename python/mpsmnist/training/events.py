@@ -106,7 +106,19 @@ class CheckpointEvent(NamedTuple):
         return {"event": "checkpoint", "step": self.step, "path": str(self.path)}
 
 
-Event = StartEvent | EvaluationEvent | CheckpointEvent
+class CheckpointFailedEvent(NamedTuple):
+    """The first `step` steps could not be saved; the run goes on, and saves again when that is due."""
+
+    step: int
+    path: Path
+    error: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event as plain JSON values."""
+        return {"event": "checkpoint_failed", "step": self.step, "path": str(self.path), "error": self.error}
+
+
+Event = StartEvent | EvaluationEvent | CheckpointEvent | CheckpointFailedEvent
 
 _END_FIELDS = (
     "steps",

@@ -4,6 +4,7 @@ import functools
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._core import Trainer
 from ..data import Dataset, load
-from ..errors import Error
+from ..errors import CheckpointError, Error
 from ..network import parameter_shapes
 from ..user_files import expand_path
 from .chance import learned
@@ -20,7 +21,15 @@ from .checkpoint import Checkpoint, check_target, fingerprint
 from .checkpoint import load as load_checkpoint
 from .checkpoint import save as save_checkpoint
 from .config import KEPT_FIELDS, ConfigError, TrainConfig, merge
-from .events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
+from .events import (
+    CheckpointEvent,
+    CheckpointFailedEvent,
+    EvaluationEvent,
+    Event,
+    StartEvent,
+    StepEvent,
+    TrainResult,
+)
 from .progress import ProgressBar
 from .sampling import Sampler
 from .schedule import learning_rates
@@ -34,8 +43,26 @@ MAX_CHUNK = 100
 EVALUATION_CHUNK = 256
 
 
-class DivergedError(Error):
-    """The loss or the weights are no longer finite numbers."""
+class _ErrorWithResult(Error):
+    """The end of a run that has a result all the same."""
+
+    def __init__(self, message: str, result: TrainResult | None = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), self.args  # without the result: its trainer cannot be pickled
+
+
+class DivergedError(_ErrorWithResult):
+    """The loss or the weights are no longer finite numbers.
+
+    `result` ends with the last finite loss, as that of an interrupted run; its trainer is past that.
+    """
+
+
+class UnsavedError(_ErrorWithResult, CheckpointError):
+    """The run has ended, but could not be saved; `result` is what train() would have returned."""
 
 
 class _StopAskedError(Exception):
@@ -80,7 +107,8 @@ def train(
         config: the options of the run.
         dataset: what to train on; by default the dataset that `config` names.
         on_step: gets every step, in order, after the chunk of steps that it belongs to.
-        on_event: gets every other event when it happens; StartEvent has the trainer.
+        on_event: gets every other event when it happens; StartEvent has the trainer. By default, a checkpoint
+            that could not be saved in the middle of the run is a RuntimeWarning.
         stop: asked before each chunk of steps, and of images in an evaluation, whether to end early; the
             checkpoint is then saved, and nothing more is evaluated.
         progress: show a bar, as `mpsmnist train` does on a terminal; in a notebook it is a widget.
@@ -90,8 +118,10 @@ def train(
     Raises:
         ConfigError: the options do not fit each other, the data or the checkpoint. Nothing has been trained.
         DatasetError, DeviceError, CheckpointError: the data, the device or the checkpoint cannot be used.
+        UnsavedError: a CheckpointError; the last save failed. It has the result.
         DivergedError: the loss is no longer finite. The last good checkpoint stays in place.
     """
+    on_event = on_event or _warn_of_lost_saves
     if progress:
         with ProgressBar() as bar:
             return train(
@@ -117,7 +147,7 @@ def train(
         config,
         dataset,
         on_step=on_step or _ignore,
-        on_event=on_event or _ignore,
+        on_event=on_event,
         stop=stop or _never,
         curves=curves,
     )
@@ -192,18 +222,19 @@ class _Run:
             )
         )
         save_every = self._config.checkpoint_every
-        if 0 < self._step < self._total_steps and self._step in self._evaluate_at:
-            self._evaluate()  # the run may have been stopped before it did, or have reached its target here
+        if self._step in self._evaluate_at:
+            self._evaluate()  # a resumed run may have been stopped in this evaluation, or by what it finds
         while self._step < self._total_steps and not self._target_reached() and not self._asked_to_stop():
             self._advance(min(self._chunk, self._next_halt() - self._step))
             if save_every is not None and self._step % save_every == 0:
-                self._save()
+                self._save_on_the_way()
             if self._step in self._evaluate_at:
                 self._evaluate()
         if self._saved_step != self._step:
-            self._save()
-        if not self._interrupted and not self._evaluations:
-            self._evaluate()  # a resumed run that had no steps left to do
+            try:
+                self._save()
+            except CheckpointError as error:
+                raise UnsavedError(str(error), self._result()) from error
         return self._result()
 
     def _asked_to_stop(self) -> bool:
@@ -229,13 +260,15 @@ class _Run:
         seconds = time.perf_counter() - begin
         self._seconds += seconds
         self._chunk = max(1, min(MAX_CHUNK, int(count * CHUNK_SECONDS / max(seconds, 1e-9))))
-        self._losses.append(losses)
-        for loss, rate in zip(losses.tolist(), rates.tolist(), strict=True):
+        good = int(np.logical_and.accumulate(np.isfinite(losses)).sum())
+        self._losses.append(losses[:good])
+        for loss, rate in zip(losses[:good].tolist(), rates.tolist(), strict=False):
             self._step += 1
             self._last = StepEvent(self._step, loss, rate)
-            if not np.isfinite(loss):
-                raise self._diverged()
             self._on_step(self._last)
+        if good < count:
+            self._last = StepEvent(self._step + 1, float(losses[good]), float(rates[good]))
+            raise self._diverged()
 
     def _evaluate(self) -> None:
         try:
@@ -291,6 +324,14 @@ class _Run:
         target = self._config.target_accuracy
         return target is not None and accuracy is not None and accuracy >= target
 
+    def _save_on_the_way(self) -> None:
+        """Save the checkpoint if that is possible: there may be room for it again at the end."""
+        try:
+            self._save()
+        except CheckpointError as error:
+            assert self._config.checkpoint is not None
+            self._on_event(CheckpointFailedEvent(self._step, self._config.checkpoint, str(error)))
+
     def _save(self) -> None:
         """Save the checkpoint, if one was asked for. Weights that are not finite never replace a good one."""
         config, data = self._config, self._dataset
@@ -318,8 +359,10 @@ class _Run:
 
     def _diverged(self, more: str = "") -> DivergedError:
         step, loss, rate = self._last
+        self._interrupted = True
         return DivergedError(
-            f"training diverged at step {step}: its loss is {loss:g} at learning rate {rate:g}{more}"
+            f"training diverged at step {step}: its loss is {loss:g} at learning rate {rate:g}{more}",
+            self._result(),
         )
 
     def _result(self) -> TrainResult:
@@ -404,6 +447,11 @@ def _check_source(config: TrainConfig, source: Checkpoint, dataset: Dataset) -> 
 
 def _ignore(_event: object) -> None:
     pass
+
+
+def _warn_of_lost_saves(event: Event) -> None:
+    if isinstance(event, CheckpointFailedEvent):
+        warnings.warn(f"{event.error} after step {event.step}; the run goes on", RuntimeWarning, stacklevel=5)
 
 
 def _never() -> bool:
