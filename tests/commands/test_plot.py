@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import mpsmnist
 from mpsmnist.commands import train as cli
 from mpsmnist.commands.plot import save_plot
 from mpsmnist.train import TrainConfig, train
 from support.commands import Call, run
 from support.datasets import small_dataset
+from support.training import fail_saves
 
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
@@ -183,3 +185,36 @@ def test_a_users_matplotlibrc_cannot_cost_the_picture(
     done = run("train", *options, "--plot", path)
     assert (done.returncode, done.stderr) == (0, "")
     assert path.read_bytes().startswith(b"%PDF")
+
+
+@needs_matplotlib
+def test_a_run_that_diverged_is_drawn(run_train: Call, tmp_path: Path) -> None:
+    path = tmp_path / "run.png"
+    code, _, err = run_train("--steps", 200, "--learning-rate", "1e6", "--plot", path, "--quiet")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert "training diverged at step" in err
+    assert path.read_bytes().startswith(BEGINNINGS["png"])
+
+
+@needs_matplotlib
+def test_a_run_that_could_not_be_saved_is_drawn(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.png"
+    fail_saves(monkeypatch)
+    options = ("--steps", 4, "--checkpoint", tmp_path / "run", "--plot", path, "--quiet")
+    code, _, err = run_train(*options)
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert err.endswith("run' cannot be written: No space left on device\n")
+    assert path.read_bytes().startswith(BEGINNINGS["png"])
+
+    def save_plot(path: Path, *_: object) -> None:
+        raise mpsmnist.Error(f"plot '{path}' cannot be written")
+
+    monkeypatch.setattr(cli.plot, "save_plot", save_plot)
+    code, _, err = run_train(*options)
+    assert code == 1
+    assert [line.rpartition("' ")[2] for line in err.splitlines()] == [
+        "cannot be written",
+        "cannot be written: No space left on device",
+    ]

@@ -127,7 +127,7 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
         for reporter in reporters:
             reporter(event)
         if isinstance(event, CheckpointFailedEvent):  # however quiet the run
-            say(f"{program}: warning: {event.error} after step {event.step}; the run goes on")
+            say(f"{program}: warning: {event.warning()}")
 
     with signals.deferred() as stop:
         try:

@@ -113,6 +113,10 @@ class CheckpointFailedEvent(NamedTuple):
     path: Path
     error: str
 
+    def warning(self) -> str:
+        """Say it to people."""
+        return f"step {self.step} is not saved, the run goes on: {self.error}"
+
     def as_json(self) -> dict[str, Any]:
         """Return the event as plain JSON values."""
         return {"event": "checkpoint_failed", "step": self.step, "path": str(self.path), "error": self.error}

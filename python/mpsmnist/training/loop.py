@@ -43,7 +43,7 @@ MAX_CHUNK = 100
 EVALUATION_CHUNK = 256
 
 
-class _ErrorWithResult(Error):
+class _ResultError(Error):
     """The end of a run that has a result all the same."""
 
     def __init__(self, message: str, result: TrainResult | None = None) -> None:
@@ -54,14 +54,14 @@ class _ErrorWithResult(Error):
         return type(self), self.args  # without the result: its trainer cannot be pickled
 
 
-class DivergedError(_ErrorWithResult):
+class DivergedError(_ResultError):
     """The loss or the weights are no longer finite numbers.
 
     `result` ends with the last finite loss, as that of an interrupted run; its trainer is past that.
     """
 
 
-class UnsavedError(_ErrorWithResult, CheckpointError):
+class UnsavedError(_ResultError, CheckpointError):
     """The run has ended, but could not be saved; `result` is what train() would have returned."""
 
 
@@ -451,7 +451,7 @@ def _ignore(_event: object) -> None:
 
 def _warn_of_lost_saves(event: Event) -> None:
     if isinstance(event, CheckpointFailedEvent):
-        warnings.warn(f"{event.error} after step {event.step}; the run goes on", RuntimeWarning, stacklevel=5)
+        warnings.warn(event.warning(), RuntimeWarning, stacklevel=5)
 
 
 def _never() -> bool:
