@@ -74,7 +74,7 @@ def test_other_formats_are_refused_before_training(
 def test_a_suffix_is_no_name(run_train: Call, tmp_path: Path) -> None:
     code, _, err = run_train("--plot", tmp_path / ".png")
     assert code == 2
-    assert err.endswith(".png', which is a suffix alone, expected a name such as run.png\n")
+    assert err.endswith(".png', which is only a suffix, expected a name such as run.png\n")
 
 
 @pytest.mark.parametrize("option", ["--checkpoint", "--resume", "--init-from"])

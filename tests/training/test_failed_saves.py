@@ -20,7 +20,8 @@ def test_a_failed_save_in_the_middle_is_an_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     """After 6 steps the save on the way is the last one too, and is tried again."""
-    straight, path, events = run(steps=steps), tmp_path / "run", []
+    straight, path = run(steps=steps), tmp_path / "run"
+    events: list[object] = []
     fail_saves(monkeypatch, range(1, 3))
     config = TrainConfig(**SMALL, steps=steps, checkpoint=path, checkpoint_every=2)
     result = train(config, dataset=small_dataset(), on_event=events.append)
@@ -34,9 +35,7 @@ def test_a_failed_save_in_the_middle_is_an_event(
 
 def test_it_is_a_warning_where_nobody_gets_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_saves(monkeypatch, range(1))
-    with pytest.warns(
-        RuntimeWarning, match="step 2 is not saved, the run goes on: .* No space"
-    ) as caught:
+    with pytest.warns(RuntimeWarning, match="step 2 is not saved, the run goes on: .* No space") as caught:
         run(steps=5, checkpoint=tmp_path / "run", checkpoint_every=2)
     assert len(caught) == 1
     assert checkpoint.load(tmp_path / "run").step == 5

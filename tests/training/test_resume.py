@@ -116,7 +116,9 @@ def test_a_resumed_run_keeps_its_options_and_place(tmp_path: Path) -> None:
         ({"schedule": "one-cycle"}, "schedule is 'one-cycle', but"),
         ({"sampling": "shuffle"}, "sampling is 'shuffle', but"),
         ({"dataset": "mnist"}, "dataset is 'mnist', but the run in .* trains on 'discs'"),
-        ({"steps": 3}, "steps is 3, but the run in .* is at step 4 already"),
+        ({"steps": 3}, "steps is 3, but the run in .* is at step 4 already: give the length"),
+        ({"steps": None, "epochs": 0.1}, "epochs is 0.1, or 3 steps, but the run in .* is at step 4 already"),
+        ({"validation": 20}, "validation is 20, but the run in .* has none: a resumed run keeps it"),
     ],
 )
 def test_a_resumed_run_cannot_become_another(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

@@ -28,7 +28,9 @@ def check_plot(path: Path, config: TrainConfig) -> None:
             f"plot is {str(path)!r}, expected a name that ends in .png, .pdf, .svg or .jpg (or .jpeg)"
         )
     if not path.suffix:
-        raise ConfigError(f"plot is {str(path)!r}, which is a suffix alone, expected a name such as run{suffix}")
+        raise ConfigError(
+            f"plot is {str(path)!r}, which is only a suffix, expected a name such as run{suffix}"
+        )
     for option in ("checkpoint", "resume", "init_from"):
         other = getattr(config, option)
         if other is not None and is_same_file(path, other):

@@ -67,9 +67,9 @@ class TextReporter:
         if config.epochs is not None:
             self._epochs = f" of {config.epochs:g}"
         device = f"cpu with {counted(event.threads, 'thread')}" if event.device == "cpu" else event.device
-        held_out = "" if config.validation is None else f", {config.validation} validation"
+        held_out = "" if config.validation is None else f", {counted(config.validation, 'validation image')}"
         say(
-            f"{dataset.name}: {event.train_images} training{held_out} and "
+            f"{dataset.name}: {counted(event.train_images, 'training image')}{held_out} and "
             f"{counted(len(dataset.test_images), 'test image')}"
         )
         if event.step >= event.total_steps:

@@ -207,8 +207,9 @@ def _load_dataset(config: TrainConfig, program: str) -> Dataset:
         text = str(warning.message).strip()
         if issubclass(warning.category, SyntheticDataWarning):
             line = "*" * 100
-            text = f"{line}\n{text}\n{line}"
-        complain(program, f"warning: {text}")
+            complain(program, f"warning:\n{line}\n{text}\n{line}")
+        else:
+            complain(program, f"warning: {text}")
     return dataset
 
 

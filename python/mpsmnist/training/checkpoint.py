@@ -83,8 +83,7 @@ def check_target(config: TrainConfig) -> None:
         return
     if config.resume is None or not path.samefile(config.resume):
         raise ConfigError(
-            f"checkpoint is {str(path)!r}, which exists: `overwrite` replaces it, "
-            "`resume` continues its run"
+            f"checkpoint is {str(path)!r}, which exists: `overwrite` replaces it, `resume` continues its run"
         )
 
 

@@ -78,7 +78,9 @@ class EvaluationEvent(NamedTuple):
     loss: float | None  # of the test images, as is the accuracy
     accuracy: float | None
     train_seconds: float  # training time of this run so far
-    epoch: float | None = None  # passes over the training images; None if the run is counted in steps
+    epoch: float | None = (
+        None  # passes over the training images, at most the run's; None if the run is counted in steps
+    )
     train_loss: float | None = None  # at the end of each epoch and of a run that is counted in them
     train_accuracy: float | None = None
     validation_loss: float | None = None

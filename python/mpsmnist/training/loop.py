@@ -16,6 +16,7 @@ from ..data import Dataset, load
 from ..errors import CheckpointError, Error
 from ..network import parameter_shapes
 from ..user_files import expand_path
+from ..wording import counted
 from .chance import learned
 from .checkpoint import Checkpoint, check_target, fingerprint
 from .checkpoint import load as load_checkpoint
@@ -286,18 +287,23 @@ class _Run:
         validation_loss, validation_accuracy = self._measure("validation", images.validation)
         ends = step == self._total_steps or self._is_enough(validation_accuracy)
         loss, accuracy = self._measure("test", images.test if images.validation is None or ends else None)
-        in_epochs = self._config.epochs is not None
         return EvaluationEvent(
             step=step,
             loss=loss,
             accuracy=accuracy,
             train_seconds=self._seconds,
-            epoch=step * self._config.batch_size / len(images.train.images) if in_epochs else None,
+            epoch=self._epoch(),
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
         )
+
+    def _epoch(self) -> float | None:
+        """Return the epochs done; the last step of a run may take in images past its end."""
+        if self._config.epochs is None:
+            return None
+        return min(self._step * self._config.batch_size / len(self._split.train.images), self._config.epochs)
 
     def _measure(self, name: str, images: LabelledImages | None) -> tuple[float | None, float | None]:
         """Return the loss and accuracy on the images, if there are any."""
@@ -405,8 +411,8 @@ def _check_resume(config: TrainConfig, saved: Checkpoint) -> None:
         asked, had = getattr(config, name), saved.options[name]
         if asked != had:
             raise ConfigError(
-                f"{name} is {asked!r}, but the run in {path!r} has {had!r}: a resumed run keeps it, "
-                f"{_NEW_RUN}"
+                f"{name} is {_shown(asked)}, but the run in {path!r} has {_shown(had)}: "
+                f"a resumed run keeps it, {_NEW_RUN}"
             )
     if config.dataset not in ("auto", saved.dataset):
         raise ConfigError(
@@ -425,7 +431,17 @@ def _check_resumed_data(config: TrainConfig, saved: Checkpoint, dataset: Dataset
             f"its {config.schedule} schedule depends on their number; {_NEW_RUN}"
         )
     if total_steps < saved.step:
-        raise ConfigError(f"steps is {total_steps}, but the run in {path!r} is at step {saved.step} already")
+        length = f"steps is {total_steps}"
+        if config.epochs is not None:
+            length = f"epochs is {config.epochs:g}, or {counted(total_steps, 'step')}"
+        raise ConfigError(
+            f"{length}, but the run in {path!r} is at step {saved.step} already: "
+            f"give the length from the very beginning; {_NEW_RUN}"
+        )
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else repr(value)
 
 
 def _each(bar: ProgressBar, callback: Callable[[Any], None] | None) -> Callable[[Any], None]:
