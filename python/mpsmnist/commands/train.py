@@ -115,7 +115,7 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
 
 def _train(arguments: argparse.Namespace, program: str) -> int:
     config = parse_config(arguments)
-    check_target(config)
+    check_target(config)  # train() checks it too, but here the data are loaded before that
     if arguments.plot is not None:
         plot.check_plot(arguments.plot, config)
     with contextlib.nullcontext() if arguments.quiet else telling(program):
