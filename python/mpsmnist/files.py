@@ -73,6 +73,13 @@ def resolve(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(path))
 
 
+def is_same_file(path: Path, other: Path) -> bool:
+    """Tell whether the two paths stand for one file, which need not exist, behind all links."""
+    with suppress(OSError):
+        return os.path.samefile(path, other)  # also where the file system ignores case
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
 def _find_replaced(path: Path) -> os.stat_result | None:
     """Return the status of the regular file at `path`, None if there is none."""
     try:

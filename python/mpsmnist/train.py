@@ -15,12 +15,21 @@ if __name__ == "__main__":  # before the other imports: the command does its own
     sys.exit(run_subcommand("train", "python -m mpsmnist.train"))
 
 from .training.config import PRESETS, ConfigError, TrainConfig
-from .training.events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
-from .training.loop import DivergedError, resumed_config, train
+from .training.events import (
+    CheckpointEvent,
+    CheckpointFailedEvent,
+    EvaluationEvent,
+    Event,
+    StartEvent,
+    StepEvent,
+    TrainResult,
+)
+from .training.loop import DivergedError, UnsavedError, resumed_config, train
 
 __all__ = [
     "PRESETS",
     "CheckpointEvent",
+    "CheckpointFailedEvent",
     "ConfigError",
     "DivergedError",
     "EvaluationEvent",
@@ -29,6 +38,7 @@ __all__ = [
     "StepEvent",
     "TrainConfig",
     "TrainResult",
+    "UnsavedError",
     "main",
     "resumed_config",
     "train",

@@ -2,5 +2,5 @@
 
 
 def counted(number: int, noun: str) -> str:
-    """Put a number before a noun whose plural ends in s: "1 step", "2 steps"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Put a number before a noun whose plural ends in s: "1 step", "2,000 steps"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -28,7 +28,10 @@ def parser() -> Parser:
         ("steps is 3, but the run has 5 steps", "--steps is 3, but the run has 5 steps"),
         ("seed is 'batch_size', the word", "--seed is 'batch_size', the word"),
         ('steps is "init_from"; init_from helps', '--steps is "init_from"; --init-from helps'),
-        ("steps is 'x', which exists: `seed` replaces it", "--steps is 'x', which exists: --seed replaces it"),
+        (
+            "steps is 'x', which exists: `seed` replaces it",
+            "--steps is 'x', which exists: --seed replaces it",
+        ),
         ("data_dir is no option here", "data_dir is no option here"),
     ],
 )

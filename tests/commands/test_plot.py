@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import mpsmnist
 from mpsmnist.commands import train as cli
 from mpsmnist.commands.plot import save_plot
 from mpsmnist.train import TrainConfig, train
 from support.commands import Call, run
 from support.datasets import small_dataset
+from support.training import fail_saves
 
 needs_matplotlib = pytest.mark.skipif(
     importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed"
@@ -56,7 +59,7 @@ def test_the_picture_shows_something(run_train: Call, tmp_path: Path) -> None:
         assert len(image.convert("L").getcolors(256) or []) > 50  # curves, letters and grey digits
 
 
-@pytest.mark.parametrize("name", ["plot", "plot.gif", "plot.png.txt", ".png", "plot."])
+@pytest.mark.parametrize("name", ["plot", "plot.gif", "plot.png.txt", "plot."])
 def test_other_formats_are_refused_before_training(
     run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
@@ -66,6 +69,62 @@ def test_other_formats_are_refused_before_training(
     message = err.splitlines()[-1]
     assert name in message
     assert all(suffix in message for suffix in (".png", ".pdf", ".svg", ".jpg"))
+
+
+def test_a_suffix_is_no_name(run_train: Call, tmp_path: Path) -> None:
+    code, _, err = run_train("--plot", tmp_path / ".png")
+    assert code == 2
+    assert err.endswith(".png', which is only a suffix, expected a name such as run.png\n")
+
+
+@pytest.mark.parametrize("option", ["--checkpoint", "--resume", "--init-from"])
+@pytest.mark.parametrize("link", [None, "symbolic", "hard"])
+def test_a_picture_never_replaces_a_checkpoint(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str, link: str | None
+) -> None:
+    kept = tmp_path / "run.png"
+    assert run_train("--steps", 2, "--checkpoint", kept, "--quiet")[0] == 0
+    before = kept.read_bytes()
+    picture = kept if link is None else tmp_path / "link.png"
+    if link == "symbolic":
+        picture.symlink_to(kept)
+    elif link == "hard":
+        picture.hardlink_to(kept)
+    monkeypatch.setattr(cli, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
+    options = ("--overwrite",) if option == "--checkpoint" else ("--checkpoint", tmp_path / "other")
+    code, _, err = run_train("--steps", 4, option, kept, *options, "--plot", picture)
+    assert code == 2
+    assert err.endswith(f"--plot is '{picture}', which is the file of {option}, expected another one\n")
+    assert kept.read_bytes() == before
+
+
+def test_a_picture_never_replaces_a_checkpoint_that_is_yet_to_be_written(
+    run_train: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    code, _, err = run_train("--checkpoint", tmp_path / "a.png", "--plot", tmp_path / "link" / "a.png")
+    assert code == 2
+    assert "which is the file of --checkpoint" in err
+
+
+@needs_matplotlib
+def test_no_temporary_file_is_there_while_the_picture_is_drawn(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A second signal ends the process at once, and would leave it behind."""
+    figure_module = importlib.import_module("mpsmnist.training.figure")
+    original, folder = figure_module.RunFigure.savefig, tmp_path / "pictures"
+    folder.mkdir()
+    seen: list[list[Path]] = []
+
+    def savefig(*arguments: object, **options: object) -> None:
+        seen.append(list(folder.iterdir()))
+        original(*arguments, **options)
+
+    monkeypatch.setattr(figure_module.RunFigure, "savefig", savefig)
+    assert run_train("--steps", 2, "--plot", folder / "run.png", "--quiet") == (0, "", "")
+    assert seen == [[]]
+    assert [path.name for path in folder.iterdir()] == ["run.png"]
 
 
 def test_a_missing_matplotlib_is_reported_before_training(
@@ -126,3 +185,36 @@ def test_a_users_matplotlibrc_cannot_cost_the_picture(
     done = run("train", *options, "--plot", path)
     assert (done.returncode, done.stderr) == (0, "")
     assert path.read_bytes().startswith(b"%PDF")
+
+
+@needs_matplotlib
+def test_a_run_that_diverged_is_drawn(run_train: Call, tmp_path: Path) -> None:
+    path = tmp_path / "run.png"
+    code, _, err = run_train("--steps", 200, "--learning-rate", "1e6", "--plot", path, "--quiet")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert "training diverged at step" in err
+    assert path.read_bytes().startswith(BEGINNINGS["png"])
+
+
+@needs_matplotlib
+def test_a_run_that_could_not_be_saved_is_drawn(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.png"
+    fail_saves(monkeypatch)
+    options = ("--steps", 4, "--checkpoint", tmp_path / "run", "--plot", path, "--quiet")
+    code, _, err = run_train(*options)
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert err.endswith("run' cannot be written: No space left on device\n")
+    assert path.read_bytes().startswith(BEGINNINGS["png"])
+
+    def save_plot(path: Path, *_: object) -> None:
+        raise mpsmnist.Error(f"plot '{path}' cannot be written")
+
+    monkeypatch.setattr(cli.plot, "save_plot", save_plot)
+    code, _, err = run_train(*options)
+    assert code == 1
+    assert [line.rpartition("' ")[2] for line in err.splitlines()] == [
+        "cannot be written",
+        "cannot be written: No space left on device",
+    ]

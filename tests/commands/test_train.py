@@ -47,7 +47,7 @@ def test_a_run_reports_to_people_on_stderr_only(run_train: Call) -> None:
     code, out, err = run_train("--steps", 20)
     assert (code, out) == (0, "")
     lines = err.splitlines()
-    assert lines[0] == "mnist: 50 training and 20 test images"
+    assert lines[0] == "mnist: 50 training images and 20 test images"
     assert lines[1].startswith("steps 1 to 20, 2 images each, on cpu with ")
     assert lines[1].endswith("constant learning rate 0.01, momentum 0, seed 0")
     assert [line.split(":")[0] for line in lines[2:12]] == [f"step {step} of 20" for step in range(2, 21, 2)]
@@ -355,18 +355,18 @@ def test_synthetic_data_are_announced_even_to_a_quiet_run(
     monkeypatch.setattr(cli, "load", load)
     assert main(["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].endswith("warning: " + "*" * 100)
-    assert lines[1:] == ["these digits are drawn", "*" * 100]
+    assert lines[0].endswith(": warning:")
+    assert lines[1:] == ["*" * 100, "these digits are drawn", "*" * 100]
 
 
 def test_each_epoch_is_told(run_train: Call) -> None:
     code, _, err = run_train("--epochs", 2.5, "--batch-size", 4, "--validation", 20)
     assert code == 0
     lines = err.splitlines()
-    assert lines[0] == "mnist: 30 training, 20 validation and 20 test images"
+    assert lines[0] == "mnist: 30 training images, 20 validation images and 20 test images"
     told = [line for line in lines if line.startswith("epoch ")]
     whens = [line.split(":")[0] for line in told]
-    assert whens == ["epoch 1.07 of 2.5", "epoch 2 of 2.5", "epoch 2.53 of 2.5"]
+    assert whens == ["epoch 1.07 of 2.5", "epoch 2 of 2.5", "epoch 2.5 of 2.5"]
     for line, names in zip(told, (["validation"], ["validation"], ["validation", "test"]), strict=True):
         measured = [part.split()[:2] for part in line.partition(": ")[2].split(", ")]
         assert measured == [
@@ -430,5 +430,8 @@ def test_a_picture_gets_about_ten_evaluations(
 ) -> None:
     drawn: list[TrainResult] = []
     monkeypatch.setattr(cli.plot, "save_plot", lambda _path, result, _dataset: drawn.append(result))
-    assert run_train(*options, "--plot", tmp_path / "run.png", "--quiet")[0] == 0
+    kept = tmp_path / "run"
+    assert run_train(*options, "--plot", tmp_path / "run.png", "--checkpoint", kept, "--quiet")[0] == 0
     assert [event.step for event in drawn[0].evaluations] == steps
+    asked = options[options.index("--eval-every") + 1] if "--eval-every" in options else None
+    assert checkpoint.load(kept).options["eval_every"] == asked  # the picture's interval is no option

@@ -1,4 +1,4 @@
-"""How a training run ends early: signals, kills."""
+"""What ends a training run early, signals and kills, and what does not."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from mpsmnist.train import TrainConfig, TrainResult, train
 from mpsmnist.training import loop
 from support.checks import assert_same_state
 from support.commands import SMALL, Call, json_lines, run, start
+from support.training import fail_saves
 
 STOP_SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 each_signal = pytest.mark.parametrize(("number", "code"), STOP_SIGNALS.items())
@@ -213,3 +214,20 @@ def test_an_interrupted_run_draws_what_it_has(
     code, _, err = run_train("--steps", 100, "--plot", tmp_path / "run.png", "--quiet")
     assert (code, done) == (130, ["trained", f"drew {steps} losses to run.png"])
     assert f"interrupted after step {steps}" in err
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_save_that_fails_on_the_way_is_a_warning(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quiet: bool
+) -> None:
+    path = tmp_path / "run"
+    fail_saves(monkeypatch, range(1))
+    options = ("--quiet",) if quiet else ()
+    code, _, err = run_train("--steps", 4, "--checkpoint", path, "--checkpoint-every", 2, *options)
+    warning = (
+        "python -m mpsmnist.train: warning: step 2 is not saved, the run goes on: "
+        f"checkpoint '{path}' cannot be written: No space left on device"
+    )
+    assert code == 0
+    assert err.splitlines() == [warning] if quiet else err.splitlines().count(warning) == 1
+    assert checkpoint.load(path).step == 4

@@ -1,9 +1,14 @@
-"""Options for runs of few and small steps."""
+"""Runs of few and small steps, and saves of theirs that fail."""
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any
 
+import pytest
+
+from mpsmnist import CheckpointError, checkpoint
 from mpsmnist.train import (
     TrainConfig,
     TrainResult,
@@ -24,3 +29,17 @@ CYCLE: dict[str, Any] = SMALL | {
 
 def run(**options: Any) -> TrainResult:
     return train(TrainConfig(**SMALL | options), dataset=small_dataset())
+
+
+def fail_saves(monkeypatch: pytest.MonkeyPatch, which: range = range(1000)) -> None:
+    """Let runs find the disk full in these of their saves, counted from 0."""
+    original, calls = checkpoint.save, []
+
+    def save(*arguments: Any) -> None:
+        calls.append(arguments)
+        if len(calls) - 1 in which:
+            path = arguments[0]
+            raise CheckpointError(f"checkpoint '{path}' cannot be written: {os.strerror(errno.ENOSPC)}")
+        original(*arguments)
+
+    monkeypatch.setattr("mpsmnist.training.loop.save_checkpoint", save)

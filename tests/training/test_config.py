@@ -113,6 +113,7 @@ def test_the_limit_of_threads_is_the_cores() -> None:
         ({"target_accuracy": 99}, "target_accuracy is 99, expected a number above 0 and at most 1"),
         ({"checkpoint": 3}, "checkpoint is 3, expected a path"),
         ({"checkpoint_every": 5}, "checkpoint_every needs a checkpoint"),
+        ({"overwrite": True}, "overwrite needs a `checkpoint` path"),
     ],
 )
 def test_bad_options_are_named(options: dict[str, Any], words: str) -> None:

@@ -97,6 +97,14 @@ def test_every_event_is_reported_in_order(tmp_path: Path) -> None:
     assert result.evaluations == [event for event in events if isinstance(event, EvaluationEvent)]
 
 
+@pytest.mark.parametrize("progress", [False, True])
+def test_curves_are_no_option_of_the_run(tmp_path: Path, progress: bool) -> None:
+    config = TrainConfig(**SMALL, steps=20, checkpoint=tmp_path / "run")
+    result = train(config, dataset=small_dataset(), curves=True, progress=progress)
+    assert [event.step for event in result.evaluations] == list(range(2, 21, 2))
+    assert checkpoint.load(tmp_path / "run").options["eval_every"] is None
+
+
 def test_the_last_step_is_saved_once(tmp_path: Path) -> None:
     saved: list[int] = []
 

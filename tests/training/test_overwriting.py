@@ -131,6 +131,19 @@ def test_room_for_the_whole_file_is_looked_for(
     assert size <= asked[0] < size + 10_000
 
 
+@pytest.mark.parametrize(("every", "copies"), [(None, (1, 1)), (1, (2, 1))])
+def test_room_is_looked_for_beside_the_save_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int | None, copies: tuple[int, int]
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("mpsmnist.training.config.rehearse_write", lambda _path, size: asked.append(size))
+    path = tmp_path / "run"
+    config = TrainConfig(**SMALL, steps=2, checkpoint=path, checkpoint_every=every, overwrite=True)
+    for _ in copies:  # the second time there is a file, which takes its room already
+        train(config, dataset=small_dataset())
+    assert tuple(round(size / path.stat().st_size) for size in asked) == copies
+
+
 @pytest.mark.parametrize("value", [1, "yes", None])
 def test_overwrite_is_true_or_false(value: object) -> None:
     with pytest.raises(ConfigError, match=f"overwrite is {value!r}, expected True or False"):

@@ -45,6 +45,43 @@ def test_a_resumed_run_has_the_same_bits(tmp_path: Path, options: dict[str, Any]
     assert (second.test_accuracy, second.test_loss) == (straight.test_accuracy, straight.test_loss)
 
 
+def stop_in_evaluation_at(step: int, config: TrainConfig) -> None:
+    """Train until the evaluation after `step` begins, and stop in it."""
+    steps, asked_after_it = [0], []
+
+    def stop() -> bool:
+        if steps[-1] == step:
+            asked_after_it.append(step)  # first in the evaluation, which comes before the next chunk
+        return bool(asked_after_it)
+
+    result = train(config, dataset=small_dataset(), on_step=lambda event: steps.append(event.step), stop=stop)
+    assert (result.steps, result.interrupted) == (step, True)
+    assert all(event.step < step for event in result.evaluations)
+
+
+def test_the_evaluation_that_a_run_was_stopped_in_is_made_up(tmp_path: Path) -> None:
+    straight, path = run(steps=12, eval_every=4), tmp_path / "run"
+    stop_in_evaluation_at(8, TrainConfig(**SMALL, steps=12, eval_every=4, checkpoint=path))
+    resumed = train(resumed_config(path), dataset=small_dataset())
+    later = [(e.step, e.accuracy, e.loss) for e in straight.evaluations if e.step >= 8]
+    assert [(e.step, e.accuracy, e.loss) for e in resumed.evaluations] == later
+    assert_same_state(resumed.trainer.state_dict(), straight.trainer.state_dict())
+
+
+@pytest.mark.parametrize("validation", [None, 20])
+def test_a_resumed_run_that_had_reached_its_target_ends_where_it_did(
+    tmp_path: Path, validation: int | None
+) -> None:
+    options = SMALL | {"steps": 12, "eval_every": 4, "target_accuracy": 1e-9, "validation": validation}
+    straight, path = train(TrainConfig(**options), dataset=small_dataset()), tmp_path / "run"
+    stop_in_evaluation_at(straight.steps, TrainConfig(**options, checkpoint=path))
+    for _ in range(2):  # the second time, the run had ended by itself
+        resumed = train(resumed_config(path), dataset=small_dataset())
+        assert (resumed.steps, resumed.target_reached, resumed.loss) == (straight.steps, True, None)
+        assert (resumed.test_accuracy, resumed.test_loss) == (straight.test_accuracy, straight.test_loss)
+        assert checkpoint.load(path).step == straight.steps
+
+
 def test_a_run_that_is_done_can_be_evaluated_and_prolonged(tmp_path: Path) -> None:
     data, path = small_dataset(), tmp_path / "run"
     first = train(TrainConfig(**SMALL, steps=4, checkpoint=path), dataset=data)
@@ -79,7 +116,9 @@ def test_a_resumed_run_keeps_its_options_and_place(tmp_path: Path) -> None:
         ({"schedule": "one-cycle"}, "schedule is 'one-cycle', but"),
         ({"sampling": "shuffle"}, "sampling is 'shuffle', but"),
         ({"dataset": "mnist"}, "dataset is 'mnist', but the run in .* trains on 'discs'"),
-        ({"steps": 3}, "steps is 3, but the run in .* is at step 4 already"),
+        ({"steps": 3}, "steps is 3, but the run in .* is at step 4 already: give the length"),
+        ({"steps": None, "epochs": 0.1}, "epochs is 0.1, or 3 steps, but the run in .* is at step 4 already"),
+        ({"validation": 20}, "validation is 20, but the run in .* has none: a resumed run keeps it"),
     ],
 )
 def test_a_resumed_run_cannot_become_another(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

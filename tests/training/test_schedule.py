@@ -14,7 +14,6 @@ from mpsmnist.training.schedule import (
     START,
     WARM_UP,
     Schedule,
-    even_interval,
     learning_rates,
     plan_evaluations,
 )
@@ -145,11 +144,20 @@ def test_evaluation_of_a_very_short_run(schedule: Schedule, total: int) -> None:
     assert steps[-1] == total
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(
     ("total", "epoch", "count"),
     [(300, None, 10), (3, None, 3), (1407, 469, 12), (469, 469, 10), (9380, 938, 10)],
 )
-def test_an_even_interval_makes_about_ten_evaluations(total: int, epoch: int | None, count: int) -> None:
+def test_curves_get_about_ten_evaluations(
+    schedule: Schedule, total: int, epoch: int | None, count: int
+) -> None:
     fraction = None if epoch is None else Fraction(epoch)
-    every = even_interval(total, fraction)
-    assert len(plan(total=total, epoch=fraction, every=every)) == count
+    steps = plan(schedule, total=total, epoch=fraction, curves=True)
+    assert len(steps) == count
+    assert steps[-1] == total
+
+
+def test_curves_change_nothing_where_options_say_how_often() -> None:
+    for options in ({"every": 7}, {"has_target": True}):
+        assert plan("one-cycle", total=50, curves=True, **options) == plan("one-cycle", total=50, **options)

@@ -131,7 +131,7 @@ def test_each_epoch_is_evaluated_with_training_accuracy_beside_it() -> None:
     config = TrainConfig(**SMALL | {"batch_size": 4}, epochs=2.5, eval_every=10)
     result = train(config, dataset=data, on_event=watch)
     assert [event.step for event in evaluations] == [10, 13, 23, 25, 32]  # an epoch is 12.5 steps
-    assert [event.epoch for event in evaluations] == [0.8, 1.04, 1.84, 2.0, 2.56]
+    assert [event.epoch for event in evaluations] == [0.8, 1.04, 1.84, 2.0, 2.5]
     assert [event.train_accuracy is None for event in evaluations] == [True, False, True, False, False]
     assert all(event.accuracy is not None for event in evaluations)
     measured = result.trainer.evaluate(data.train_images, data.train_labels)
@@ -173,7 +173,7 @@ def test_a_resumed_run_cannot_hold_other_images_out(tmp_path: Path) -> None:
     run(steps=4, validation=10, checkpoint=path)
     with pytest.raises(ConfigError, match=r"validation is 20, but the run in .* has 10: a"):
         resumed_config(path, validation=20)
-    with pytest.raises(ConfigError, match=r"validation is None, but the run in .* has 10"):
+    with pytest.raises(ConfigError, match=r"validation is none, but the run in .* has 10"):
         run(steps=4, resume=path)
 
 

@@ -56,26 +56,26 @@ class TextReporter:
             case StepEvent():
                 self._step(event)
             case EvaluationEvent():
-                _say(self._evaluation(event))
+                say(self._evaluation(event))
             case CheckpointEvent():
-                _say(f"step {event.step}: saved to {event.path}")
+                say(f"step {event.step}: saved to {event.path}")
             case TrainResult():
-                _say(_summary(event))
+                say(_summary(event))
 
     def _start(self, event: StartEvent) -> None:
         config, dataset, self._total_steps = event.config, event.dataset, event.total_steps
         if config.epochs is not None:
             self._epochs = f" of {config.epochs:g}"
         device = f"cpu with {counted(event.threads, 'thread')}" if event.device == "cpu" else event.device
-        held_out = "" if config.validation is None else f", {config.validation} validation"
-        _say(
-            f"{dataset.name}: {event.train_images} training{held_out} and "
+        held_out = "" if config.validation is None else f", {counted(config.validation, 'validation image')}"
+        say(
+            f"{dataset.name}: {counted(event.train_images, 'training image')}{held_out} and "
             f"{counted(len(dataset.test_images), 'test image')}"
         )
         if event.step >= event.total_steps:
-            _say(_what_next(event))
+            say(_what_next(event))
             return
-        _say(
+        say(
             f"steps {event.step + 1} to {event.total_steps}, {counted(config.batch_size, 'image')} each, "
             f"on {device}; "
             f"{config.schedule} learning rate {config.learning_rate:g}, momentum {config.momentum:g}, "
@@ -86,7 +86,7 @@ class TextReporter:
         if self._bar is not None:
             return
         if event.step * 10 // self._total_steps > (event.step - 1) * 10 // self._total_steps:
-            _say(f"step {event.step} of {self._total_steps}: loss {event.loss:.4f}")
+            say(f"step {event.step} of {self._total_steps}: loss {event.loss:.4f}")
 
     def _evaluation(self, event: EvaluationEvent) -> str:
         """Name the epoch in a run that is counted in them, and only what was measured."""
@@ -119,5 +119,6 @@ def _summary(result: TrainResult) -> str:
     )
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a line to stderr."""
     tqdm.write(text, file=sys.stderr)  # unlike print, it makes way for the bar

@@ -2,11 +2,12 @@
 
 import argparse
 import contextlib
-import dataclasses
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from ..data import DATASETS, Dataset, SyntheticDataWarning, load
+from ..errors import Error
 from ..training.chance import chance, is_same_answer
 from ..training.checkpoint import check_target
 from ..training.config import (
@@ -15,19 +16,18 @@ from ..training.config import (
     PRESETS,
     ConfigError,
     TrainConfig,
-    check_output,
     merge,
     preset_options,
 )
-from ..training.events import TrainResult
-from ..training.loop import resumed_config, train
+from ..training.events import CheckpointFailedEvent, TrainResult
+from ..training.loop import DivergedError, UnsavedError, resumed_config, train
 from ..training.sampling import SAMPLINGS
-from ..training.schedule import SCHEDULES, even_interval
+from ..training.schedule import SCHEDULES
 from ..user_files import expand_path
 from . import plot, signals
 from .console import DONE, FAILED, Command, UsageError, complain
 from .log import telling
-from .report import JsonReporter, Report, TextReporter
+from .report import JsonReporter, Report, TextReporter, say
 
 EPILOG = """\
 exit codes: 0 done; 1 failed (dataset, device, checkpoint, diverged, target accuracy not reached);
@@ -115,26 +115,37 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
 
 def _train(arguments: argparse.Namespace, program: str) -> int:
     config = parse_config(arguments)
-    check_target(config)
+    check_target(config)  # train() checks it too, but here the data are loaded before that
     if arguments.plot is not None:
-        check_output("plot", arguments.plot)
-        plot.check_plot(arguments.plot)
+        plot.check_plot(arguments.plot, config)
     with contextlib.nullcontext() if arguments.quiet else telling(program):
         dataset = _load_dataset(config, program)
-    if arguments.plot is not None:
-        config = _with_evaluations(config, len(dataset.train_images))
     json_reporter = JsonReporter()
     reporters: list[Callable[[Report], None]] = [json_reporter] if arguments.json else []
 
     def report(event: Report) -> None:
         for reporter in reporters:
             reporter(event)
+        if isinstance(event, CheckpointFailedEvent):  # however quiet the run
+            say(f"{program}: warning: {event.warning()}")
 
     with signals.deferred() as stop:
-        with contextlib.ExitStack() as stack:
-            if not arguments.quiet:
-                reporters.append(stack.enter_context(TextReporter()))
-            result = train(config, dataset=dataset, on_step=report, on_event=report, stop=stop)
+        try:
+            with contextlib.ExitStack() as stack:
+                if not arguments.quiet:
+                    reporters.append(stack.enter_context(TextReporter()))
+                result = train(
+                    config,
+                    dataset=dataset,
+                    on_step=report,
+                    on_event=report,
+                    stop=stop,
+                    curves=arguments.plot is not None,
+                )
+        except (DivergedError, UnsavedError) as error:
+            if arguments.plot is not None and error.result is not None:
+                _draw_too(arguments.plot, error.result, dataset, program)
+            raise
         if arguments.plot is not None:  # of a run that was interrupted, too
             plot.save_plot(arguments.plot, result, dataset)
     saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
@@ -156,12 +167,12 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
     return DONE
 
 
-def _with_evaluations(config: TrainConfig, available: int) -> TrainConfig:
-    """See to it that a picture has curves: about ten evaluations, unless the options say otherwise."""
-    if config.eval_every is not None or config.target_accuracy is not None:
-        return config
-    plan = config.evaluation_plan(config.train_images(available))
-    return dataclasses.replace(config, eval_every=even_interval(plan.total, plan.epoch))
+def _draw_too(path: Path, result: TrainResult, dataset: Dataset, program: str) -> None:
+    """Draw a run that has failed, and say so if that fails too; why the run failed is said after it."""
+    try:
+        plot.save_plot(path, result, dataset)
+    except Error as error:
+        complain(program, error)
 
 
 def _why_not_learned(config: TrainConfig, result: TrainResult, dataset: Dataset) -> str:
@@ -196,8 +207,9 @@ def _load_dataset(config: TrainConfig, program: str) -> Dataset:
         text = str(warning.message).strip()
         if issubclass(warning.category, SyntheticDataWarning):
             line = "*" * 100
-            text = f"{line}\n{text}\n{line}"
-        complain(program, f"warning: {text}")
+            complain(program, f"warning:\n{line}\n{text}\n{line}")
+        else:
+            complain(program, f"warning: {text}")
     return dataset
 
 

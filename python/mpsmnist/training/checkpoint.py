@@ -78,13 +78,14 @@ def check_target(config: TrainConfig) -> None:
     if path is None:
         return
     shapes = state_shapes(momentum=has_momentum_buffers(config.momentum))
-    check_output("checkpoint", path, _HEADER_SIZE + 4 * sum(map(math.prod, shapes.values())))
+    size = _HEADER_SIZE + 4 * sum(map(math.prod, shapes.values()))
+    copies = 2 if config.checkpoint_every is not None and not path.exists() else 1  # each save keeps the last
+    check_output("checkpoint", path, copies * size)
     if config.overwrite or not path.exists() or not path.stat().st_size:  # an empty file is nobody's work
         return
     if config.resume is None or not path.samefile(config.resume):
         raise ConfigError(
-            f"checkpoint is {str(path)!r}, which exists: `overwrite` replaces it, "
-            "`resume` continues its run"
+            f"checkpoint is {str(path)!r}, which exists: `overwrite` replaces it, `resume` continues its run"
         )
 
 

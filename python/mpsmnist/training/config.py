@@ -105,9 +105,12 @@ class TrainConfig:
             raise ConfigError(f"steps is {self.steps}, but epochs is {self.epochs:g}: give one of them")
         if self.checkpoint_every is not None and self.checkpoint is None:
             raise ConfigError("checkpoint_every needs a checkpoint path to save to")
+        if self.overwrite and self.checkpoint is None:
+            raise ConfigError("overwrite needs a `checkpoint` path that may be replaced")
         if self.resume is not None and self.init_from is not None:
             raise ConfigError(
-                f"init_from is {str(self.init_from)!r}, but `resume` is {str(self.resume)!r}: give one of them"
+                f"init_from is {str(self.init_from)!r}, but `resume` is {str(self.resume)!r}: "
+                "give one of them"
             )
 
     @classmethod
@@ -140,14 +143,15 @@ class TrainConfig:
             return max(1, math.ceil(steps))
         return DEFAULT_STEPS if self.steps is None else self.steps
 
-    def evaluation_plan(self, train_images: int) -> EvaluationPlan:
-        """Return after which steps a run on so many training images is evaluated."""
+    def evaluation_plan(self, train_images: int, *, curves: bool = False) -> EvaluationPlan:
+        """Return after which steps a run on so many training images is evaluated; `curves`: see train()."""
         return plan_evaluations(
             self.schedule,
             self.total_steps(train_images),
             self.eval_every,
             epoch=None if self.epochs is None else Fraction(train_images, self.batch_size),
             has_target=self.target_accuracy is not None,
+            curves=curves,
         )
 
     def saved_options(self) -> dict[str, Any]:

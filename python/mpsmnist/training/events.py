@@ -78,7 +78,9 @@ class EvaluationEvent(NamedTuple):
     loss: float | None  # of the test images, as is the accuracy
     accuracy: float | None
     train_seconds: float  # training time of this run so far
-    epoch: float | None = None  # passes over the training images; None if the run is counted in steps
+    epoch: float | None = (
+        None  # passes over the training images, at most the run's; None if the run is counted in steps
+    )
     train_loss: float | None = None  # at the end of each epoch and of a run that is counted in them
     train_accuracy: float | None = None
     validation_loss: float | None = None
@@ -106,7 +108,23 @@ class CheckpointEvent(NamedTuple):
         return {"event": "checkpoint", "step": self.step, "path": str(self.path)}
 
 
-Event = StartEvent | EvaluationEvent | CheckpointEvent
+class CheckpointFailedEvent(NamedTuple):
+    """The first `step` steps could not be saved; the run goes on, and saves again when that is due."""
+
+    step: int
+    path: Path
+    error: str
+
+    def warning(self) -> str:
+        """Say it to people."""
+        return f"step {self.step} is not saved, the run goes on: {self.error}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the event as plain JSON values."""
+        return {"event": "checkpoint_failed", "step": self.step, "path": str(self.path), "error": self.error}
+
+
+Event = StartEvent | EvaluationEvent | CheckpointEvent | CheckpointFailedEvent
 
 _END_FIELDS = (
     "steps",

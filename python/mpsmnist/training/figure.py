@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Dataset
+from ..wording import counted
 from .events import TrainResult
 from .mistakes import Mistake, find_mistakes
 
@@ -95,13 +96,13 @@ def _headline(result: TrainResult, mistakes: Sequence[Mistake], dataset: Dataset
     """Say in two lines what was trained and what became of it."""
     images = len(dataset.test_images)
     name = _readable(result.dataset, LONGEST_DATASET)
-    accuracy = f"{1 - len(mistakes) / images:.2%} of {_count(images, 'test image')} right"
+    accuracy = f"{1 - len(mistakes) / images:.2%} of {counted(images, 'test image')} right"
     ended = "interrupted after" if result.interrupted else "after"
     before = result.steps - len(result.losses)
     resumed = f"resumed after step {before:,}, " if before else ""
-    wrong = _count(len(mistakes), "mistake") if mistakes else "no mistakes"
+    wrong = counted(len(mistakes), "mistake") if mistakes else "no mistakes"
     return (
-        f"{name}: {accuracy} ({wrong}), {ended} {_count(result.steps, 'step')}\n"
+        f"{name}: {accuracy} ({wrong}), {ended} {counted(result.steps, 'step')}\n"
         f"{resumed}trained on {result.device} for {result.train_seconds:,.1f} seconds"
     )
 
@@ -229,7 +230,3 @@ def _readable(name: str, longest: int) -> str:
     """Shorten a name, and escape what no font can draw."""
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

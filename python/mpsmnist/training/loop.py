@@ -4,6 +4,7 @@ import functools
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,15 +13,24 @@ from numpy.typing import NDArray
 
 from .._core import Trainer
 from ..data import Dataset, load
-from ..errors import Error
+from ..errors import CheckpointError, Error
 from ..network import parameter_shapes
 from ..user_files import expand_path
+from ..wording import counted
 from .chance import learned
 from .checkpoint import Checkpoint, check_target, fingerprint
 from .checkpoint import load as load_checkpoint
 from .checkpoint import save as save_checkpoint
 from .config import KEPT_FIELDS, ConfigError, TrainConfig, merge
-from .events import CheckpointEvent, EvaluationEvent, Event, StartEvent, StepEvent, TrainResult
+from .events import (
+    CheckpointEvent,
+    CheckpointFailedEvent,
+    EvaluationEvent,
+    Event,
+    StartEvent,
+    StepEvent,
+    TrainResult,
+)
 from .progress import ProgressBar
 from .sampling import Sampler
 from .schedule import learning_rates
@@ -34,8 +44,26 @@ MAX_CHUNK = 100
 EVALUATION_CHUNK = 256
 
 
-class DivergedError(Error):
-    """The loss or the weights are no longer finite numbers."""
+class _ResultError(Error):
+    """The end of a run that has a result all the same."""
+
+    def __init__(self, message: str, result: TrainResult | None = None) -> None:
+        super().__init__(message)
+        self.result = result
+
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return type(self), self.args  # without the result: its trainer cannot be pickled
+
+
+class DivergedError(_ResultError):
+    """The loss or the weights are no longer finite numbers.
+
+    `result` ends with the last finite loss, as that of an interrupted run; its trainer is past that.
+    """
+
+
+class UnsavedError(_ResultError, CheckpointError):
+    """The run has ended, but could not be saved; `result` is what train() would have returned."""
 
 
 class _StopAskedError(Exception):
@@ -70,6 +98,7 @@ def train(
     on_event: Callable[[Event], None] | None = None,
     stop: Callable[[], bool] | None = None,
     progress: bool = False,
+    curves: bool = False,
 ) -> TrainResult:
     """Train a network as `config` says.
 
@@ -79,16 +108,21 @@ def train(
         config: the options of the run.
         dataset: what to train on; by default the dataset that `config` names.
         on_step: gets every step, in order, after the chunk of steps that it belongs to.
-        on_event: gets every other event when it happens; StartEvent has the trainer.
+        on_event: gets every other event when it happens; StartEvent has the trainer. By default, a checkpoint
+            that could not be saved in the middle of the run is a RuntimeWarning.
         stop: asked before each chunk of steps, and of images in an evaluation, whether to end early; the
             checkpoint is then saved, and nothing more is evaluated.
         progress: show a bar, as `mpsmnist train` does on a terminal; in a notebook it is a widget.
+        curves: evaluate about ten times, evenly, unless the options say how often. A checkpoint does not
+            remember it: whoever resumes the run says so again.
 
     Raises:
         ConfigError: the options do not fit each other, the data or the checkpoint. Nothing has been trained.
         DatasetError, DeviceError, CheckpointError: the data, the device or the checkpoint cannot be used.
+        UnsavedError: a CheckpointError; the last save failed. It has the result.
         DivergedError: the loss is no longer finite. The last good checkpoint stays in place.
     """
+    on_event = on_event or _warn_of_lost_saves
     if progress:
         with ProgressBar() as bar:
             return train(
@@ -97,6 +131,7 @@ def train(
                 on_step=_each(bar, on_step),
                 on_event=_each(bar, on_event),
                 stop=stop,
+                curves=curves,
             )
     saved = None if config.resume is None else load_checkpoint(config.resume)
     if saved is not None:
@@ -109,7 +144,14 @@ def train(
         _check_resumed_data(config, saved, dataset)
     if source is not None:
         _check_source(config, source, dataset)
-    run = _Run(config, dataset, on_step=on_step or _ignore, on_event=on_event or _ignore, stop=stop or _never)
+    run = _Run(
+        config,
+        dataset,
+        on_step=on_step or _ignore,
+        on_event=on_event,
+        stop=stop or _never,
+        curves=curves,
+    )
     if saved is not None:
         run.continue_from(saved)
     if source is not None:
@@ -128,6 +170,7 @@ class _Run:
         on_step: Callable[[StepEvent], None],
         on_event: Callable[[Event], None],
         stop: Callable[[], bool],
+        curves: bool,
     ) -> None:
         self._config = config
         self._dataset = dataset
@@ -148,7 +191,7 @@ class _Run:
         self._split = split(dataset, config.validation, config.seed)
         self._sampler = Sampler(config.sampling, size=size, batch_size=config.batch_size, seed=config.seed)
         self._total_steps = config.total_steps(size)
-        self._evaluate_at = config.evaluation_plan(size)
+        self._evaluate_at = config.evaluation_plan(size, curves=curves)
         self._step = 0
         self._last = StepEvent(0, math.nan, config.learning_rate)
         self._saved_step: int | None = None
@@ -180,16 +223,19 @@ class _Run:
             )
         )
         save_every = self._config.checkpoint_every
+        if self._step in self._evaluate_at:
+            self._evaluate()  # a resumed run may have been stopped in this evaluation, or by what it finds
         while self._step < self._total_steps and not self._target_reached() and not self._asked_to_stop():
             self._advance(min(self._chunk, self._next_halt() - self._step))
             if save_every is not None and self._step % save_every == 0:
-                self._save()
+                self._save_on_the_way()
             if self._step in self._evaluate_at:
                 self._evaluate()
         if self._saved_step != self._step:
-            self._save()
-        if not self._interrupted and not self._evaluations:
-            self._evaluate()  # a resumed run that had no steps left to do
+            try:
+                self._save()
+            except CheckpointError as error:
+                raise UnsavedError(str(error), self._result()) from error
         return self._result()
 
     def _asked_to_stop(self) -> bool:
@@ -215,13 +261,15 @@ class _Run:
         seconds = time.perf_counter() - begin
         self._seconds += seconds
         self._chunk = max(1, min(MAX_CHUNK, int(count * CHUNK_SECONDS / max(seconds, 1e-9))))
-        self._losses.append(losses)
-        for loss, rate in zip(losses.tolist(), rates.tolist(), strict=True):
+        good = int(np.logical_and.accumulate(np.isfinite(losses)).sum())
+        self._losses.append(losses[:good])
+        for loss, rate in zip(losses[:good].tolist(), rates.tolist(), strict=False):
             self._step += 1
             self._last = StepEvent(self._step, loss, rate)
-            if not np.isfinite(loss):
-                raise self._diverged()
             self._on_step(self._last)
+        if good < count:
+            self._last = StepEvent(self._step + 1, float(losses[good]), float(rates[good]))
+            raise self._diverged()
 
     def _evaluate(self) -> None:
         try:
@@ -239,18 +287,23 @@ class _Run:
         validation_loss, validation_accuracy = self._measure("validation", images.validation)
         ends = step == self._total_steps or self._is_enough(validation_accuracy)
         loss, accuracy = self._measure("test", images.test if images.validation is None or ends else None)
-        in_epochs = self._config.epochs is not None
         return EvaluationEvent(
             step=step,
             loss=loss,
             accuracy=accuracy,
             train_seconds=self._seconds,
-            epoch=step * self._config.batch_size / len(images.train.images) if in_epochs else None,
+            epoch=self._epoch(),
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
         )
+
+    def _epoch(self) -> float | None:
+        """Return the epochs done; the last step of a run may take in images past its end."""
+        if self._config.epochs is None:
+            return None
+        return min(self._step * self._config.batch_size / len(self._split.train.images), self._config.epochs)
 
     def _measure(self, name: str, images: LabelledImages | None) -> tuple[float | None, float | None]:
         """Return the loss and accuracy on the images, if there are any."""
@@ -276,6 +329,14 @@ class _Run:
     def _is_enough(self, accuracy: float | None) -> bool:
         target = self._config.target_accuracy
         return target is not None and accuracy is not None and accuracy >= target
+
+    def _save_on_the_way(self) -> None:
+        """Save the checkpoint if that is possible: there may be room for it again at the end."""
+        try:
+            self._save()
+        except CheckpointError as error:
+            assert self._config.checkpoint is not None
+            self._on_event(CheckpointFailedEvent(self._step, self._config.checkpoint, str(error)))
 
     def _save(self) -> None:
         """Save the checkpoint, if one was asked for. Weights that are not finite never replace a good one."""
@@ -304,8 +365,10 @@ class _Run:
 
     def _diverged(self, more: str = "") -> DivergedError:
         step, loss, rate = self._last
+        self._interrupted = True
         return DivergedError(
-            f"training diverged at step {step}: its loss is {loss:g} at learning rate {rate:g}{more}"
+            f"training diverged at step {step}: its loss is {loss:g} at learning rate {rate:g}{more}",
+            self._result(),
         )
 
     def _result(self) -> TrainResult:
@@ -348,8 +411,8 @@ def _check_resume(config: TrainConfig, saved: Checkpoint) -> None:
         asked, had = getattr(config, name), saved.options[name]
         if asked != had:
             raise ConfigError(
-                f"{name} is {asked!r}, but the run in {path!r} has {had!r}: a resumed run keeps it, "
-                f"{_NEW_RUN}"
+                f"{name} is {_shown(asked)}, but the run in {path!r} has {_shown(had)}: "
+                f"a resumed run keeps it, {_NEW_RUN}"
             )
     if config.dataset not in ("auto", saved.dataset):
         raise ConfigError(
@@ -368,7 +431,17 @@ def _check_resumed_data(config: TrainConfig, saved: Checkpoint, dataset: Dataset
             f"its {config.schedule} schedule depends on their number; {_NEW_RUN}"
         )
     if total_steps < saved.step:
-        raise ConfigError(f"steps is {total_steps}, but the run in {path!r} is at step {saved.step} already")
+        length = f"steps is {total_steps}"
+        if config.epochs is not None:
+            length = f"epochs is {config.epochs:g}, or {counted(total_steps, 'step')}"
+        raise ConfigError(
+            f"{length}, but the run in {path!r} is at step {saved.step} already: "
+            f"give the length from the very beginning; {_NEW_RUN}"
+        )
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else repr(value)
 
 
 def _each(bar: ProgressBar, callback: Callable[[Any], None] | None) -> Callable[[Any], None]:
@@ -390,6 +463,11 @@ def _check_source(config: TrainConfig, source: Checkpoint, dataset: Dataset) -> 
 
 def _ignore(_event: object) -> None:
     pass
+
+
+def _warn_of_lost_saves(event: Event) -> None:
+    if isinstance(event, CheckpointFailedEvent):
+        warnings.warn(event.warning(), RuntimeWarning, stacklevel=5)
 
 
 def _never() -> bool:

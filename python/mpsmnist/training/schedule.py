@@ -17,7 +17,7 @@ WARM_UP = 0.2
 START = 0.1
 END = 0.001
 
-# A run with a target accuracy is evaluated about so often, if nothing says otherwise.
+# A run with a target accuracy, or with curves, is evaluated about so often, if nothing says otherwise.
 EVALUATIONS = 10
 
 
@@ -77,24 +77,29 @@ class EvaluationPlan:
 
 
 def plan_evaluations(
-    schedule: Schedule, total: int, every: int | None, *, epoch: Fraction | None = None, has_target: bool
+    schedule: Schedule,
+    total: int,
+    every: int | None,
+    *,
+    epoch: Fraction | None = None,
+    has_target: bool,
+    curves: bool = False,
 ) -> EvaluationPlan:
     """Plan the evaluations of a run of `total` steps, with `epoch` steps in an epoch if it counts in epochs.
 
     Each epoch is evaluated then. Without `every`, a run with a target accuracy is evaluated at least ten
     times: evenly when the learning rate is constant, but ever closer together in the last half of a one-cycle
-    run, which is at its best at the end.
+    run, which is at its best at the end. With neither, a run whose `curves` are wanted is evaluated evenly.
     """
     points: tuple[int, ...] = ()
-    if every is None and has_target:
-        if schedule == "constant":
-            every = even_interval(total, epoch)
-        else:
-            points = tuple(round(total * (1 - 0.5 * 0.75**i)) for i in range(EVALUATIONS - 1))
+    if every is None and has_target and schedule != "constant":
+        points = tuple(round(total * (1 - 0.5 * 0.75**i)) for i in range(EVALUATIONS - 1))
+    elif every is None and (has_target or curves):
+        every = _even_interval(total, epoch)
     return EvaluationPlan(total=total, epoch=epoch, every=every, points=points)
 
 
-def even_interval(total: int, epoch: Fraction | None) -> int:
+def _even_interval(total: int, epoch: Fraction | None) -> int:
     """Return the interval in steps at which a run is evaluated EVALUATIONS times, or a few more.
 
     Of a run that counts in epochs it is a part of an epoch, so that the last interval of each is no stump.
