@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
@@ -15,21 +16,17 @@ def standard_streams() -> Iterator[None]:
 
     Characters that their encoding lacks are escaped. What stderr does not take is dropped: no message is
     worth a training run. Writing to a closed stdout raises OSError, as writing to a full one does.
+
+    The streams are the process's: of blocks that overlap, nested or in several threads, the first to begin
+    makes them safe, and the last to end leaves them as they were.
     """
-    _reserve_descriptors()
-    # Python's streams are None where the process started without them, and print() then writes elsewhere.
-    stdout, stderr = sys.stdout or _Closed(), sys.stderr or _Closed()
-    with (
-        _escaping(stdout),
-        _escaping(stderr),
-        contextlib.redirect_stdout(stdout),
-        contextlib.redirect_stderr(cast(TextIO, _Forgiving(stderr))),
-    ):
-        try:
-            yield
-        finally:
-            _drop_unwritten(stdout)
-            _drop_unwritten(stderr)
+    streams = _shared.acquire()
+    try:
+        yield
+    finally:
+        for stream in streams:
+            _drop_unwritten(stream)
+        _shared.release()
 
 
 def print_line(text: str) -> None:
@@ -50,6 +47,8 @@ def _naming_stdout() -> Iterator[None]:
         yield
     except OSError as error:
         _drop_unwritten(sys.stdout)
+        if error.errno is None:
+            raise OSError(f"{error}: '<stdout>'") from error
         raise OSError(error.errno, error.strerror, "<stdout>") from error
 
 
@@ -109,13 +108,61 @@ def _drop_unwritten(stream: TextIO | _Closed) -> None:
     """Empty the buffer of a stream that fails; Python would try it again at exit, and exit with 120."""
     try:
         stream.flush()
+    except ValueError:  # somebody has closed it
+        pass
     except OSError:
-        descriptor = stream.fileno()
-        kept, null = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, descriptor)
-        stream.flush()
+        # Without a descriptor it is no stream of Python's, which knows nothing of its buffer.
+        with contextlib.suppress(OSError, ValueError, AttributeError), _discarding(stream.fileno()):
+            stream.flush()
+
+
+@contextlib.contextmanager
+def _discarding(descriptor: int) -> Iterator[None]:
+    """Let the descriptor be the null device's in the block."""
+    kept, null = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    try:
+        yield
+    finally:
         os.dup2(kept, descriptor)
         os.close(kept)
         os.close(null)
-    except ValueError:  # somebody has closed it
-        pass
+
+
+class _SharedStreams:
+    """Safe stdout and stderr for all blocks that are running."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._blocks = 0
+        self._streams: tuple[TextIO | _Closed, ...] = ()
+        self._changes = contextlib.ExitStack()
+
+    def acquire(self) -> tuple[TextIO | _Closed, ...]:
+        """Begin a block; returns the streams that are behind sys.stdout and sys.stderr in it."""
+        with self._lock:
+            if self._blocks == 0:
+                self._change()
+            self._blocks += 1
+            return self._streams
+
+    def release(self) -> None:
+        """End a block."""
+        with self._lock:
+            self._blocks -= 1
+            if self._blocks == 0:
+                self._changes.close()
+                self._streams = ()
+
+    def _change(self) -> None:
+        _reserve_descriptors()
+        # Python's streams are None where the process started without them, and print() then writes elsewhere.
+        stdout, stderr = sys.stdout or _Closed(), sys.stderr or _Closed()
+        self._streams = stdout, stderr
+        self._changes.enter_context(_escaping(stdout))
+        self._changes.enter_context(_escaping(stderr))
+        self._changes.enter_context(contextlib.redirect_stdout(stdout))
+        self._changes.enter_context(contextlib.redirect_stderr(cast(TextIO, _Forgiving(stderr))))
+
+
+_shared = _SharedStreams()
