@@ -28,8 +28,8 @@ def test_synthetic_is_drawn_once(cache: Path, drawings: list[int]) -> None:
     assert (first.name, first.num_classes, first.source) == ("synthetic", 10, "generated")
     assert second.source == str(next((cache / "synthetic").glob("v*.npz")))
     for field, array in zip(FIELDS, ARRAYS.values(), strict=True):
-        np.testing.assert_array_equal(getattr(first, field), array + np.uint8(1))
-        np.testing.assert_array_equal(getattr(second, field), array + np.uint8(1))
+        np.testing.assert_array_equal(getattr(first, field), array ^ np.uint8(1))
+        np.testing.assert_array_equal(getattr(second, field), array ^ np.uint8(1))
 
 
 def test_synthetic_of_another_version_is_drawn_anew(
@@ -62,7 +62,7 @@ def test_a_user_without_a_home(
 
 
 @pytest.mark.parametrize(
-    "damage", ["truncated", "flipped", "empty", "other arrays", "other shapes", "a pickle"]
+    "damage", ["truncated", "flipped", "empty", "other arrays", "other shapes", "a pickle", "labels"]
 )
 def test_damaged_synthetic_digits_are_drawn_anew(cache: Path, drawings: list[int], damage: str) -> None:
     load("synthetic")
@@ -79,6 +79,11 @@ def test_damaged_synthetic_digits_are_drawn_anew(cache: Path, drawings: list[int
         np.savez(path, images=TRAIN)
     elif damage == "other shapes":
         np.savez(path, **{field: LABELS for field in FIELDS})
+    elif damage == "labels":
+        np.savez(
+            path,
+            **{field: array | np.uint8(200) for field, array in zip(FIELDS, ARRAYS.values(), strict=True)},
+        )
     else:
         np.savez(path, **{field: np.array([None]) for field in FIELDS})
     repaired = load("synthetic")
