@@ -16,11 +16,12 @@ import mpsmnist
 PACKAGE = Path(str(importlib.resources.files("mpsmnist")))
 
 # What each part of the package, a module or folder of it, may import besides itself.
-BASE = {"_core", "errors", "files", "network", "user_files", "wording"}
+BASE = {"_core", "errors", "file_kinds", "files", "network", "user_files", "wording"}
 LIBRARY = BASE | {"data", "training", "prediction", "interop"}
 MAY_IMPORT = {
     "_core": set(),
     "errors": {"_core"},
+    "file_kinds": set(),
     "files": {"user_files"},
     "wording": set(),
     "user_files": set(),

@@ -180,10 +180,13 @@ def test_a_jpeg_2000_is_no_idx_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", r"neither a picture \(PNG, .*\) nor an IDX file"),
+        (b"", "it is an empty file$"),
         (b"hello world", r"neither a picture \(PNG, .*\) nor an IDX file"),
         (b"\x89PNG\r\n\x1a\n" + b"x" * 40, "neither|Truncated|broken"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), r"neither a picture \(PNG, .*\) nor an IDX file"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "it is a HEIC picture: save it as PNG or JPEG$"),
+        (b"\0\0\0\x24ftypmif1" + bytes(40), "it is a HEIC picture: save it as PNG or JPEG$"),
+        (b"<?xml version='1.0'?>\n<svg xmlns=''/>", "it is an SVG drawing: save it as PNG or JPEG$"),
+        (b"%PDF-1.7", "it is a PDF document: save it as PNG or JPEG$"),
         (b"\0\0\x08\x03\0\0", "truncated"),
         (b"\0\0\x08\x01\0\0\0\x01\x05", "expected shape"),
         (b"\0\0\x08\x03" + b"\0\0\0\x02\0\0\0\0\0\0\0\x1c", "expected uint8 pictures"),

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..data import read_idx
-from ..data.idx import START, foreign_format
 from ..errors import DatasetError, Error
+from ..file_kinds import HEAD, FileKind, file_kind
 from ..user_files import open_regular
 
 SIDE = 28  # of the prepared picture
@@ -56,7 +56,7 @@ def read_pictures(path: str | os.PathLike[str]) -> Iterator[tuple[str, Grey]]:
     name = os.fspath(path)
     try:
         with open_regular(path) as file:
-            start = file.read(START)
+            start = file.read(HEAD)
             is_idx = re.match(rb"\0\0[\x08-\x0e][\x01-\x0f]|\x1f\x8b", start) is not None  # or gzipped
             pictures = [] if is_idx else [(name, _read_picture(name, file, start))]
     except OSError as error:
@@ -85,10 +85,17 @@ def _read_picture(name: str, file: IO[bytes], start: bytes) -> Grey:
             warnings.simplefilter("ignore")  # what Pillow has to say about odd files
             return _decode(file)
     except UnidentifiedImageError as error:
-        reason = foreign_format(start) or f"neither a picture ({', '.join(FORMATS)}) nor an IDX file"
-        raise PictureError(f"{name}: {reason}") from error
+        raise PictureError(f"{name}: {_say_what_it_is(start)}") from error
     except Exception as error:  # what Pillow makes of bad files is no closed set
         raise PictureError(f"{name}: {str(error) or type(error).__name__}") from error
+
+
+def _say_what_it_is(start: bytes) -> str:
+    kind = file_kind(start)
+    if kind is None:
+        return f"neither a picture ({', '.join(FORMATS)}) nor an IDX file"
+    remedy = ": save it as PNG or JPEG" if kind in (FileKind.HEIC, FileKind.SVG, FileKind.PDF) else ""
+    return f"it is {kind.value}{remedy}"
 
 
 def _decode(file: IO[bytes]) -> Grey:
