@@ -168,7 +168,10 @@ def test_files_under_other_names_are_listed(tmp_path: Path) -> None:
     (tmp_path / "MNIST").mkdir()
     message = (
         f"the data folder '{tmp_path}' does not contain mnist: missing {NAMES[2]}, {NAMES[3]} (each may "
-        "also be unpacked, without .gz, or have a dot before idx)\n  it holds MNIST/, "
+        "also be unpacked, without .gz, or have a dot before idx)\n"
+        f"  rename test-images-idx3-ubyte.gz to {NAMES[2]}\n"
+        f"  rename test-labels-idx1-ubyte.gz to {NAMES[3]}\n"
+        "  it holds MNIST/, "
         "test-images-idx3-ubyte.gz, test-labels-idx1-ubyte.gz, " + f"{NAMES[0]}, {NAMES[1]}"
     )
     with pytest.raises(DatasetError) as caught:

@@ -93,7 +93,9 @@ def test_damaged_synthetic_digits_are_drawn_anew(cache: Path, drawings: list[int
 
 
 def test_synthetic_has_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"data_dir is '{tmp_path}', expected None for synthetic digits"):
+    with pytest.raises(
+        ValueError, match=f"data_dir is '{tmp_path}', but synthetic digits need no data folder$"
+    ):
         load("synthetic", data_dir=tmp_path)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..file_kinds import ARCHIVES, HEAD, FileKind, file_kind
-from ..user_files import open_regular
+from ..user_files import open_regular, reason_of
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
@@ -63,7 +63,7 @@ def read_idx(path: str | os.PathLike[str], *, shape: tuple[int | None, ...] | No
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = f"damaged gzip data: {error}"
     except OSError as error:
-        reason = f"cannot be read: {error.strerror or error}"
+        reason = f"cannot be read: {reason_of(error)}"
     raise DatasetError(f"{os.fspath(path)}: {reason}")
 
 

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from ..data import read_idx
 from ..errors import DatasetError, Error
 from ..file_kinds import HEAD, FileKind, file_kind
-from ..user_files import open_regular
+from ..user_files import open_regular, reason_of
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
@@ -60,7 +60,7 @@ def read_pictures(path: str | os.PathLike[str]) -> Iterator[tuple[str, Grey]]:
             is_idx = re.match(rb"\0\0[\x08-\x0e][\x01-\x0f]|\x1f\x8b", start) is not None  # or gzipped
             pictures = [] if is_idx else [(name, _read_picture(name, file, start))]
     except OSError as error:
-        raise PictureError(f"{name}: {error.strerror or error}") from error
+        raise PictureError(f"{name}: {reason_of(error)}") from error
     if is_idx:
         pictures = [(f"{name}[{index}]", picture) for index, picture in enumerate(_read_idx(path))]
     yield from pictures
@@ -84,6 +84,8 @@ def _read_picture(name: str, file: IO[bytes], start: bytes) -> Grey:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow has to say about odd files
             return _decode(file)
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{name}: {_too_many_pixels(str(error))}") from error
     except UnidentifiedImageError as error:
         raise PictureError(f"{name}: {_say_what_it_is(start)}") from error
     except Exception as error:  # what Pillow makes of bad files is no closed set
@@ -98,6 +100,14 @@ def _say_what_it_is(start: bytes) -> str:
     return f"it is {kind.value}{remedy}"
 
 
+def _too_many_pixels(message: str) -> str:
+    """Put Pillow's message about its own limit, which comes before its pictures have a size, in our words."""
+    size, limit = (re.search(rf"{before}(\d+) pixels", message) for before in (r"\(", "limit of "))
+    if size is None or limit is None:
+        return "too many pixels: reduce it"
+    return f"{int(size[1]):,} pixels, more than {min(int(limit[1]), MAX_PIXELS):,}: reduce it"
+
+
 def _decode(file: IO[bytes]) -> Grey:
     Image.init()
     known = [name for name in FORMATS if name in Image.OPEN]
@@ -105,7 +115,7 @@ def _decode(file: IO[bytes]) -> Grey:
         image.draft(None, (WORKING_SIDE, WORKING_SIDE))
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise PictureError(f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
+            raise PictureError(f"{width} x {height} pixels, more than {MAX_PIXELS:,}: reduce it")
         small = _reduce(image, _working_mode(image))
         small.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
     return _to_grey(ImageOps.exif_transpose(small))
