@@ -173,11 +173,25 @@ def test_a_process_without_streams(monkeypatch: pytest.MonkeyPatch, data_dir: Pa
     assert checkpoint.load(path).step == 3
 
 
-def test_streams_that_somebody_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = io.StringIO()
-    closed.close()
-    monkeypatch.setattr(sys, "stderr", closed)
+@pytest.mark.parametrize("stream", [io.StringIO(), io.TextIOWrapper(io.BytesIO())], ids=["text", "wrapper"])
+def test_a_stream_that_somebody_has_closed(monkeypatch: pytest.MonkeyPatch, stream: io.TextIOBase) -> None:
+    stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
     assert run_command(lambda: command("text"), "prog", []) == 0
+    assert sys.stderr is stream
+
+
+def test_a_stream_that_the_command_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    def run(*_: object) -> int:
+        stream.close()
+        return 0
+
+    closing = Command(description="", epilog="", add_options=lambda _parser: None, run=run)
+    assert run_command(lambda: closing, "prog", []) == 0
+    assert sys.stderr is stream
 
 
 @pytest.mark.parametrize("name", ["smörgås \N{SNOWMAN}", "\udcff"], ids=["not ASCII", "not UTF-8"])

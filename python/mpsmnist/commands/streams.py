@@ -93,7 +93,7 @@ def _reserve_descriptors() -> None:
 @contextlib.contextmanager
 def _escaping(stream: TextIO | _Closed) -> Iterator[None]:
     """Print characters that the stream's encoding lacks as escape sequences."""
-    if not isinstance(stream, io.TextIOWrapper):
+    if not isinstance(stream, io.TextIOWrapper) or stream.closed:
         yield
         return
     before = stream.errors
@@ -101,7 +101,8 @@ def _escaping(stream: TextIO | _Closed) -> Iterator[None]:
     try:
         yield
     finally:
-        stream.reconfigure(errors=before)
+        if not stream.closed:
+            stream.reconfigure(errors=before)
 
 
 def _drop_unwritten(stream: TextIO | _Closed) -> None:
@@ -159,10 +160,12 @@ class _SharedStreams:
         # Python's streams are None where the process started without them, and print() then writes elsewhere.
         stdout, stderr = sys.stdout or _Closed(), sys.stderr or _Closed()
         self._streams = stdout, stderr
-        self._changes.enter_context(_escaping(stdout))
-        self._changes.enter_context(_escaping(stderr))
-        self._changes.enter_context(contextlib.redirect_stdout(stdout))
-        self._changes.enter_context(contextlib.redirect_stderr(cast(TextIO, _Forgiving(stderr))))
+        with contextlib.ExitStack() as changes:
+            changes.enter_context(_escaping(stdout))
+            changes.enter_context(_escaping(stderr))
+            changes.enter_context(contextlib.redirect_stdout(stdout))
+            changes.enter_context(contextlib.redirect_stderr(cast(TextIO, _Forgiving(stderr))))
+            self._changes = changes.pop_all()
 
 
 _shared = _SharedStreams()
