@@ -163,6 +163,7 @@ def test_the_help_of_the_command_imports_no_subcommand() -> None:
         "mpsmnist.commands.console",
         "mpsmnist.commands.main",
         "mpsmnist.commands.parser",
+        "mpsmnist.commands.shared",
         "mpsmnist.commands.signals",
         "mpsmnist.commands.streams",
     }

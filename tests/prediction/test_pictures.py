@@ -9,6 +9,8 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -293,6 +295,35 @@ def test_pillows_warnings_are_kept_to_itself(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     with pytest.raises(PictureError, match=r"picture.png: 24,000 pixels, more than 20,000: reduce it$"):
         read_one(tmp_path / "picture.png")
+
+
+def test_pictures_in_several_threads_leave_the_warnings_filters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_png(tmp_path / "picture.png", drawing())
+    before = list(warnings.filters)
+    second_decodes, first_ended = threading.Event(), threading.Event()
+
+    def decode(_: object) -> Grey:
+        if threading.current_thread().name == "first":
+            second.start()
+            second_decodes.wait(0.2)  # which it must not
+        else:
+            second_decodes.set()
+            first_ended.wait(30)
+        return drawing()
+
+    def read_first() -> None:
+        read_one(path)
+        first_ended.set()
+
+    monkeypatch.setattr(pictures, "_decode", decode)
+    first = threading.Thread(target=read_first, name="first")
+    second = threading.Thread(target=read_one, args=(path,), name="second")
+    first.start()
+    first.join(30)
+    second.join(30)
+    assert warnings.filters == before
 
 
 def test_values_that_are_no_numbers(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ import errno
 import io
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
+
+from .shared import Shared
 
 
 @contextlib.contextmanager
@@ -20,13 +21,12 @@ def standard_streams() -> Iterator[None]:
     The streams are the process's: of blocks that overlap, nested or in several threads, the first to begin
     makes them safe, and the last to end leaves them as they were.
     """
-    streams = _shared.acquire()
-    try:
-        yield
-    finally:
-        for stream in streams:
-            _drop_unwritten(stream)
-        _shared.release()
+    with _shared.block() as streams:
+        try:
+            yield
+        finally:
+            for stream in streams:
+                _drop_unwritten(stream)
 
 
 def print_line(text: str) -> None:
@@ -130,42 +130,19 @@ def _discarding(descriptor: int) -> Iterator[None]:
         os.close(null)
 
 
-class _SharedStreams:
-    """Safe stdout and stderr for all blocks that are running."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._blocks = 0
-        self._streams: tuple[TextIO | _Closed, ...] = ()
-        self._changes = contextlib.ExitStack()
-
-    def acquire(self) -> tuple[TextIO | _Closed, ...]:
-        """Begin a block; returns the streams that are behind sys.stdout and sys.stderr in it."""
-        with self._lock:
-            if self._blocks == 0:
-                self._change()
-            self._blocks += 1
-            return self._streams
-
-    def release(self) -> None:
-        """End a block."""
-        with self._lock:
-            self._blocks -= 1
-            if self._blocks == 0:
-                self._changes.close()
-                self._streams = ()
-
-    def _change(self) -> None:
-        _reserve_descriptors()
-        # Python's streams are None where the process started without them, and print() then writes elsewhere.
-        stdout, stderr = sys.stdout or _Closed(), sys.stderr or _Closed()
-        self._streams = stdout, stderr
-        with contextlib.ExitStack() as changes:
-            changes.enter_context(_escaping(stdout))
-            changes.enter_context(_escaping(stderr))
-            changes.enter_context(contextlib.redirect_stdout(stdout))
-            changes.enter_context(contextlib.redirect_stderr(cast(TextIO, _Forgiving(stderr))))
-            self._changes = changes.pop_all()
+@contextlib.contextmanager
+def _safe_streams() -> Iterator[tuple[TextIO | _Closed, TextIO | _Closed]]:
+    """Yields the streams that are behind sys.stdout and sys.stderr in the block."""
+    _reserve_descriptors()
+    # Python's streams are None where the process started without them, and print() then writes elsewhere.
+    stdout, stderr = sys.stdout or _Closed(), sys.stderr or _Closed()
+    with (
+        _escaping(stdout),
+        _escaping(stderr),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(cast(TextIO, _Forgiving(stderr))),
+    ):
+        yield stdout, stderr
 
 
-_shared = _SharedStreams()
+_shared = Shared(_safe_streams)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import IO, NamedTuple, TypeAlias
@@ -28,6 +29,8 @@ WORKING_SIDE = 2048  # larger pictures are reduced, before each pixel takes 8 by
 
 # No others: Pillow runs Ghostscript for EPS, and for rare formats its errors and sizes are anyone's guess.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "JPEG2000", "PPM")
+
+_one_at_a_time = threading.Lock()  # catch_warnings() changes the process, and must not overlap with another
 
 Grey: TypeAlias = NDArray[np.uint8]
 
@@ -81,7 +84,7 @@ def _read_idx(path: str | os.PathLike[str]) -> Grey:
 def _read_picture(name: str, file: IO[bytes], start: bytes) -> Grey:
     file.seek(0)
     try:
-        with warnings.catch_warnings():
+        with _one_at_a_time, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow has to say about odd files
             return _decode(file)
     except Image.DecompressionBombError as error:
