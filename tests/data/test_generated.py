@@ -62,7 +62,17 @@ def test_a_user_without_a_home(
 
 
 @pytest.mark.parametrize(
-    "damage", ["truncated", "flipped", "empty", "other arrays", "other shapes", "a pickle", "labels"]
+    "damage",
+    [
+        "truncated",
+        "flipped",
+        "empty",
+        "other arrays",
+        "other shapes",
+        "a pickle",
+        "train_labels",
+        "test_labels",
+    ],
 )
 def test_damaged_synthetic_digits_are_drawn_anew(cache: Path, drawings: list[int], damage: str) -> None:
     load("synthetic")
@@ -79,11 +89,9 @@ def test_damaged_synthetic_digits_are_drawn_anew(cache: Path, drawings: list[int
         np.savez(path, images=TRAIN)
     elif damage == "other shapes":
         np.savez(path, **{field: LABELS for field in FIELDS})
-    elif damage == "labels":
-        np.savez(
-            path,
-            **{field: array | np.uint8(200) for field, array in zip(FIELDS, ARRAYS.values(), strict=True)},
-        )
+    elif damage in FIELDS:
+        arrays = dict(zip(FIELDS, ARRAYS.values(), strict=True))
+        np.savez(path, **(arrays | {damage: arrays[damage] + np.uint8(200)}))
     else:
         np.savez(path, **{field: np.array([None]) for field in FIELDS})
     repaired = load("synthetic")
