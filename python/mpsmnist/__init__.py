@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from . import data as data
     from . import doctor as doctor
     from . import network as network
+    from . import plot as plot
     from . import predict as predict
     from . import train as train
 
@@ -40,12 +41,15 @@ __all__ = [
 ]
 
 # Imported when they are first used: `import mpsmnist` alone must stay quick.
-_MODULES = frozenset({"checkpoint", "data", "doctor", "network", "predict", "train"})
+_MODULES = frozenset({"checkpoint", "data", "doctor", "network", "plot", "predict", "train"})
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
-        return importlib.import_module(f".{name}", __name__)
+        try:
+            return importlib.import_module(f".{name}", __name__)
+        except ImportError as error:  # such as plot's without its extra: help() and hasattr() take no other
+            raise AttributeError(str(error)) from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

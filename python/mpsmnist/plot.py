@@ -1,9 +1,10 @@
 """Draw a training run as a matplotlib figure: `pip install 'mpsmnist[plot]'`.
 
+from mpsmnist.data import load
 from mpsmnist.plot import figure
 from mpsmnist.train import TrainConfig, train
 
-data = mpsmnist.data.load("mnist")
+data = load("mnist")
 figure(train(TrainConfig(eval_every=30), dataset=data), data).savefig("run.pdf")
 """
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import IO
 
 _KINDS = (
+    (stat.S_ISREG, "a file"),
     (stat.S_ISDIR, "a folder"),
+    (stat.S_ISLNK, "a link"),
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
@@ -17,6 +19,11 @@ _KINDS = (
 def expand_path(path: str | os.PathLike[str]) -> Path:
     """Replace a leading ~ and $VARIABLES, as a shell would; what has no value stays as it is."""
     return Path(os.path.expanduser(os.path.expandvars(path)))
+
+
+def reason_of(error: OSError) -> str:
+    """Say why, without the number and the path that the whole error names."""
+    return error.strerror or str(error)
 
 
 def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
@@ -39,5 +46,9 @@ def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
 def require_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None:
     """Raise OSError, which says what `path` is instead, unless this is the status of a regular file."""
     if not stat.S_ISREG(status.st_mode):
-        kind = next((name for test, name in _KINDS if test(status.st_mode)), "not a regular file")
-        raise OSError(None, f"it is {kind}, expected a file", os.fspath(path))
+        raise OSError(None, f"it is {kind_of(status)}, expected a file", os.fspath(path))
+
+
+def kind_of(status: os.stat_result) -> str:
+    """Say what has this status: "a file", "a folder" and so on."""
+    return next((name for test, name in _KINDS if test(status.st_mode)), "not a regular file")

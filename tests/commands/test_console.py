@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import mpsmnist
-from mpsmnist.commands.console import Command, UsageError, run_command, whole_number
+from mpsmnist.commands.console import Command, UsageError, run_command
 from mpsmnist.commands.main import COMMANDS, main
 from support.commands import Call
 
@@ -137,22 +137,6 @@ def test_a_process_may_start_without_stdout(monkeypatch: pytest.MonkeyPatch) -> 
     """Python's sys.stdout is None there (`mpsmnist train --quiet >&-`)."""
     monkeypatch.setattr(sys, "stdout", None)
     assert run_command(command(lambda *_: 0), "prog", []) == 0
-
-
-def test_whole_numbers_in_a_range(call: Call) -> None:
-    def add_options(parser: object) -> None:
-        parser.add_argument("--threads", type=whole_number(1, 8))  # type: ignore[attr-defined]
-
-    def load() -> Command:
-        return Command(
-            description="", epilog="", add_options=add_options, run=lambda arguments, _: arguments.threads
-        )
-
-    assert run_command(load, "prog", ["--threads", "3"]) == 3
-    for value in ("0", "-1", "9", "x", "1.0", ""):
-        code, _, err = call(run_command, load, "prog", ["--threads", value])
-        assert code == 2
-        assert f"argument --threads: {value} is not a whole number from 1 to 8" in err
 
 
 def test_options_come_after_the_command(call: Call) -> None:

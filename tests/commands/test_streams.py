@@ -10,6 +10,7 @@ import pty
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,11 +173,25 @@ def test_a_process_without_streams(monkeypatch: pytest.MonkeyPatch, data_dir: Pa
     assert checkpoint.load(path).step == 3
 
 
-def test_streams_that_somebody_has_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = io.StringIO()
-    closed.close()
-    monkeypatch.setattr(sys, "stderr", closed)
+@pytest.mark.parametrize("stream", [io.StringIO(), io.TextIOWrapper(io.BytesIO())], ids=["text", "wrapper"])
+def test_a_stream_that_somebody_has_closed(monkeypatch: pytest.MonkeyPatch, stream: io.TextIOBase) -> None:
+    stream.close()
+    monkeypatch.setattr(sys, "stderr", stream)
     assert run_command(lambda: command("text"), "prog", []) == 0
+    assert sys.stderr is stream
+
+
+def test_a_stream_that_the_command_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stderr", stream)
+
+    def run(*_: object) -> int:
+        stream.close()
+        return 0
+
+    closing = Command(description="", epilog="", add_options=lambda _parser: None, run=run)
+    assert run_command(lambda: closing, "prog", []) == 0
+    assert sys.stderr is stream
 
 
 @pytest.mark.parametrize("name", ["smörgås \N{SNOWMAN}", "\udcff"], ids=["not ASCII", "not UTF-8"])
@@ -232,3 +247,58 @@ def test_a_failing_stdout_is_left_as_it_was(call: Call, tmp_path: Path) -> None:
 def _run_with_stdout(stdout: io.TextIOWrapper) -> int:
     with contextlib.redirect_stdout(stdout):
         return run_command(lambda: command("text"), "prog", [])
+
+
+def test_commands_in_several_threads_leave_the_streams_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first to begin ends first, whatever the second puts back then."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict") for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    running, may_end = [[threading.Event() for _ in range(2)] for _ in range(2)]
+    codes = []
+
+    def start(number: int) -> threading.Thread:
+        def run(*_: object) -> int:
+            running[number].set()
+            assert may_end[number].wait(30)
+            print_line("\N{SNOWMAN}")
+            return 0
+
+        hanging = Command(description="", epilog="", add_options=lambda _parser: None, run=run)
+        thread = threading.Thread(target=lambda: codes.append(run_command(lambda: hanging, "prog", [])))
+        thread.start()
+        assert running[number].wait(30)
+        return thread
+
+    threads = [start(number) for number in range(2)]
+    for number, thread in enumerate(threads):
+        may_end[number].set()
+        thread.join(30)
+    assert codes == [0, 0]
+    assert [sys.stdout, sys.stderr] == streams
+    assert [stream.errors for stream in streams] == ["strict", "strict"]
+    assert isinstance(streams[0].buffer, io.BytesIO)
+    assert streams[0].buffer.getvalue() == b"\\u2603\n" * 2
+
+
+class Failing(io.TextIOBase):
+    """A stream of somebody's own, behind which there is no descriptor."""
+
+    def write(self, _text: str) -> int:
+        raise OSError("it is gone")
+
+    def flush(self) -> None:
+        raise OSError("it is gone")
+
+
+def test_a_failing_stdout_without_a_descriptor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Failing())
+    assert run_command(lambda: command("text"), "prog", []) == 1
+    assert capsys.readouterr().err == "prog: it is gone: '<stdout>'\n"
+
+
+def test_a_failing_stderr_without_a_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Failing())
+    assert run_command(lambda: command("text"), "prog", []) == 0

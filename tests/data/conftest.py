@@ -54,7 +54,7 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def generate(seed: int = 0) -> tuple[np.ndarray, ...]:
         seeds.append(seed)
-        return tuple(array + np.uint8(1) for array in ARRAYS.values())
+        return tuple(array ^ np.uint8(1) for array in ARRAYS.values())
 
     shapes = {field: array.shape for field, array in zip(FIELDS, ARRAYS.values(), strict=True)}
     monkeypatch.setattr(generated, "_SHAPES", shapes)

@@ -171,17 +171,43 @@ def test_a_cache_that_cannot_be_written(
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("MPSMNIST_CACHE_DIR", str(tmp_path / "file" / "cache"))
     use_mirrors("good")
-    message = (
-        f"the cache folder {re.escape(str(tmp_path))}/file/cache/mnist cannot be written: Not a directory"
-    )
+    obstacle = f"cannot be written: {re.escape(str(tmp_path))}/file is a file, expected a folder"
+    message = f"the cache folder {re.escape(str(tmp_path))}/file/cache/mnist {obstacle}"
     with pytest.raises(DatasetError, match=message):
         load("mnist")
     assert server.probes == server.requests == []
 
-    with pytest.warns(UserWarning, match="not kept for the next run: the cache folder .*Not a directory"):
+    with pytest.warns(UserWarning, match=f"not kept for the next run: the cache folder .*{obstacle}"):
         assert load("synthetic").source == "generated"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert load("auto").name == "synthetic"
     assert [warning.category for warning in caught] == [SyntheticDataWarning, UserWarning]
     assert drawings == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        ("", "a file, expected a folder"),
+        ("/mnist", "a file, expected a folder"),
+        ("/mnist", "a link, expected a folder"),
+        ("/mnist/.lock", "a folder, expected a file"),
+        ("/mnist/.lock", "a link, expected a file"),
+    ],
+)
+def test_what_is_in_the_way_of_the_cache_is_named(
+    use_mirrors: Callable[..., None], cache: Path, place: str, kind: str
+) -> None:
+    path = Path(f"{cache}{place}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind.startswith("a file"):
+        path.write_bytes(b"")
+    elif kind.startswith("a link"):
+        path.symlink_to("absent")
+    else:
+        path.mkdir()
+    use_mirrors("good")
+    message = f"the cache folder {cache}/mnist cannot be written: {path} is {kind}"
+    with pytest.raises(DatasetError, match=f"{re.escape(message)}$"):
+        load("mnist")

@@ -168,7 +168,10 @@ def test_files_under_other_names_are_listed(tmp_path: Path) -> None:
     (tmp_path / "MNIST").mkdir()
     message = (
         f"the data folder '{tmp_path}' does not contain mnist: missing {NAMES[2]}, {NAMES[3]} (each may "
-        "also be unpacked, without .gz, or have a dot before idx)\n  it holds MNIST/, "
+        "also be unpacked, without .gz, or have a dot before idx)\n"
+        f"  rename test-images-idx3-ubyte.gz to {NAMES[2]}\n"
+        f"  rename test-labels-idx1-ubyte.gz to {NAMES[3]}\n"
+        "  it holds MNIST/, "
         "test-images-idx3-ubyte.gz, test-labels-idx1-ubyte.gz, " + f"{NAMES[0]}, {NAMES[1]}"
     )
     with pytest.raises(DatasetError) as caught:
@@ -207,7 +210,11 @@ FOREIGN = {
     "html": (HTML, "it is an HTML or XML page, as servers send in place of a file: download it anew"),
     "html_after_a_mark": (b"\xef\xbb\xbf \r\n" + HTML, "it is an HTML or XML page"),
     "html_gzipped": (gzip.compress(HTML), "it is an HTML or XML page"),
-    "lfs": (LFS, "it is a Git LFS pointer, not the file: run git lfs pull where it came from"),
+    "lfs": (LFS, r"it is a Git LFS pointer, not yet the file \(`git lfs pull` gets it\)$"),
+    "xml": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>", "it is an HTML or XML page"),
+    "empty": (b"", "it is an empty file$"),
+    "empty_gzipped": (gzip.compress(b""), "it is an empty file$"),
+    "heic": (b"\0\0\0\x18ftypheic" + bytes(40), "it is a HEIC picture, not IDX$"),
     "zip": (b"PK\x03\x04" + bytes(30), "it is a ZIP archive: unpack it"),
     "parquet": (b"PAR1" + bytes(30), "it is a Parquet table"),
     "floats": (

@@ -28,8 +28,8 @@ def test_synthetic_is_drawn_once(cache: Path, drawings: list[int]) -> None:
     assert (first.name, first.num_classes, first.source) == ("synthetic", 10, "generated")
     assert second.source == str(next((cache / "synthetic").glob("v*.npz")))
     for field, array in zip(FIELDS, ARRAYS.values(), strict=True):
-        np.testing.assert_array_equal(getattr(first, field), array + np.uint8(1))
-        np.testing.assert_array_equal(getattr(second, field), array + np.uint8(1))
+        np.testing.assert_array_equal(getattr(first, field), array ^ np.uint8(1))
+        np.testing.assert_array_equal(getattr(second, field), array ^ np.uint8(1))
 
 
 def test_synthetic_of_another_version_is_drawn_anew(
@@ -62,7 +62,17 @@ def test_a_user_without_a_home(
 
 
 @pytest.mark.parametrize(
-    "damage", ["truncated", "flipped", "empty", "other arrays", "other shapes", "a pickle"]
+    "damage",
+    [
+        "truncated",
+        "flipped",
+        "empty",
+        "other arrays",
+        "other shapes",
+        "a pickle",
+        "train_labels",
+        "test_labels",
+    ],
 )
 def test_damaged_synthetic_digits_are_drawn_anew(cache: Path, drawings: list[int], damage: str) -> None:
     load("synthetic")
@@ -79,6 +89,9 @@ def test_damaged_synthetic_digits_are_drawn_anew(cache: Path, drawings: list[int
         np.savez(path, images=TRAIN)
     elif damage == "other shapes":
         np.savez(path, **{field: LABELS for field in FIELDS})
+    elif damage in FIELDS:
+        arrays = dict(zip(FIELDS, ARRAYS.values(), strict=True))
+        np.savez(path, **(arrays | {damage: arrays[damage] + np.uint8(200)}))
     else:
         np.savez(path, **{field: np.array([None]) for field in FIELDS})
     repaired = load("synthetic")
@@ -88,7 +101,9 @@ def test_damaged_synthetic_digits_are_drawn_anew(cache: Path, drawings: list[int
 
 
 def test_synthetic_has_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"data_dir is '{tmp_path}', expected None for synthetic digits"):
+    with pytest.raises(
+        ValueError, match=f"data_dir is '{tmp_path}', but synthetic digits need no data folder$"
+    ):
         load("synthetic", data_dir=tmp_path)
 
 

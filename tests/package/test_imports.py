@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.resources
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +16,12 @@ import mpsmnist
 PACKAGE = Path(str(importlib.resources.files("mpsmnist")))
 
 # What each part of the package, a module or folder of it, may import besides itself.
-BASE = {"_core", "errors", "files", "network", "user_files", "wording"}
+BASE = {"_core", "errors", "file_kinds", "files", "network", "user_files", "wording"}
 LIBRARY = BASE | {"data", "training", "prediction", "interop"}
 MAY_IMPORT = {
     "_core": set(),
     "errors": {"_core"},
+    "file_kinds": set(),
     "files": {"user_files"},
     "wording": set(),
     "user_files": set(),
@@ -32,7 +34,7 @@ MAY_IMPORT = {
     "app": LIBRARY,
     # What people import and `python -m` runs: thin, and imported by no part.
     # (its other modules for type checkers alone, and when they are first used)
-    "__init__": {"_core", "errors", "checkpoint", "data", "doctor", "network", "predict", "train"},
+    "__init__": {"_core", "errors", "checkpoint", "data", "doctor", "network", "plot", "predict", "train"},
     "__main__": {"commands"},
     "checkpoint": BASE | {"training"},
     "plot": BASE | {"training"},
@@ -120,6 +122,25 @@ def test_modules_are_there_once_they_are_used(name: str) -> None:
     assert f"mpsmnist.{name}" in modules_after(code)
 
 
+@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="matplotlib is not installed")
+def test_the_plots_are_there_once_they_are_used() -> None:
+    assert "plot" in dir(mpsmnist)
+    modules = modules_after("import mpsmnist; assert mpsmnist.plot.figure.__name__ == 'figure'")
+    assert {"mpsmnist.plot", "matplotlib"} <= modules
+
+
+def test_without_matplotlib_the_rest_can_be_looked_at() -> None:
+    """help() asks for every attribute, and takes AttributeError for an answer."""
+    modules_after(
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "import inspect, mpsmnist; inspect.getmembers(mpsmnist)\n"
+        "try: mpsmnist.plot\n"
+        "except AttributeError as error: assert \"pip install 'mpsmnist[plot]'\" in str(error)\n"
+        "try: from mpsmnist import plot\n"
+        "except ImportError as error: assert \"pip install 'mpsmnist[plot]'\" in str(error)\n"
+    )
+
+
 def test_other_names_are_not() -> None:
     code = "import mpsmnist\ntry: mpsmnist.commands\nexcept AttributeError as error: print(error)"
     assert "mpsmnist.commands" not in modules_after(code)
@@ -142,6 +163,7 @@ def test_the_help_of_the_command_imports_no_subcommand() -> None:
         "mpsmnist.commands.console",
         "mpsmnist.commands.main",
         "mpsmnist.commands.parser",
+        "mpsmnist.commands.shared",
         "mpsmnist.commands.signals",
         "mpsmnist.commands.streams",
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mpsmnist import user_files
-from mpsmnist.user_files import expand_path, open_regular
+from mpsmnist.user_files import expand_path, open_regular, reason_of
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,10 @@ def test_a_missing_file_and_a_dangling_link(tmp_path: Path) -> None:
     for name in ("absent", "link"):
         with pytest.raises(FileNotFoundError):
             open_regular(tmp_path / name)
+
+
+def test_the_reason_of_an_error_is_without_number_and_path(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="absent") as caught:
+        open_regular(tmp_path / "absent")
+    assert reason_of(caught.value) == "No such file or directory"
+    assert reason_of(OSError("it is gone")) == "it is gone"

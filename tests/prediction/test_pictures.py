@@ -9,6 +9,8 @@ import os
 import struct
 import subprocess
 import sys
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -180,10 +182,13 @@ def test_a_jpeg_2000_is_no_idx_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", r"neither a picture \(PNG, .*\) nor an IDX file"),
+        (b"", "it is an empty file$"),
         (b"hello world", r"neither a picture \(PNG, .*\) nor an IDX file"),
         (b"\x89PNG\r\n\x1a\n" + b"x" * 40, "neither|Truncated|broken"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), r"neither a picture \(PNG, .*\) nor an IDX file"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "it is a HEIC picture: save it as PNG or JPEG$"),
+        (b"\0\0\0\x24ftypmif1" + bytes(40), "it is a HEIC picture: save it as PNG or JPEG$"),
+        (b"<?xml version='1.0'?>\n<svg xmlns=''/>", "it is an SVG drawing: save it as PNG or JPEG$"),
+        (b"%PDF-1.7", "it is a PDF document: save it as PNG or JPEG$"),
         (b"\0\0\x08\x03\0\0", "truncated"),
         (b"\0\0\x08\x01\0\0\0\x01\x05", "expected shape"),
         (b"\0\0\x08\x03" + b"\0\0\0\x02\0\0\0\0\0\0\0\x1c", "expected uint8 pictures"),
@@ -251,7 +256,9 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(
     monkeypatch.setattr(pictures, "MAX_PIXELS", 10_000)
     path = write_png(tmp_path / "picture.png", np.zeros((height, width), np.uint8))
     path.write_bytes(path.read_bytes()[:50])  # what follows the header is not needed
-    with pytest.raises(PictureError, match=f"picture.png: {width} x {height} pixels, more than 10,000"):
+    with pytest.raises(
+        PictureError, match=f"picture.png: {width} x {height} pixels, more than 10,000: reduce it$"
+    ):
         read_one(path)
 
 
@@ -286,8 +293,37 @@ def test_pillows_warnings_are_kept_to_itself(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)  # more is a warning, an error in these tests
     assert read_one(write_png(tmp_path / "picture.png", drawing())).shape == (120, 200)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
-    with pytest.raises(PictureError, match="exceeds limit of 20000 pixels"):
+    with pytest.raises(PictureError, match=r"picture.png: 24,000 pixels, more than 20,000: reduce it$"):
         read_one(tmp_path / "picture.png")
+
+
+def test_pictures_in_several_threads_leave_the_warnings_filters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_png(tmp_path / "picture.png", drawing())
+    before = list(warnings.filters)
+    second_decodes, first_ended = threading.Event(), threading.Event()
+
+    def decode(_: object) -> Grey:
+        if threading.current_thread().name == "first":
+            second.start()
+            second_decodes.wait(0.2)  # which it must not
+        else:
+            second_decodes.set()
+            first_ended.wait(30)
+        return drawing()
+
+    def read_first() -> None:
+        read_one(path)
+        first_ended.set()
+
+    monkeypatch.setattr(pictures, "_decode", decode)
+    first = threading.Thread(target=read_first, name="first")
+    second = threading.Thread(target=read_one, args=(path,), name="second")
+    first.start()
+    first.join(30)
+    second.join(30)
+    assert warnings.filters == before
 
 
 def test_values_that_are_no_numbers(tmp_path: Path) -> None:

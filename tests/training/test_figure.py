@@ -6,7 +6,9 @@ import dataclasses
 import importlib.util
 import subprocess
 import sys
+import textwrap
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,13 +16,14 @@ import pytest
 
 from mpsmnist.train import EvaluationEvent, TrainConfig, TrainResult, train
 from mpsmnist.training.mistakes import Mistake, find_mistakes
-from support.datasets import small_dataset
+from support.datasets import small_dataset, write_mnist
 
 if importlib.util.find_spec("matplotlib") is None:
     pytest.skip("matplotlib is not installed", allow_module_level=True)
 
 from matplotlib.image import AxesImage
 
+import mpsmnist.plot
 from mpsmnist.plot import figure
 from support.figures import assert_readable, written
 
@@ -288,3 +291,11 @@ def test_without_matplotlib_the_import_says_how_to_get_it() -> None:
     )
     assert done.stdout.startswith("a plot needs matplotlib, which cannot be imported")
     assert done.stdout.endswith("pip install 'mpsmnist[plot]'\n")
+
+
+def test_the_modules_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPSMNIST_DATA_DIR", str(write_mnist(tmp_path)))
+    monkeypatch.chdir(tmp_path)
+    _, _, example = (mpsmnist.plot.__doc__ or "").partition("\n\n")
+    exec(textwrap.dedent(example), {})
+    assert (tmp_path / "run.pdf").read_bytes().startswith(b"%PDF")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from safetensors.numpy import save_file
 
 from mpsmnist import CheckpointError, Trainer
 from mpsmnist.checkpoint import load
+from mpsmnist.training.foreign import describe_file
 
 
 def npz() -> bytes:
@@ -52,8 +54,10 @@ def archive(*members: str) -> bytes:
         (gzip.compress(b"something", mtime=0), "is a gzip file"),
         (b"GGUF" + bytes(100), "is a GGUF file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 13\n", "is a Git LFS pointer"),
-        (b"<!DOCTYPE html>\n<html><body>Not Found</body></html>", "is an HTML page"),
-        (b"\xef\xbb\xbf\n <HTML>", "is an HTML page"),
+        (b"<!DOCTYPE html>\n<html><body>Not Found</body></html>", "is an HTML or XML page"),
+        (b"<?xml version='1.0'?><Error/>", "is an HTML or XML page"),
+        (b"\0\0\0\x18ftypheic" + bytes(40), "is a HEIC picture"),
+        (b"\xef\xbb\xbf\n <HTML>", "is an HTML or XML page"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -61,6 +65,12 @@ def test_what_is_no_safetensors_file_is_named(tmp_path: Path, data: bytes, words
     (tmp_path / "run").write_bytes(data)
     with pytest.raises(CheckpointError, match=f"run' {words}.*mpsmnist train --checkpoint PATH"):
         load(tmp_path / "run")
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "run")
+    with pytest.raises(OSError, match="it is a pipe, expected a file"):
+        describe_file(tmp_path / "run")
 
 
 def test_the_file_that_torch_writes_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """How every command is built and run: its parser, signals, streams, errors in one line, and exit codes."""
 
 import argparse
-import contextlib
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -103,15 +102,7 @@ def complain(program: str, message: object) -> None:
     print(f"{program}: {message}", file=sys.stderr)
 
 
-def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """Make the converter of an option's value, for add_argument(type=...)."""
-
-    def convert(text: str) -> int:
-        number: int | None = None
-        with contextlib.suppress(ValueError):
-            number = int(text)
-        if number is None or not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {low} to {high}")
-        return number
-
-    return convert
+def require_whole_number(name: str, value: int | None, low: int, high: int) -> None:
+    """Raise UsageError, in the words of train's options, unless the option is in range or not given."""
+    if value is not None and not low <= value <= high:
+        raise UsageError(f"{name} is {value}, expected a whole number from {low} to {high}")

@@ -10,7 +10,7 @@ from ..prediction.pictures import PictureError, read_pictures
 from ..prediction.predictor import Prediction, load_trainer, predict_picture
 from ..training.config import DEVICE_CHOICES, MAX_THREADS
 from ..user_files import expand_path
-from .console import DONE, FAILED, Command, complain, whole_number
+from .console import DONE, FAILED, Command, complain, require_whole_number
 from .streams import print_line
 
 BAR = 40  # characters of a probability of 1
@@ -54,15 +54,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="default auto: mps where there is one, else cpu",
     )
-    add(
-        "--threads",
-        type=whole_number(1, MAX_THREADS),
-        metavar="N",
-        help="CPU threads (default: the cores that this process may use)",
-    )
+    add("--threads", type=int, metavar="N", help="CPU threads (default: the cores that this process may use)")
 
 
 def _run(arguments: argparse.Namespace, program: str) -> int:
+    require_whole_number("threads", arguments.threads, 1, MAX_THREADS)
     trainer = load_trainer(arguments.checkpoint, arguments.device, arguments.threads)
     code = DONE
     for result in _predict_all(trainer, arguments.images, arguments.invert):

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
+from .shared import Shared
+
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
@@ -15,21 +17,16 @@ def standard_streams() -> Iterator[None]:
 
     Characters that their encoding lacks are escaped. What stderr does not take is dropped: no message is
     worth a training run. Writing to a closed stdout raises OSError, as writing to a full one does.
+
+    The streams are the process's: of blocks that overlap, nested or in several threads, the first to begin
+    makes them safe, and the last to end leaves them as they were.
     """
-    _reserve_descriptors()
-    # Python's streams are None where the process started without them, and print() then writes elsewhere.
-    stdout, stderr = sys.stdout or _Closed(), sys.stderr or _Closed()
-    with (
-        _escaping(stdout),
-        _escaping(stderr),
-        contextlib.redirect_stdout(stdout),
-        contextlib.redirect_stderr(cast(TextIO, _Forgiving(stderr))),
-    ):
+    with _shared.block() as streams:
         try:
             yield
         finally:
-            _drop_unwritten(stdout)
-            _drop_unwritten(stderr)
+            for stream in streams:
+                _drop_unwritten(stream)
 
 
 def print_line(text: str) -> None:
@@ -50,6 +47,8 @@ def _naming_stdout() -> Iterator[None]:
         yield
     except OSError as error:
         _drop_unwritten(sys.stdout)
+        if error.errno is None:
+            raise OSError(f"{error}: '<stdout>'") from error
         raise OSError(error.errno, error.strerror, "<stdout>") from error
 
 
@@ -94,7 +93,7 @@ def _reserve_descriptors() -> None:
 @contextlib.contextmanager
 def _escaping(stream: TextIO | _Closed) -> Iterator[None]:
     """Print characters that the stream's encoding lacks as escape sequences."""
-    if not isinstance(stream, io.TextIOWrapper):
+    if not isinstance(stream, io.TextIOWrapper) or stream.closed:
         yield
         return
     before = stream.errors
@@ -102,20 +101,48 @@ def _escaping(stream: TextIO | _Closed) -> Iterator[None]:
     try:
         yield
     finally:
-        stream.reconfigure(errors=before)
+        if not stream.closed:
+            stream.reconfigure(errors=before)
 
 
 def _drop_unwritten(stream: TextIO | _Closed) -> None:
     """Empty the buffer of a stream that fails; Python would try it again at exit, and exit with 120."""
     try:
         stream.flush()
+    except ValueError:  # somebody has closed it
+        pass
     except OSError:
-        descriptor = stream.fileno()
-        kept, null = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, descriptor)
-        stream.flush()
+        # Without a descriptor it is no stream of Python's, which knows nothing of its buffer.
+        with contextlib.suppress(OSError, ValueError, AttributeError), _discarding(stream.fileno()):
+            stream.flush()
+
+
+@contextlib.contextmanager
+def _discarding(descriptor: int) -> Iterator[None]:
+    """Let the descriptor be the null device's in the block."""
+    kept, null = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    try:
+        yield
+    finally:
         os.dup2(kept, descriptor)
         os.close(kept)
         os.close(null)
-    except ValueError:  # somebody has closed it
-        pass
+
+
+@contextlib.contextmanager
+def _safe_streams() -> Iterator[tuple[TextIO | _Closed, TextIO | _Closed]]:
+    """Yields the streams that are behind sys.stdout and sys.stderr in the block."""
+    _reserve_descriptors()
+    # Python's streams are None where the process started without them, and print() then writes elsewhere.
+    stdout, stderr = sys.stdout or _Closed(), sys.stderr or _Closed()
+    with (
+        _escaping(stdout),
+        _escaping(stderr),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(cast(TextIO, _Forgiving(stderr))),
+    ):
+        yield stdout, stderr
+
+
+_shared = Shared(_safe_streams)

@@ -3,8 +3,9 @@
 import errno
 import logging
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -12,10 +13,11 @@ import filelock
 import platformdirs
 
 from ..files import atomic_write
-from ..user_files import expand_path
+from ..user_files import expand_path, kind_of, reason_of
 
 _log = logging.getLogger(__name__)
 
+_LOCK = ".lock"
 _PATIENCE_SECONDS = 0.5  # to wait without a word
 _LOCK_SECONDS = 600.0
 
@@ -54,16 +56,29 @@ def locked(folder: Path, purpose: str) -> Iterator[None]:
     Raises:
         CacheError: the folder cannot be written, or another process has held the lock for ten minutes.
     """
-    lock = filelock.FileLock(folder / ".lock")
+    lock = filelock.FileLock(folder / _LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _acquire(lock, purpose)
     except OSError as error:
-        raise CacheError(f"the cache folder {folder} cannot be written: {error.strerror or error}") from error
+        why = _obstacle(folder) or reason_of(error)
+        raise CacheError(f"the cache folder {folder} cannot be written: {why}") from error
     try:
         yield
     finally:
         lock.release()
+
+
+def _obstacle(folder: Path) -> str | None:
+    """Say what is in the place of the folder, of one above it, or of its lock."""
+    for path in (*reversed(folder.parents), folder):
+        if os.path.lexists(path) and not os.path.isdir(path):
+            return f"{path} is {kind_of(os.lstat(path))}, expected a folder"
+    with suppress(OSError):
+        status = os.lstat(folder / _LOCK)
+        if not stat.S_ISREG(status.st_mode):
+            return f"{folder / _LOCK} is {kind_of(status)}, expected a file"
+    return None
 
 
 def _acquire(lock: filelock.BaseFileLock, purpose: str) -> None:
@@ -93,4 +108,4 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         with atomic_write(path) as file:
             yield file
     except OSError as error:
-        raise CacheError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise CacheError(f"{path} cannot be written: {reason_of(error)}") from error

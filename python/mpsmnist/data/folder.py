@@ -1,12 +1,12 @@
 """Finds the four files of a dataset in a folder of the user's, under any of their usual names."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from ..errors import DatasetError
-from ..user_files import open_regular
+from ..user_files import open_regular, reason_of
 from .dataset import Dataset, read_files
 from .sources import Source
 
@@ -35,7 +35,8 @@ def read_folder(source: Source, folder: Path, given_by: str | None = None) -> Da
         raise DatasetError(
             f"{described} does not contain {source.name}: missing {', '.join(missing)} "
             "(each may also be unpacked, without .gz, or have a dot before idx)"
-            + "".join(f"\n  {reason}" for reason in unusable)
+            + "".join(f"\n  {line}" for line in unusable)
+            + "".join(f"\n  {line}" for line in _misnamed(folder, missing))
             + f"\n  {_describe(source, folder)}"
         )
     return read_files(source, [path for path in paths if path is not None], str(folder))
@@ -60,8 +61,17 @@ def _find(folder: Path, name: str, unusable: list[str]) -> Path | None:
                     f"{path.name} cannot be used: it is a link to {path.readlink()}, which is missing"
                 )
         except OSError as error:
-            unusable.append(f"{path.name} cannot be used: {error.strerror or error}")
+            unusable.append(f"{path.name} cannot be used: {reason_of(error)}")
     return None
+
+
+def _misnamed(folder: Path, missing: Sequence[str]) -> Iterator[str]:
+    """Say which missing files go by names that other programs give them, and the names they need."""
+    for name in missing:
+        for needed in _names(name):
+            other = needed.replace("t10k-", "test-")
+            if other != needed and os.path.isfile(folder / other):
+                yield f"rename {other} to {needed}"
 
 
 def _describe(source: Source, folder: Path) -> str:
@@ -74,7 +84,7 @@ def _describe(source: Source, folder: Path) -> str:
             path.name + "/" * os.path.isdir(path) for path in islice(folder.iterdir(), _MAX_SEARCHED)
         )
     except OSError as error:
-        return f"it cannot be listed: {error.strerror or error}"
+        return f"it cannot be listed: {reason_of(error)}"
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     return f"it holds {', '.join(names[:_MAX_LISTED])}{more}" if names else "it is empty"
 

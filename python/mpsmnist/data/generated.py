@@ -19,6 +19,7 @@ _SHAPES = {
     "test_images": (10000, 28, 28),
     "test_labels": (10000,),
 }
+_NUM_CLASSES = 10
 _log = logging.getLogger(__name__)
 
 _Arrays = Mapping[str, Any]  # uint8 arrays with the names and shapes of _SHAPES
@@ -59,9 +60,15 @@ def _read(path: Path) -> _Arrays | None:
             arrays = {name: archive[name] for name in _SHAPES}
     except Exception:  # a damaged archive fails in many ways, all of which mean the same
         return None
+    return arrays if _is_sound(arrays) else None
+
+
+def _is_sound(arrays: _Arrays) -> bool:
     shapes = {name: array.shape for name, array in arrays.items() if array.dtype == np.uint8}
-    return arrays if shapes == _SHAPES else None
+    return shapes == _SHAPES and all(
+        arrays[name].max() < _NUM_CLASSES for name in ("train_labels", "test_labels")
+    )
 
 
 def _dataset(arrays: _Arrays, source: str) -> Dataset:
-    return Dataset("synthetic", num_classes=10, source=source, **arrays)
+    return Dataset("synthetic", num_classes=_NUM_CLASSES, source=source, **arrays)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
-from ..user_files import open_regular
+from ..file_kinds import ARCHIVES, HEAD, FileKind, file_kind
+from ..user_files import open_regular, reason_of
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
@@ -21,29 +22,13 @@ _OTHER_TYPES = {
     0x0D: "32-bit floats",
     0x0E: "64-bit floats",
 }
+_STARTS = tuple(bytes((0, 0, kind)) for kind in (*_TYPES, *_OTHER_TYPES))
 _MAX_RANK = 4
 _MAX_UNPACKED = 1 << 30  # bytes of a gzipped file: the largest known dataset has 640 MB
 _MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
 _CHUNK = 1 << 20
-START = 64  # bytes that tell what a file is
 
 _Stream: TypeAlias = IO[bytes] | gzip.GzipFile
-
-
-# What else files of these names have been found to hold, by their first bytes, and what to do about it.
-_FOREIGN = (
-    (
-        b"version https://git-lfs.github.com/",
-        "a Git LFS pointer, not the file: run git lfs pull where it came from",
-    ),
-    (b"<", "an HTML or XML page, as servers send in place of a file: download it anew"),
-    (b"PK\x03\x04", "a ZIP archive: unpack it"),
-    (b"BZh", "a bzip2 file: unpack it"),
-    (b"\xfd7zXZ\0", "an xz file: unpack it"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard file: unpack it"),
-    (b"\x93NUMPY", "a NumPy array, not IDX"),
-    (b"PAR1", "a Parquet table, not IDX"),
-)
 
 
 class _MalformedError(Exception):
@@ -78,7 +63,7 @@ def read_idx(path: str | os.PathLike[str], *, shape: tuple[int | None, ...] | No
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = f"damaged gzip data: {error}"
     except OSError as error:
-        reason = f"cannot be read: {error.strerror or error}"
+        reason = f"cannot be read: {reason_of(error)}"
     raise DatasetError(f"{os.fspath(path)}: {reason}")
 
 
@@ -108,12 +93,12 @@ def _read(stream: _Stream, capacity: int, shape: tuple[int | None, ...] | None) 
 
 
 def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    start = _read_exactly(stream, 4)
+    start = stream.read(4)
+    if not start.startswith(_STARTS) and (found := file_kind(start + stream.read(HEAD))) is not None:
+        raise _MalformedError(f"it is {found.value}{_remedy(found)}")
+    _require(start, 4)
     if start[:2] != b"\0\0":
-        raise _MalformedError(
-            foreign_format(start + stream.read(START))
-            or f"not IDX: starts with {start.hex(' ')}, expected 00 00, a type and a rank"
-        )
+        raise _MalformedError(f"not IDX: starts with {start.hex(' ')}, expected 00 00, a type and a rank")
     kind, rank = start[2], start[3]
     if kind not in _TYPES:
         holds = f" ({_OTHER_TYPES[kind]})" if kind in _OTHER_TYPES else ""
@@ -125,17 +110,23 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
     return _TYPES[kind], sizes
 
 
-def foreign_format(start: bytes) -> str | None:
-    """Say what a file that starts so is, if it is known to be something else than IDX, and what to do."""
-    start = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    return next((f"it is {kind}" for magic, kind in _FOREIGN if start.startswith(magic)), None)
+def _remedy(kind: FileKind) -> str:
+    if kind in ARCHIVES:
+        return ": unpack it"
+    if kind is FileKind.PAGE:
+        return ": download it anew"
+    return "" if kind in (FileKind.EMPTY, FileKind.GIT_LFS) else ", not IDX"
 
 
 def _read_exactly(stream: _Stream, count: int) -> bytes:
     data = stream.read(count)
+    _require(data, count)
+    return data
+
+
+def _require(data: bytes, count: int) -> None:
     if len(data) < count:
         raise _MalformedError(f"truncated in its header: found {len(data)} bytes where {count} were expected")
-    return data
 
 
 def _fill(stream: _Stream, array: NDArray[Any]) -> int:

@@ -48,7 +48,7 @@ def load(
     offline = _offline_by_environment() if offline is None else offline
     if name == "synthetic":
         if data_dir is not None:
-            raise ValueError(f"data_dir is {os.fspath(data_dir)!r}, expected None for synthetic digits")
+            raise ValueError(f"data_dir is {os.fspath(data_dir)!r}, but synthetic digits need no data folder")
         return load_synthetic()
 
     source = SOURCES["mnist" if name == "auto" else name]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import IO, NamedTuple, TypeAlias
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..data import read_idx
-from ..data.idx import START, foreign_format
 from ..errors import DatasetError, Error
-from ..user_files import open_regular
+from ..file_kinds import HEAD, FileKind, file_kind
+from ..user_files import open_regular, reason_of
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
@@ -28,6 +29,8 @@ WORKING_SIDE = 2048  # larger pictures are reduced, before each pixel takes 8 by
 
 # No others: Pillow runs Ghostscript for EPS, and for rare formats its errors and sizes are anyone's guess.
 FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "JPEG2000", "PPM")
+
+_one_at_a_time = threading.Lock()  # catch_warnings() changes the process, and must not overlap with another
 
 Grey: TypeAlias = NDArray[np.uint8]
 
@@ -56,11 +59,11 @@ def read_pictures(path: str | os.PathLike[str]) -> Iterator[tuple[str, Grey]]:
     name = os.fspath(path)
     try:
         with open_regular(path) as file:
-            start = file.read(START)
+            start = file.read(HEAD)
             is_idx = re.match(rb"\0\0[\x08-\x0e][\x01-\x0f]|\x1f\x8b", start) is not None  # or gzipped
             pictures = [] if is_idx else [(name, _read_picture(name, file, start))]
     except OSError as error:
-        raise PictureError(f"{name}: {error.strerror or error}") from error
+        raise PictureError(f"{name}: {reason_of(error)}") from error
     if is_idx:
         pictures = [(f"{name}[{index}]", picture) for index, picture in enumerate(_read_idx(path))]
     yield from pictures
@@ -81,14 +84,31 @@ def _read_idx(path: str | os.PathLike[str]) -> Grey:
 def _read_picture(name: str, file: IO[bytes], start: bytes) -> Grey:
     file.seek(0)
     try:
-        with warnings.catch_warnings():
+        with _one_at_a_time, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow has to say about odd files
             return _decode(file)
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{name}: {_too_many_pixels(str(error))}") from error
     except UnidentifiedImageError as error:
-        reason = foreign_format(start) or f"neither a picture ({', '.join(FORMATS)}) nor an IDX file"
-        raise PictureError(f"{name}: {reason}") from error
+        raise PictureError(f"{name}: {_say_what_it_is(start)}") from error
     except Exception as error:  # what Pillow makes of bad files is no closed set
         raise PictureError(f"{name}: {str(error) or type(error).__name__}") from error
+
+
+def _say_what_it_is(start: bytes) -> str:
+    kind = file_kind(start)
+    if kind is None:
+        return f"neither a picture ({', '.join(FORMATS)}) nor an IDX file"
+    remedy = ": save it as PNG or JPEG" if kind in (FileKind.HEIC, FileKind.SVG, FileKind.PDF) else ""
+    return f"it is {kind.value}{remedy}"
+
+
+def _too_many_pixels(message: str) -> str:
+    """Put Pillow's message about its own limit, which comes before its pictures have a size, in our words."""
+    size, limit = (re.search(rf"{before}(\d+) pixels", message) for before in (r"\(", "limit of "))
+    if size is None or limit is None:
+        return "too many pixels: reduce it"
+    return f"{int(size[1]):,} pixels, more than {min(int(limit[1]), MAX_PIXELS):,}: reduce it"
 
 
 def _decode(file: IO[bytes]) -> Grey:
@@ -98,7 +118,7 @@ def _decode(file: IO[bytes]) -> Grey:
         image.draft(None, (WORKING_SIDE, WORKING_SIDE))
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise PictureError(f"{width} x {height} pixels, more than {MAX_PIXELS:,}")
+            raise PictureError(f"{width} x {height} pixels, more than {MAX_PIXELS:,}: reduce it")
         small = _reduce(image, _working_mode(image))
         small.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
     return _to_grey(ImageOps.exif_transpose(small))
