@@ -145,7 +145,7 @@ except mpsmnist.DeviceError as error:
 
 
 def test_a_child_forked_in_on_step_may_load_weights_but_its_run_has_ended(device):
-    """The next step is in flight, unless it was quick: it ends in the parent alone, and nobody waits for it."""
+    """The next step is in flight, unless it was quick: it ends in the parent alone."""
     script = """
 children = []
 

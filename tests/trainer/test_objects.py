@@ -49,7 +49,6 @@ def test_init_within_init_is_refused():
     with pytest.raises(TypeError, match="__init__ ran twice"):
         half_made.__init__(device="cpu", learning_rate=Rate())
     assert half_made.learning_rate == 0.01  # the inner one's
-    del half_made
 
 
 @pytest.mark.parametrize("kind", CLASSES)
