@@ -94,7 +94,7 @@ State step_in(int threads) {
   State state;
   state.momentum = small;
   {
-    const Mode mode;
+    [[maybe_unused]] const Mode mode;
     const Gradients gradients = engine->backpropagate(0, {});
     state.gradients.assign(gradients.flat.get(), gradients.flat.get() + small.size());
     state.loss = begin_step(*engine, 0, 0.01F)->wait();
@@ -138,7 +138,7 @@ Answers answers_in() {
   const Images images{pixels.data(), 8};
   const Labels labels{classes, 8};
   Answers answers;
-  const Mode mode;
+  [[maybe_unused]] const Mode mode;
   Trainer trainer({.device = "cpu", .learning_rate = 0.07, .momentum = 0.9, .init = Init::kHe, .threads = 2});
   answers.loss = trainer.step(images, labels);
   answers.gradients_loss = trainer.gradients(images, labels).loss;
