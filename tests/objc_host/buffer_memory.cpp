@@ -16,7 +16,8 @@ namespace objc_host {
 namespace {
 
 std::mutex mutex;  // guards every buffer's counts, and this:
-std::set<const BufferMemory*> buffers;
+// Never destroyed: daemon threads make buffers until the process is gone.
+std::set<const BufferMemory*>& buffers = *new std::set<const BufferMemory*>;
 int next_number = 1;
 struct sigaction previous_action;
 

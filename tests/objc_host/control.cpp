@@ -34,7 +34,7 @@ struct Settings {
 
 std::mutex mutex;
 std::condition_variable released;
-Settings settings;
+Settings& settings = *new Settings;  // never destroyed: daemon threads read it until the process is gone
 std::array<std::atomic<std::int64_t>, OBJC_HOST_COUNTERS> counters{};
 
 std::chrono::microseconds random_delay(std::uint32_t max_us) {
