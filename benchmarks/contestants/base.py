@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Weights = Mapping[str, NDArray[np.float32]]  # names and layouts of Trainer.state_dict()
 
+MOMENTUM_PREFIX = "momentum."  # as there
 PIXEL_SCALE = 1 / 255
 # Images of one forward pass when peers predict or evaluate, the same as ours. PyTorch's eager layouts take as
 # long per image with 500, and about 15% longer with 128.
@@ -93,3 +94,22 @@ def gather(job: Job, rows: Array) -> tuple[NDArray[np.float32], NDArray[np.uint8
     images = job.images[rows].astype(np.float32)
     images *= np.float32(PIXEL_SCALE)
     return images[..., None], job.labels[rows]
+
+
+def parameters_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights alone of a state that has velocities too, under the names of Trainer.state_dict()."""
+    return {name: value for name, value in state.items() if not name.startswith(MOMENTUM_PREFIX)}
+
+
+def sgd(
+    state: Mapping[str, Any], gradients: Mapping[str, Any], learning_rate: float, momentum: float
+) -> dict[str, Any]:
+    """The state after one update, as new arrays of a framework whose arrays are values."""
+    updated = {}
+    for name, value in parameters_of(state).items():
+        step = gradients[name]
+        if momentum > 0:
+            step = momentum * state[MOMENTUM_PREFIX + name] + step
+            updated[MOMENTUM_PREFIX + name] = step
+        updated[name] = value - learning_rate * step
+    return updated

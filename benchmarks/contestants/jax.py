@@ -12,7 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .base import Array, Contestant, Job, Mode, UnavailableError, Weights, gather
+from .base import (
+    MOMENTUM_PREFIX,
+    Array,
+    Contestant,
+    Job,
+    Mode,
+    UnavailableError,
+    Weights,
+    gather,
+    parameters_of,
+    sgd,
+)
 
 PEER = {
     "imports": "jax",
@@ -57,15 +68,14 @@ class Jitted(Contestant):
             raise UnavailableError(f"JAX {jax.__version__} finds no {self.platform} device here") from error
         jax.config.update("jax_default_matmul_precision", "highest")
         self._job = job
-        one_update = self._one_update_with_momentum if job.momentum > 0 else self._one_update
-        self._update = jax.jit(one_update, donate_argnums=0)
+        self._update = jax.jit(self._one_update, donate_argnums=0)
         self.load(job.weights)
 
     def load(self, weights: Weights) -> None:
-        self._parameters = self._placed(weights)
+        self._state = self._placed(weights)
         if self._job.momentum > 0:
-            zeros = {f"momentum.{name}": np.zeros_like(value) for name, value in weights.items()}
-            self._parameters |= self._placed(zeros)
+            zeros = {MOMENTUM_PREFIX + name: np.zeros_like(value) for name, value in weights.items()}
+            self._state |= self._placed(zeros)
 
     def prepare(self, rows: Array) -> tuple[jax.Array, jax.Array]:
         images, labels = gather(self._job, rows)
@@ -74,8 +84,8 @@ class Jitted(Contestant):
         return placed
 
     def step(self, batch: Any) -> float:
-        self._parameters, loss = self._update(self._parameters, *batch)
-        jax.block_until_ready(self._parameters)
+        self._state, loss = self._update(self._state, *batch)
+        jax.block_until_ready(self._state)
         return float(loss)
 
     def throughput_modes(self) -> dict[str, Mode]:
@@ -84,9 +94,9 @@ class Jitted(Contestant):
     def _dispatched(self, batches: Sequence[Any]) -> list[float]:
         losses = []
         for batch in batches:
-            self._parameters, loss = self._update(self._parameters, *batch)
+            self._state, loss = self._update(self._state, *batch)
             losses.append(loss)
-        jax.block_until_ready(self._parameters)
+        jax.block_until_ready(self._state)
         return [float(loss) for loss in losses]
 
     def _placed(self, tensors: Weights) -> dict[str, jax.Array]:
@@ -97,23 +107,10 @@ class Jitted(Contestant):
         }
 
     def _one_update(
-        self, parameters: dict[str, jax.Array], images: jax.Array, labels: jax.Array
-    ) -> tuple[dict[str, jax.Array], jax.Array]:
-        loss, gradients = jax.value_and_grad(mean_loss)(parameters, images, labels)
-        rate = self._job.learning_rate
-        return {name: value - rate * gradients[name] for name, value in parameters.items()}, loss
-
-    def _one_update_with_momentum(
         self, state: dict[str, jax.Array], images: jax.Array, labels: jax.Array
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-        parameters = {name: value for name, value in state.items() if not name.startswith("momentum.")}
-        loss, gradients = jax.value_and_grad(mean_loss)(parameters, images, labels)
-        rate, momentum = self._job.learning_rate, self._job.momentum
-        updated = {}
-        for name, value in parameters.items():
-            velocity = momentum * state[f"momentum.{name}"] + gradients[name]
-            updated[name], updated[f"momentum.{name}"] = value - rate * velocity, velocity
-        return updated, loss
+        loss, gradients = jax.value_and_grad(mean_loss)(parameters_of(state), images, labels)
+        return sgd(state, gradients, self._job.learning_rate, self._job.momentum), loss
 
 
 class JittedGpu(Jitted):

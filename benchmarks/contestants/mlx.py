@@ -10,7 +10,18 @@ from typing import Any, ClassVar
 import mlx.core as mx
 import numpy as np
 
-from .base import Array, Contestant, Job, Mode, UnavailableError, Weights, gather
+from .base import (
+    MOMENTUM_PREFIX,
+    Array,
+    Contestant,
+    Job,
+    Mode,
+    UnavailableError,
+    Weights,
+    gather,
+    parameters_of,
+    sgd,
+)
 
 PEER = {
     "imports": "mlx.core",
@@ -22,7 +33,7 @@ PEER = {
     },
 }
 
-Parameters = dict[str, mx.array]
+State = dict[str, mx.array]  # weights and, with momentum, velocities
 
 
 def pool(x: mx.array) -> mx.array:
@@ -30,7 +41,7 @@ def pool(x: mx.array) -> mx.array:
     return x.reshape(n, h // 2, 2, w // 2, 2, c).max(axis=(2, 4))
 
 
-def mean_loss(p: Parameters, images: mx.array, labels: mx.array) -> mx.array:
+def mean_loss(p: State, images: mx.array, labels: mx.array) -> mx.array:
     x = pool(mx.maximum(mx.conv2d(images, p["conv0.weight"], padding=2) + p["conv0.bias"], 0))
     x = pool(mx.maximum(mx.conv2d(x, p["conv1.weight"], padding=2) + p["conv1.bias"], 0))
     x = mx.maximum(mx.addmm(p["fc0.bias"], x.reshape(len(images), -1), p["fc0.weight"]), 0)
@@ -49,17 +60,17 @@ class Compiled(Contestant):
             raise UnavailableError("MLX finds no Metal device here")
         mx.set_default_device(mx.Device(mx.gpu if self.device == "gpu" else mx.cpu))
         self._job = job
-        self._update = mx.compile(self._one_update_with_momentum if job.momentum > 0 else self._one_update)
+        self._update = mx.compile(self._one_update)
         self.load(job.weights)
 
     def load(self, weights: Weights) -> None:
-        self._parameters = {name: mx.array(np.asarray(value)) for name, value in weights.items()}
+        self._state = {name: mx.array(np.asarray(value)) for name, value in weights.items()}
         for name in ("conv0.weight", "conv1.weight"):  # HWIO to OHWI
-            self._parameters[name] = mx.contiguous(self._parameters[name].transpose(3, 0, 1, 2))
+            self._state[name] = mx.contiguous(self._state[name].transpose(3, 0, 1, 2))
         if self._job.momentum > 0:
-            zeros = {f"momentum.{name}": mx.zeros_like(value) for name, value in self._parameters.items()}
-            self._parameters |= zeros
-        mx.eval(self._parameters)
+            zeros = {MOMENTUM_PREFIX + name: mx.zeros_like(value) for name, value in self._state.items()}
+            self._state |= zeros
+        mx.eval(self._state)
 
     def prepare(self, rows: Array) -> tuple[mx.array, mx.array]:
         images, labels = gather(self._job, rows)
@@ -68,8 +79,8 @@ class Compiled(Contestant):
         return batch
 
     def step(self, batch: Any) -> float:
-        self._parameters, loss = self._update(self._parameters, *batch)
-        mx.eval(self._parameters, loss)
+        self._state, loss = self._update(self._state, *batch)
+        mx.eval(self._state, loss)
         return _number(loss)
 
     def throughput_modes(self) -> dict[str, Mode]:
@@ -78,30 +89,15 @@ class Compiled(Contestant):
     def _queued(self, batches: Sequence[Any]) -> list[float]:
         losses = []
         for batch in batches:
-            self._parameters, loss = self._update(self._parameters, *batch)
-            mx.async_eval(self._parameters, loss)
+            self._state, loss = self._update(self._state, *batch)
+            mx.async_eval(self._state, loss)
             losses.append(loss)
-        mx.eval(self._parameters)
+        mx.eval(self._state)
         return [_number(loss) for loss in losses]
 
-    def _one_update(
-        self, parameters: Parameters, images: mx.array, labels: mx.array
-    ) -> tuple[Parameters, mx.array]:
-        loss, gradients = mx.value_and_grad(mean_loss)(parameters, images, labels)
-        rate = self._job.learning_rate
-        return {name: value - rate * gradients[name] for name, value in parameters.items()}, loss
-
-    def _one_update_with_momentum(
-        self, state: Parameters, images: mx.array, labels: mx.array
-    ) -> tuple[Parameters, mx.array]:
-        parameters = {name: value for name, value in state.items() if not name.startswith("momentum.")}
-        loss, gradients = mx.value_and_grad(mean_loss)(parameters, images, labels)
-        rate, momentum = self._job.learning_rate, self._job.momentum
-        updated = {}
-        for name, value in parameters.items():
-            velocity = momentum * state[f"momentum.{name}"] + gradients[name]
-            updated[name], updated[f"momentum.{name}"] = value - rate * velocity, velocity
-        return updated, loss
+    def _one_update(self, state: State, images: mx.array, labels: mx.array) -> tuple[State, mx.array]:
+        loss, gradients = mx.value_and_grad(mean_loss)(parameters_of(state), images, labels)
+        return sgd(state, gradients, self._job.learning_rate, self._job.momentum), loss
 
 
 class CompiledGpu(Compiled):
