@@ -69,7 +69,7 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
 def _add_place_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--dataset", choices=DATASETS, help="default auto: mnist or, where it is unavailable, synthetic")
-    add("--data-dir", type=expand_path, metavar="DIR", help="the folder that holds the dataset's files")
+    add("--data-dir", type=Path, metavar="DIR", help="the folder that holds the dataset's files")
     add("--offline", action="store_const", const=True, help="never use the network")
     add("--device", choices=DEVICE_CHOICES, help="default auto: mps where there is one, else cpu")
     add("--threads", type=int, metavar="N", help="CPU threads (default: the cores that this process may use)")
@@ -79,7 +79,7 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--checkpoint",
-        type=expand_path,
+        type=Path,
         metavar="PATH",
         help="save the run here at its end, and when a signal ends it",
     )
@@ -87,9 +87,9 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     resume = "continue this checkpoint's run with its options; saves there again unless --checkpoint differs"
     overwrite = "let --checkpoint replace a file that exists; --plot always does"
     add("--overwrite", action="store_const", const=True, help=overwrite)
-    add("--resume", type=expand_path, metavar="PATH", help=resume)
+    add("--resume", type=Path, metavar="PATH", help=resume)
     init_from = "begin a new run with this checkpoint's weights, at step 0 and without momentum"
-    add("--init-from", type=expand_path, metavar="PATH", help=init_from)
+    add("--init-from", type=Path, metavar="PATH", help=init_from)
     picture = "draw curves and worst mistakes: .png, .pdf, .svg or .jpg"
     add("--plot", type=expand_path, metavar="PATH", help=picture)
     add("--json", action="store_true", help="print one JSON object per event and line to stdout")
