@@ -21,9 +21,9 @@ def expand_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(os.path.expandvars(path)))
 
 
-def reason_of(error: OSError) -> str:
-    """Say why, without the number and the path that the whole error names."""
-    return error.strerror or str(error)
+def reason_of(error: BaseException) -> str:
+    """Say why: of an OSError without the number and the path that the whole error names."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:

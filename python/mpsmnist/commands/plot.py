@@ -10,6 +10,7 @@ from ..errors import Error
 from ..files import atomic_write, is_same_file, resolve
 from ..training.config import ConfigError, TrainConfig, check_output
 from ..training.events import TrainResult
+from ..user_files import reason_of
 
 FORMATS = {".png": "png", ".pdf": "pdf", ".svg": "svg", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
@@ -59,4 +60,4 @@ def save_plot(path: Path, result: TrainResult, dataset: Dataset) -> None:
         with atomic_write(resolve(path)) as file:
             file.write(picture.getbuffer())
     except OSError as error:
-        raise Error(f"plot {str(path)!r} cannot be written: {error.strerror or error}") from error
+        raise Error(f"plot {str(path)!r} cannot be written: {reason_of(error)}") from error

@@ -17,6 +17,8 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
+from ..user_files import reason_of
+
 CONNECT_SECONDS = 5.0
 # A body must come at this rate on average, after some seconds of grace, and at any rate within an hour.
 # Throttled mobile lines (64 kbit/s) are twice as fast: MNIST's largest file takes them 20 minutes.
@@ -183,5 +185,5 @@ def _innermost(error: BaseException) -> str:
         wrapped = (*error.args, getattr(error, "reason", None), error.__cause__)
         inner = [cause for cause in wrapped if isinstance(cause, BaseException)]
         if not inner:
-            return getattr(error, "strerror", None) or str(error) or type(error).__name__
+            return reason_of(error)
         error = inner[-1]

@@ -23,7 +23,7 @@ from .._core import __version__
 from ..errors import CheckpointError
 from ..files import atomic_write, resolve
 from ..network import has_momentum_buffers, state_shapes
-from ..user_files import open_regular
+from ..user_files import open_regular, reason_of
 from .config import ADDED_FIELDS, SAVED_FIELDS, ConfigError, TrainConfig, check_output
 from .foreign import MAKERS, describe_file, describe_safetensors
 
@@ -109,7 +109,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
         with atomic_write(resolve(path)) as file:
             file.write(data)
     except (OSError, ValueError) as error:  # ValueError: a null character
-        raise _bad(path, f"cannot be written: {_reason(error)}") from error
+        raise _bad(path, f"cannot be written: {reason_of(error)}") from error
 
 
 def load(path: str | os.PathLike[str]) -> Checkpoint:
@@ -136,10 +136,6 @@ def _bad(path: str | os.PathLike[str], problem: str) -> CheckpointError:
     return CheckpointError(f"checkpoint {os.fspath(path)!r} {problem}")
 
 
-def _reason(error: Exception) -> object:
-    return getattr(error, "strerror", None) or error
-
-
 def _check_is_file(path: str | os.PathLike[str]) -> None:
     """Raise CheckpointError unless there is a regular file: a pipe would be waited for."""
     try:
@@ -147,7 +143,7 @@ def _check_is_file(path: str | os.PathLike[str]) -> None:
     except FileNotFoundError as error:
         raise _bad(path, "does not exist") from error
     except (OSError, ValueError) as error:  # ValueError: a null character
-        raise _bad(path, f"cannot be read: {_reason(error)}") from error
+        raise _bad(path, f"cannot be read: {reason_of(error)}") from error
 
 
 def _explain(path: str | os.PathLike[str], error: Exception) -> str:
@@ -155,7 +151,7 @@ def _explain(path: str | os.PathLike[str], error: Exception) -> str:
     try:
         kind = describe_file(path)
     except OSError as unreadable:
-        return f"cannot be read: {_reason(unreadable)}"
+        return f"cannot be read: {reason_of(unreadable)}"
     return f"is not a readable safetensors file: {error}" if kind is None else f"is {kind}; {MAKERS}"
 
 

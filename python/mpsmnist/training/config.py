@@ -14,7 +14,7 @@ import numpy as np
 
 from .._core import DEVICES
 from ..files import rehearse_write, resolve
-from ..user_files import expand_path
+from ..user_files import expand_path, reason_of
 from .sampling import SAMPLINGS, Sampling
 from .schedule import SCHEDULES, EvaluationPlan, Schedule, plan_evaluations
 
@@ -232,7 +232,7 @@ def check_output(option: str, path: Path, size: int = 0) -> None:
     try:
         problem = _find_problem(path, size)
     except OSError as error:
-        problem = f"which cannot be written: {error.strerror or error}"
+        problem = f"which cannot be written: {reason_of(error)}"
     except ValueError as error:  # a null character
         problem = f"which is no file name: {error}"
     if problem is not None:
