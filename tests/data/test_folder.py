@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import socket
 import struct
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from mpsmnist.data import load
 from mpsmnist.errors import DatasetError
 from support.datasets import idx_bytes
+from support.devices import make_irregular
 from support.small_mnist import (
     ARRAYS,
     FILES,
@@ -102,19 +102,12 @@ def test_the_folders_path_may_have_a_tilde_and_variables(
 def spoil(path: Path, kind: str) -> None:
     """Put something at `path` that is no file to read."""
     path.unlink(missing_ok=True)
-    if kind == "a folder":
-        path.mkdir()
-    elif kind == "a pipe":
-        os.mkfifo(path)
-    elif kind == "a socket":
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(path))
-    elif kind == "a device":
-        path.symlink_to("/dev/zero")
-    elif kind == "a link to absent, which is missing":
+    if kind == "a link to absent, which is missing":
         path.symlink_to("absent")
-    else:
+    elif kind == "loop":
         path.symlink_to(path.name)
+    else:
+        make_irregular(path, kind)
 
 
 KINDS = ["a folder", "a pipe", "a socket", "a device", "a link to absent, which is missing", "loop"]

@@ -7,7 +7,6 @@ import fcntl
 import os
 import secrets
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 import pytest
 
 from mpsmnist.files import atomic_write, rehearse_write, resolve
-from support.devices import null_device
+from support.devices import make_irregular, null_device
 
 LEFTOVER = ".mpsmnist.0123456789abcdef.tmp"
 
@@ -168,23 +167,12 @@ def test_a_name_that_is_taken_is_not_opened(
     assert set(os.listdir(tmp_path)) == {"victim", LEFTOVER}
 
 
-def plant(path: Path, kind: str) -> None:
-    """Put something that is no regular file at `path`."""
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(path)
-    else:
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path))
-
-
 @pytest.mark.parametrize("act", [lambda path: write(path, b"data"), rehearse_write])
-@pytest.mark.parametrize("kind", ["folder", "pipe", "socket"])
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a socket"])
 def test_only_files_are_replaced(tmp_path: Path, kind: str, act: Callable[[Path], None]) -> None:
-    plant(tmp_path / "file", kind)
+    make_irregular(tmp_path / "file", kind)
     before = os.lstat(tmp_path / "file")
-    with pytest.raises(OSError, match=f"it is a {kind}, expected a file"):
+    with pytest.raises(OSError, match=f"it is {kind}, expected a file"):
         act(tmp_path / "file")
     assert os.path.samestat(os.lstat(tmp_path / "file"), before)
     assert os.listdir(tmp_path) == ["file"]

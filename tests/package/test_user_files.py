@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
 
 from mpsmnist import user_files
 from mpsmnist.user_files import expand_path, open_regular, reason_of
+from support.devices import make_irregular
 
 
 @pytest.mark.parametrize(
@@ -42,23 +42,10 @@ def test_a_regular_file_and_a_link_to_one_are_opened(tmp_path: Path) -> None:
             assert file.read() == b"content"
 
 
-def make(kind: str, path: Path) -> Path:
-    if kind == "a folder":
-        path.mkdir()
-    elif kind == "a pipe":
-        os.mkfifo(path)
-    elif kind == "a socket":
-        with socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(path))
-    else:
-        path.symlink_to("/dev/zero")
-    return path
-
-
 @pytest.mark.parametrize("kind", ["a folder", "a pipe", "a socket", "a device"])
 def test_anything_else_is_named_and_not_opened(tmp_path: Path, kind: str) -> None:
     with pytest.raises(OSError, match=f"it is {kind}, expected a file"):
-        open_regular(make(kind, tmp_path / "x"))
+        open_regular(make_irregular(tmp_path / "x", kind))
 
 
 def test_a_pipe_that_takes_the_files_place_is_not_waited_for(
