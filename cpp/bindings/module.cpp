@@ -302,6 +302,28 @@ void load_state_dict(Trainer& self, const py::object& mapping) {
   self.write_state(parameters_data, momentum_data);
 }
 
+py::dict diagnostics(Trainer& self) {
+  Diagnostics d;
+  {
+    const GilRelease release;
+    d = self.diagnostics();
+  }
+  return py::dict("compilations"_a = d.compilations, "compile_seconds"_a = d.compile_seconds, "runs"_a = d.runs,
+                  "failed_runs"_a = d.failed_runs, "command_buffers"_a = d.command_buffers,
+                  "encode_seconds"_a = d.encode_seconds, "gpu_seconds"_a = d.gpu_seconds,
+                  "allocated_bytes"_a = d.allocated_bytes);
+}
+
+py::dict describe_devices_by_name() {
+  py::dict devices;
+  for (const DeviceDescription& device : describe_devices()) {
+    py::dict facts;
+    for (const auto& [fact, value] : device.facts) facts[fact.c_str()] = value;
+    devices[device.name.c_str()] = facts;
+  }
+  return devices;
+}
+
 py::dict parameter_shapes(py::handle num_classes) {
   py::dict shapes;
   for (const Parameter& parameter : model_parameters(parse_integer("num_classes", num_classes, kExpectedClasses))) {
@@ -421,6 +443,13 @@ none: without them they become zero, and a Trainer without momentum ignores them
           "learning_rate", &Trainer::learning_rate,
           [](Trainer& self, py::handle value) { self.set_learning_rate(parse_number("learning_rate", value)); },
           "The step size from the next step on; finite, 0 or more.")
+      .def("diagnostics", &diagnostics,
+           R"(What the device has done since the Trainer was made; waits for the steps in flight. Zeros on the CPU.
+
+A dict: "compilations" of graphs and their "compile_seconds"; "runs" of compiled graphs that ended (a step, a chunk of
+predictions, gradients), "failed_runs" among them, and their "command_buffers" (more than one for a run that MPSGraph
+has split); "encode_seconds" of the host and "gpu_seconds" of the completed runs; "allocated_bytes", now allocated on
+the device by this process.)")
       .def("__repr__", &describe_trainer)
       .def_uncopyable("take its state_dict(), and load_state_dict() it into another");
 }
@@ -449,7 +478,15 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 
 Whatever comes after it is the kernel's: it takes the default action of this and every other signal that was named here,
 at once and even while a native call runs.)");
-  define(m, "devices", &devices, "The devices that a Trainer can use here, best first; \"cpu\" always.");
+  define(m, "devices", &devices,
+         "The devices that a Trainer can use here by name, best first; \"cpu\" always. \"auto\" takes the first.");
+  define(m, "describe_devices", &describe_devices_by_name,
+         R"(What is known of every known device here: name -> facts, all of them text.
+
+"cpu": "instruction_set", "cores". "mps": "unavailable" (why it cannot be used, instead of all that follows but
+"refused"), "gpu" (its name), "families", "unified_memory" ("yes"), "working_set_bytes" (what it recommends at most),
+"passed_over" (why "auto" does not take it, where it does not), "refused" (other GPUs and why), "mpsgraph" (the
+framework's version). A fact that the system does not tell is left out.)");
 }
 
 }  // namespace mpsmnist::bindings

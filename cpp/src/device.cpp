@@ -12,14 +12,15 @@ namespace {
 
 struct Device {
   const char* name;
-  std::string (*unavailable_reason)();  ///< empty where the device can be used
+  Availability (*availability)();
+  std::vector<Fact> (*describe)();
   std::unique_ptr<Engine> (*make)(const EngineOptions&);
 };
 
 /// Every device, best first. The last one is available everywhere.
 constexpr Device kDevices[] = {
-    {"mps", mps::unavailable_reason, mps::make_engine},
-    {"cpu", [] { return std::string(); }, cpu::make_engine},
+    {"mps", mps::availability, mps::describe, mps::make_engine},
+    {"cpu", [] { return Availability(); }, cpu::describe, cpu::make_engine},
 };
 
 /// `"a", "b" or "c"`, for messages.
@@ -41,11 +42,20 @@ std::vector<std::string> known_devices() {
 }
 
 std::vector<std::string> devices() {
-  std::vector<std::string> names;
+  std::vector<std::string> names, passed_over;
   for (const Device& device : kDevices) {
-    if (device.unavailable_reason().empty()) names.emplace_back(device.name);
+    const Availability availability = device.availability();
+    if (!availability.unavailable.empty()) continue;
+    (availability.passed_over.empty() ? names : passed_over).emplace_back(device.name);
   }
+  names.insert(names.end(), passed_over.begin(), passed_over.end());
   return names;
+}
+
+std::vector<DeviceDescription> describe_devices() {
+  std::vector<DeviceDescription> descriptions;
+  for (const Device& device : kDevices) descriptions.push_back({device.name, device.describe()});
+  return descriptions;
 }
 
 std::string resolve_device(const std::string& requested) {
@@ -59,7 +69,7 @@ std::string resolve_device(const std::string& requested) {
 std::unique_ptr<Engine> make_engine(const std::string& name, const EngineOptions& options) {
   for (const Device& device : kDevices) {
     if (device.name != name) continue;
-    const std::string reason = device.unavailable_reason();
+    const std::string reason = device.availability().unavailable;
     if (reason.empty()) return device.make(options);
     throw DeviceError("device \"" + name + "\" is not available: " + reason +
                       "; available: " + listed(devices(), "and"));

@@ -7,12 +7,22 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mpsmnist/mpsmnist.h"
 #include "step_outcome.h"
 
 namespace mpsmnist {
+
+/// Whether a device can be used here. Reasons are sentences.
+struct Availability {
+  std::string unavailable;  ///< why it cannot be used at all; empty if it can
+  std::string passed_over;  ///< why it is used only by name, not for "auto"; empty otherwise
+};
+
+/// A fact of DeviceDescription.
+using Fact = std::pair<std::string, std::string>;
 
 /// A slot's input buffers, written by the host before the work that reads them begins.
 struct StagedBatch {
@@ -78,6 +88,8 @@ class Engine {
   virtual void write_parameters(const float* flat) = 0;  ///< (P,)
   virtual void read_momentum(float* flat) = 0;           ///< (P,); only when momentum > 0
   virtual void write_momentum(const float* flat) = 0;    ///< (P,); only when momentum > 0
+
+  virtual Diagnostics diagnostics() const { return {}; }
 
   /// Whether a forked child may go on using it, if nothing was in flight.
   virtual bool survives_fork() const noexcept = 0;

@@ -258,6 +258,13 @@ class Trainer::Impl {
     });
   }
 
+  Diagnostics diagnostics() {
+    return in_turn([&] {
+      session().drain();
+      return session().engine().diagnostics();
+    });
+  }
+
   void set_learning_rate(double value) {
     check_learning_rate(value);
     learning_rate_ = value;
@@ -390,6 +397,7 @@ int Trainer::num_classes() const noexcept { return impl_->num_classes_; }
 double Trainer::momentum() const noexcept { return impl_->momentum_; }
 int Trainer::threads() const noexcept { return impl_->threads(); }
 std::int64_t Trainer::steps() { return impl_->steps(); }
+Diagnostics Trainer::diagnostics() { return impl_->diagnostics(); }
 double Trainer::learning_rate() const noexcept { return impl_->learning_rate_; }
 void Trainer::set_learning_rate(double value) { impl_->set_learning_rate(value); }
 

@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 try:
-    from ._core import Evaluation, Gradients, PendingLoss, Trainer, __version__, devices
+    from ._core import Evaluation, Gradients, PendingLoss, Trainer, __version__, describe_devices, devices
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}._core":
         raise
@@ -37,6 +37,7 @@ __all__ = [
     "PendingLoss",
     "Trainer",
     "__version__",
+    "describe_devices",
     "devices",
 ]
 

@@ -63,6 +63,7 @@ BufferMemory::BufferMemory(std::size_t length) : length_(length) {
   std::memset(device_, kNanByte, mapped_);
   count(OBJC_HOST_BUFFERS_ALLOCATED);
   count(OBJC_HOST_LIVE_BUFFERS);
+  count(OBJC_HOST_LIVE_BYTES, static_cast<std::int64_t>(length_));
   std::lock_guard lock(mutex);
   install_fault_handler();
   number_ = next_number++;
@@ -81,6 +82,7 @@ BufferMemory::~BufferMemory() {
   munmap(program_, mapped_);
   munmap(device_, mapped_);
   count(OBJC_HOST_LIVE_BUFFERS, -1);
+  count(OBJC_HOST_LIVE_BYTES, -static_cast<std::int64_t>(length_));
 }
 
 std::string BufferMemory::describe() const {

@@ -26,7 +26,8 @@ struct Settings {
   std::map<std::uint64_t, CommitFault> commit_faults;  // by number of the commit
   std::array<NilFault, OBJC_HOST_CALLS> nil_faults{};
   bool held = false;
-  bool unified_memory = true;
+  std::vector<objc_host_gpu> gpus{OBJC_HOST_GPU_APPLE};
+  bool has_default_gpu = true;
   bool commit_during_encode = false;
   int scalar_rank = 0;
   objc_host_tensors tensors = OBJC_HOST_TENSORS_COMPILED;
@@ -85,9 +86,14 @@ void wait_while_held() {
   released.wait(lock, [] { return !settings.held; });
 }
 
-bool unified_memory() {
+std::vector<objc_host_gpu> gpus() {
   std::lock_guard lock(mutex);
-  return settings.unified_memory;
+  return settings.gpus;
+}
+
+bool has_default_gpu() {
+  std::lock_guard lock(mutex);
+  return settings.has_default_gpu && !settings.gpus.empty();
 }
 
 bool commit_during_encode() {
@@ -152,9 +158,14 @@ void objc_host_return_nil(int call, uint64_t number, uint64_t count) {
   settings.nil_faults[call] = {.calls_before = number - 1, .count = count};
 }
 
-void objc_host_set_unified_memory(int unified) {
+void objc_host_set_gpus(const int* kinds, int count, int has_default) {
   std::lock_guard lock(mutex);
-  settings.unified_memory = unified != 0;
+  settings.gpus.clear();
+  for (int i = 0; i < count; ++i) {
+    if (kinds[i] < 0 || kinds[i] >= OBJC_HOST_GPUS) objc_host::fail("no kind of GPU " + std::to_string(kinds[i]));
+    settings.gpus.push_back(static_cast<objc_host_gpu>(kinds[i]));
+  }
+  settings.has_default_gpu = has_default != 0;
 }
 
 void objc_host_set_commit_during_encode(int on) {

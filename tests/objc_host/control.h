@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "host_control.h"
 
@@ -32,7 +33,8 @@ std::chrono::microseconds next_handler_delay();
 
 void wait_while_held();
 
-bool unified_memory();
+std::vector<objc_host_gpu> gpus();
+bool has_default_gpu();
 bool commit_during_encode();
 int scalar_rank();
 objc_host_tensors reported_tensors();

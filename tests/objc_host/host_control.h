@@ -20,6 +20,7 @@ enum objc_host_call {
   OBJC_HOST_TENSOR_DATA = 4,     ///< -[MPSGraphTensorData initWithMTLBuffer:shape:dataType:]
   OBJC_HOST_DESCRIPTOR = 5,      ///< both +descriptorWith... of convolution and pooling
   OBJC_HOST_COMPILE = 6,         ///< -[MPSGraph compileWithDevice:...]
+  OBJC_HOST_ALL_DEVICES = 7,     ///< MTLCopyAllDevices(): an empty array
   OBJC_HOST_CALLS
 };
 
@@ -33,6 +34,7 @@ enum objc_host_counter {
   OBJC_HOST_LIVE_OBJECTS = 5,       ///< objects of all host classes that exist now, buffers included
   OBJC_HOST_IN_FLIGHT = 6,          ///< command buffers committed whose handlers have not all returned
   OBJC_HOST_OBJC_OBJECTS = 7,       ///< Objective-C objects of every class since the first device: made less gone
+  OBJC_HOST_LIVE_BYTES = 8,         ///< bytes of the MTLBuffers that exist now
   OBJC_HOST_COUNTERS
 };
 
@@ -65,8 +67,18 @@ OBJC_HOST_EXPORT void objc_host_set_tensors(int kind);
 /// `count` calls, the first of them the number-th from now, return nil. count 0: none.
 OBJC_HOST_EXPORT void objc_host_return_nil(int call, uint64_t number, uint64_t count);
 
-/// Whether the device says that it has unified memory. Default 1.
-OBJC_HOST_EXPORT void objc_host_set_unified_memory(int unified);
+/// Kinds of GPUs.
+enum objc_host_gpu {
+  OBJC_HOST_GPU_APPLE = 0,        ///< Apple silicon, as an M1: families up to Apple7, unified memory
+  OBJC_HOST_GPU_PARAVIRTUAL = 1,  ///< a virtual machine's on Apple silicon: up to Apple5, unified memory
+  OBJC_HOST_GPU_INTEL = 2,        ///< Intel's in a processor: Mac2, unified memory
+  OBJC_HOST_GPU_DISCRETE = 3,     ///< a card: Mac2, memory of its own
+  OBJC_HOST_GPUS
+};
+
+/// The GPUs of this machine: `count` kinds, each at most once. Without a default, MTLCreateSystemDefaultDevice()
+/// returns nil, as it does under ssh; with one it is the first. At the start: OBJC_HOST_GPU_APPLE, the default.
+OBJC_HOST_EXPORT void objc_host_set_gpus(const int* kinds, int count, int has_default);
 
 /// While on, encoding commits the work itself and leaves another, empty root command buffer, as MPSGraph may.
 OBJC_HOST_EXPORT void objc_host_set_commit_during_encode(int on);

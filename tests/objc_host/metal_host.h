@@ -21,7 +21,10 @@ struct Work {
 };
 }  // namespace objc_host
 
-@interface HostDevice : NSObject <MTLDevice>
+@interface HostDevice : NSObject <MTLDevice> {
+ @public
+  objc_host_gpu kind_;
+}
 @end
 
 @interface HostBuffer : NSObject <MTLBuffer> {

@@ -4,6 +4,7 @@
 #import <Foundation/NSDebug.h>
 #import <MetalPerformanceShaders/MetalPerformanceShaders.h>
 
+#include <array>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -98,22 +99,71 @@ std::int64_t objective_c_objects() {
 
 using objc_host::fail;
 
-id<MTLDevice> MTLCreateSystemDefaultDevice(void) {
-  static HostDevice* const device = [] {
+namespace {
+
+// Each GPU is one object for the life of the process.
+HostDevice* gpu_of(objc_host_gpu kind) {
+  static const auto& all = *new std::array<HostDevice*, OBJC_HOST_GPUS>([] {
     GSDebugAllocationActive(YES);
-    return [[HostDevice alloc] init];
-  }();
-  return objc_host::returns_nil(OBJC_HOST_DEVICE) ? nil : [device retain];
+    std::array<HostDevice*, OBJC_HOST_GPUS> made;
+    for (int i = 0; i < OBJC_HOST_GPUS; ++i) {
+      made[i] = [[HostDevice alloc] init];
+      made[i]->kind_ = static_cast<objc_host_gpu>(i);
+    }
+    return made;
+  }());
+  return all[kind];
+}
+
+}  // namespace
+
+id<MTLDevice> MTLCreateSystemDefaultDevice(void) {
+  if (objc_host::returns_nil(OBJC_HOST_DEVICE) || !objc_host::has_default_gpu()) return nil;
+  return [gpu_of(objc_host::gpus().front()) retain];
+}
+
+NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
+  NSMutableArray* all = [[NSMutableArray alloc] init];
+  if (objc_host::returns_nil(OBJC_HOST_ALL_DEVICES)) return all;
+  for (const objc_host_gpu kind : objc_host::gpus()) [all addObject:gpu_of(kind)];
+  return all;
 }
 
 @implementation HostDevice
 
 - (NSString*)name {
-  return @"objc_host";
+  switch (kind_) {
+    case OBJC_HOST_GPU_PARAVIRTUAL:
+      return @"Apple Paravirtual device";
+    case OBJC_HOST_GPU_INTEL:
+      return @"Intel(R) Iris(TM) Plus Graphics";
+    case OBJC_HOST_GPU_DISCRETE:
+      return @"AMD Radeon Pro 5500M";
+    default:
+      return @"objc_host";
+  }
 }
 
 - (BOOL)hasUnifiedMemory {
-  return objc_host::unified_memory();
+  return kind_ != OBJC_HOST_GPU_DISCRETE;
+}
+
+- (BOOL)supportsFamily:(MTLGPUFamily)family {
+  if (family == 2002) return kind_ != OBJC_HOST_GPU_PARAVIRTUAL;  // Mac2
+  const NSInteger newest_apple = kind_ == OBJC_HOST_GPU_APPLE ? 1007 : kind_ == OBJC_HOST_GPU_PARAVIRTUAL ? 1005 : 0;
+  return family > 1000 && family <= newest_apple;
+}
+
+- (uint64_t)registryID {
+  return 1 + static_cast<uint64_t>(kind_);
+}
+
+- (uint64_t)recommendedMaxWorkingSetSize {
+  return objc_host::kMaxBufferLength;
+}
+
+- (NSUInteger)currentAllocatedSize {
+  return static_cast<NSUInteger>(objc_host_count(OBJC_HOST_LIVE_BYTES));
 }
 
 - (NSUInteger)maxBufferLength {

@@ -26,6 +26,7 @@ EXPORTS = {
     "PendingLoss",
     "Trainer",
     "__version__",
+    "describe_devices",
     "devices",
 }
 

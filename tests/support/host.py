@@ -10,8 +10,9 @@ import pytest
 import mpsmnist
 
 # From host_control.h.
-DEVICE, QUEUE, BUFFER, COMMAND_BUFFER, TENSOR_DATA, DESCRIPTOR, COMPILE = range(7)
+DEVICE, QUEUE, BUFFER, COMMAND_BUFFER, TENSOR_DATA, DESCRIPTOR, COMPILE, ALL_DEVICES = range(8)
 COMMITS, BUFFERS_ALLOCATED, COMPILED, LIVE_OBJECTS, IN_FLIGHT = 0, 2, 3, 5, 6
+GPU_APPLE, GPU_PARAVIRTUAL, GPU_INTEL, GPU_DISCRETE = range(4)
 ALWAYS = 2**64 - 1
 
 
@@ -29,3 +30,8 @@ def load() -> ctypes.CDLL:
     library.objc_host_return_nil.argtypes = [ctypes.c_int, ctypes.c_uint64, ctypes.c_uint64]
     library.objc_host_set_delays.argtypes = [ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32]
     return library
+
+
+def set_gpus(library: ctypes.CDLL, *kinds: int, default: bool = True) -> None:
+    """The GPUs of the machine; the first is the default one, unless there is none, as under ssh."""
+    library.objc_host_set_gpus((ctypes.c_int * len(kinds))(*kinds), len(kinds), int(default))

@@ -14,13 +14,15 @@ import pytest
 import mpsmnist
 from support import checks, examples, host
 from support.host import (
+    ALL_DEVICES,
     BUFFER,
     BUFFERS_ALLOCATED,
     COMMAND_BUFFER,
     COMMITS,
     COMPILE,
     DESCRIPTOR,
-    DEVICE,
+    GPU_APPLE,
+    GPU_DISCRETE,
     IN_FLIGHT,
     LIVE_OBJECTS,
     QUEUE,
@@ -237,7 +239,7 @@ def test_reads_fail_without_harm(undisturbed, read):
 
 
 def test_no_device():
-    HOST.objc_host_return_nil(DEVICE, 1, host.ALWAYS)
+    host.set_gpus(HOST)
     assert mpsmnist.devices() == ["cpu"]
     assert mpsmnist.Trainer().device == "cpu"
     message = r'^device "mps" is not available: Metal found no GPU on this machine; available: "cpu"$'
@@ -246,15 +248,16 @@ def test_no_device():
 
 
 def test_a_device_that_goes_while_it_is_opened():
-    HOST.objc_host_return_nil(DEVICE, 2, 1)
+    host.set_gpus(HOST, GPU_APPLE, default=False)
+    HOST.objc_host_return_nil(ALL_DEVICES, 2, 1)
     with pytest.raises(mpsmnist.DeviceError, match=r"^\[mps device\] Metal found no GPU on this machine$"):
         mpsmnist.Trainer(device="mps")
 
 
 def test_a_device_with_memory_of_its_own():
-    HOST.objc_host_set_unified_memory(0)
+    host.set_gpus(HOST, GPU_DISCRETE)
     assert mpsmnist.devices() == ["cpu"]
-    with pytest.raises(mpsmnist.DeviceError, match=r'the GPU "objc_host" has memory of its own'):
+    with pytest.raises(mpsmnist.DeviceError, match=r'the GPU "AMD Radeon Pro 5500M" has memory of its own'):
         mpsmnist.Trainer(device="mps")
 
 

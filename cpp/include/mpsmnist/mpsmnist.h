@@ -9,6 +9,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -47,8 +48,22 @@ MPSMNIST_EXPORT const char* version() noexcept;
 /// Every device that this package knows, best first, whether or not it is available here.
 MPSMNIST_EXPORT std::vector<std::string> known_devices();
 
-/// The devices that a Trainer can use here, best first; "cpu" always.
+/// The devices that a Trainer can use here by name, best first; "cpu" always. The first is what "auto" takes.
 MPSMNIST_EXPORT std::vector<std::string> devices();
+
+/// What is known of a device here: facts by name, in an order that does not change.
+///
+/// "cpu": "instruction_set", "cores". "mps": "unavailable" (why it cannot be used, instead of all that follows but
+/// "refused"), "gpu" (its name), "families", "unified_memory" ("yes"), "working_set_bytes" (what it recommends at
+/// most), "passed_over" (why "auto" does not take it, where it does not), "refused" (other GPUs and why), "mpsgraph".
+/// A fact that the system does not tell is left out.
+struct DeviceDescription {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> facts;
+};
+
+/// Every known device.
+MPSMNIST_EXPORT std::vector<DeviceDescription> describe_devices();
 
 /// Images (count, 28, 28), contiguous: bytes 0..255 (scaled by 1/255) or floats taken as they are.
 struct Images {
@@ -106,6 +121,18 @@ struct TrainerOptions {
   std::uint64_t seed = 0;
   Init init = Init::kUniform;
   std::int64_t threads = 0;  ///< CPU threads; 0 takes the cores that this process may use
+};
+
+/// What a Trainer's device has done since the Trainer was made. Zeros on the CPU, which compiles and queues nothing.
+struct Diagnostics {
+  std::int64_t compilations = 0;     ///< graphs compiled, one for each purpose and batch size
+  double compile_seconds = 0;        ///< building and compiling them
+  std::int64_t runs = 0;             ///< runs of compiled graphs that ended: a step, a chunk of predictions, gradients
+  std::int64_t failed_runs = 0;      ///< those of them that failed
+  std::int64_t command_buffers = 0;  ///< of all runs: more than one for a run that MPSGraph has split
+  double encode_seconds = 0;         ///< the host's time for encoding the runs
+  double gpu_seconds = 0;            ///< the completed runs, each from the GPU's start to its end
+  std::int64_t allocated_bytes = 0;  ///< now allocated on the device by this process
 };
 
 namespace detail {
@@ -189,7 +216,8 @@ class MPSMNIST_EXPORT Trainer {
   int num_classes() const noexcept;
   double momentum() const noexcept;
   int threads() const noexcept;
-  std::int64_t steps();  ///< completed updates; waits for those in flight
+  std::int64_t steps();       ///< completed updates; waits for those in flight
+  Diagnostics diagnostics();  ///< waits for the steps in flight
   double learning_rate() const noexcept;
   void set_learning_rate(double value);
 

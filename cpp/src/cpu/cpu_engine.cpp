@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "buffer.h"
+#include "cpu/cpu_count.h"
 #include "cpu/executor.h"
+#include "cpu/isa.h"
 #include "cpu/network.h"
 #include "gradient_memory.h"
 #include "system_limits.h"
@@ -95,6 +97,12 @@ Gradients CpuEngine::backpropagate(int slot, const PartFinal& part_final) {
 }
 
 }  // namespace
+
+std::vector<Fact> describe() try {
+  return {{"instruction_set", choose_kernels().isa}, {"cores", std::to_string(usable_cores())}};
+} catch (const DeviceError& error) {
+  return {{"unavailable", error.what()}};
+}
 
 std::unique_ptr<Engine> make_engine(const EngineOptions& options) { return std::make_unique<CpuEngine>(options); }
 

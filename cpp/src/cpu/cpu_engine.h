@@ -7,6 +7,9 @@
 
 namespace mpsmnist::cpu {
 
+/// The facts of DeviceDescription: the instruction set of the kernels in use, and the cores that this process may use.
+std::vector<Fact> describe();
+
 /// Weights start as zeros: Trainer writes the initial values. Throws DeviceError if MPSMNIST_ISA asks for an
 /// instruction set that this build or processor lacks.
 std::unique_ptr<Engine> make_engine(const EngineOptions& options);

@@ -1,7 +1,9 @@
 #include "mps/device.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "fork.h"
 #include "mps/mps_engine.h"
@@ -9,37 +11,140 @@
 namespace mpsmnist::mps {
 namespace {
 
-/// Why `device` cannot be used; empty if it can. The engine reads and writes GPU buffers in place, so the GPU must
-/// share the host's memory.
-std::string objection_to(id<MTLDevice> device) {
-  if (device == nil) {
-    return "Metal found no GPU on this machine";
+struct Family {
+  const char* name;
+  NSInteger number;  // of MTLGPUFamily, whose newest values older SDKs lack
+};
+
+constexpr Family kFamilies[] = {
+    {"Apple5", 1005},  {"Apple6", 1006}, {"Apple7", 1007},  {"Apple8", 1008}, {"Apple9", 1009},
+    {"Apple10", 1010}, {"Mac2", 2002},   {"Common3", 3003}, {"Metal3", 5001}, {"Metal4", 5002},
+};
+
+/// A GPU, and what speaks against it.
+struct Candidate {
+  id<MTLDevice> gpu;
+  std::string refused;      ///< why it cannot be used at all
+  std::string passed_over;  ///< why "auto" does not take it
+};
+
+/// The GPU to use, nil if there is none, and what is to be said of the others.
+struct Choice {
+  Candidate best;
+  std::string refused;
+};
+
+std::string text_of(NSString* text) { return [text UTF8String]; }
+
+std::string joined(const std::string& list, const std::string& item, const char* separator) {
+  return list + (list.empty() ? "" : separator) + item;
+}
+
+std::string families_of(id<MTLDevice> gpu) {
+  std::string names;
+  for (const Family& family : kFamilies) {
+    if ([gpu supportsFamily:static_cast<MTLGPUFamily>(family.number)]) names = joined(names, family.name, ", ");
   }
-  if (!device.hasUnifiedMemory) {
-    return "the GPU \"" + std::string([device.name UTF8String]) +
-           "\" has memory of its own, and device \"mps\" needs one that shares the host's, as on Apple silicon";
+  return names.empty() ? "none known" : names;
+}
+
+Candidate judged(id<MTLDevice> gpu) {
+  const std::string name = "the GPU \"" + text_of(gpu.name) + "\"";
+  // The engine reads and writes GPU buffers in place, so the GPU must share the host's memory.
+  if (!gpu.hasUnifiedMemory) {
+    return {gpu,
+            name + " has memory of its own, and device \"mps\" needs one that shares the host's, as on Apple silicon",
+            ""};
   }
-  return "";
+  // Apple7 is the M1's. Intel's GPUs have no Apple family, and a virtual machine's has older ones.
+  if (![gpu supportsFamily:MTLGPUFamilyApple7]) {
+    return {gpu, "",
+            name + " is not one of Apple silicon (its families: " + families_of(gpu) +
+                "): a virtual machine's or Intel's, which is used only when device \"mps\" is asked for by name"};
+  }
+  return {gpu, "", ""};
+}
+
+/// The default GPU first: Metal has none for a process without a window server, as under ssh or launchd.
+std::vector<Candidate> candidates() {
+  std::vector<Candidate> found;
+  const auto add = [&](id<MTLDevice> gpu) {
+    const auto known = [gpu](const Candidate& each) { return each.gpu.registryID == gpu.registryID; };
+    if (std::none_of(found.begin(), found.end(), known)) found.push_back(judged(gpu));
+  };
+  if (id<MTLDevice> preferred = MTLCreateSystemDefaultDevice()) add(preferred);
+  for (id<MTLDevice> gpu in MTLCopyAllDevices()) add(gpu);
+  return found;
+}
+
+Choice choose_gpu() {
+  Choice choice;
+  for (const Candidate& each : candidates()) {
+    if (!each.refused.empty()) {
+      choice.refused = joined(choice.refused, each.refused, "; ");
+    } else if (choice.best.gpu == nil || (each.passed_over.empty() && !choice.best.passed_over.empty())) {
+      choice.best = each;
+    }
+  }
+  if (choice.best.gpu == nil) {
+    choice.best.refused = choice.refused.empty() ? "Metal found no GPU on this machine" : choice.refused;
+  }
+  return choice;
+}
+
+/// Why Metal must not even be asked; empty if it may.
+std::string objection_of_process() {
+  static const std::uint64_t forks = fork_count();  // when this process, or its parent, first used Metal
+  return fork_count() == forks ? "" : "Metal cannot be used in a forked child: start processes by spawning them";
+}
+
+std::vector<Fact> facts_of(const Choice& choice) {
+  if (choice.best.gpu == nil) return {{"unavailable", choice.best.refused}};
+  id<MTLDevice> gpu = choice.best.gpu;
+  std::vector<Fact> facts = {{"gpu", text_of(gpu.name)},
+                             {"families", families_of(gpu)},
+                             {"unified_memory", "yes"},
+                             {"working_set_bytes", std::to_string(gpu.recommendedMaxWorkingSetSize)}};
+  if (!choice.best.passed_over.empty()) facts.emplace_back("passed_over", choice.best.passed_over);
+  if (!choice.refused.empty()) facts.emplace_back("refused", choice.refused);
+  NSBundle* framework = [NSBundle bundleForClass:[MPSGraph class]];
+  if (NSString* version = [framework objectForInfoDictionaryKey:@"CFBundleVersion"]) {
+    facts.emplace_back("mpsgraph", text_of(version));
+  }
+  return facts;
 }
 
 }  // namespace
 
-std::string unavailable_reason() {
-  static const std::uint64_t forks = fork_count();  // when this process, or its parent, first used Metal
-  if (fork_count() != forks) {
-    return "Metal cannot be used in a forked child: start processes by spawning them";
+Availability availability() {
+  if (const std::string objection = objection_of_process(); !objection.empty()) {
+    return {.unavailable = objection, .passed_over = ""};
   }
-  return with_autorelease_pool([] { return objection_to(MTLCreateSystemDefaultDevice()); });
+  try {
+    return with_autorelease_pool([]() -> Availability {
+      const Choice choice = choose_gpu();
+      return {.unavailable = choice.best.refused, .passed_over = choice.best.passed_over};
+    });
+  } catch (const DeviceError& error) {  // an exception of Metal's
+    return {.unavailable = error.what(), .passed_over = ""};
+  }
+}
+
+std::vector<Fact> describe() {
+  if (const std::string reason = availability().unavailable; !reason.empty()) return {{"unavailable", reason}};
+  return with_autorelease_pool([] { return facts_of(choose_gpu()); });
 }
 
 Device open_device() {
-  Device device;
-  device.metal = MTLCreateSystemDefaultDevice();
-  if (const std::string objection = objection_to(device.metal); !objection.empty()) {
-    throw DeviceError("[mps device] " + objection);
+  const Choice choice = choose_gpu();
+  if (choice.best.gpu == nil) {
+    throw DeviceError("[mps device] " + choice.best.refused);
   }
+  Device device;
+  device.metal = choice.best.gpu;
   device.queue = require([device.metal newCommandQueue], "[mps device] Metal returned no command queue");
   device.graph = require([MPSGraphDevice deviceWithMTLDevice:device.metal], "[mps device] MPSGraph refused the GPU");
+  device.counters = std::make_shared<Counters>();
   return device;
 }
 

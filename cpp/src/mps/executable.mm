@@ -81,6 +81,7 @@ std::vector<std::size_t> order_of(NSArray<MPSGraphTensor*>* tensors, const std::
 
 std::shared_ptr<const Program> compile(const Device& device, const EngineOptions& options, Purpose purpose,
                                        std::int64_t n) {
+  const Stopwatch watch;
   auto program = std::make_shared<Program>();
   program->n = n;
   program->graph = build_graph(options, purpose, n);
@@ -92,6 +93,7 @@ std::shared_ptr<const Program> compile(const Device& device, const EngineOptions
   program->executable.options = MPSGraphOptionsNone;
   program->feed_order = order_of(program->executable.feedTensors, program->graph.feeds, "feeds");
   program->target_order = order_of(program->executable.targetTensors, program->graph.targets, "targets");
+  device.counters->compiled(watch.seconds());
   return program;
 }
 

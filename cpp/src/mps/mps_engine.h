@@ -5,14 +5,17 @@
 #pragma once
 
 #include <memory>
-#include <string>
+#include <vector>
 
 #include "engine.h"
 
 namespace mpsmnist::mps {
 
-/// Empty where device "mps" can be used; otherwise the reason why not, as a sentence.
-std::string unavailable_reason();
+/// Whether there is a GPU that the engine can use, and whether it is one that "auto" should.
+Availability availability();
+
+/// The facts of DeviceDescription about the GPU.
+std::vector<Fact> describe();
 
 /// Throws DeviceError if the device cannot be used. Weights start as zeros: Trainer writes the initial values.
 std::unique_ptr<Engine> make_engine(const EngineOptions& options);

@@ -153,6 +153,13 @@ class MpsEngine final : public Engine {
     with_autorelease_pool([&] { write_flat(completed().momentum, flat); });
   }
 
+  Diagnostics diagnostics() const override {
+    return with_autorelease_pool([&] {
+      Diagnostics totals = device_.counters->totals();
+      totals.allocated_bytes = static_cast<std::int64_t>(device_.metal.currentAllocatedSize);
+      return totals;
+    });
+  }
   bool survives_fork() const noexcept override { return false; }  // Metal does not
   int threads() const noexcept override { return 1; }
 

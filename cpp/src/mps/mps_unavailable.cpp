@@ -3,8 +3,10 @@
 
 namespace mpsmnist::mps {
 
-std::string unavailable_reason() { return "this build has no Metal support"; }
+constexpr char kReason[] = "this build has no Metal support";
 
-std::unique_ptr<Engine> make_engine(const EngineOptions&) { throw DeviceError("[mps device] " + unavailable_reason()); }
+Availability availability() { return {.unavailable = kReason, .passed_over = ""}; }
+std::vector<Fact> describe() { return {{"unavailable", kReason}}; }
+std::unique_ptr<Engine> make_engine(const EngineOptions&) { throw DeviceError(std::string("[mps device] ") + kReason); }
 
 }  // namespace mpsmnist::mps

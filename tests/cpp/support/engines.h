@@ -49,7 +49,7 @@ void for_each_cpu_engine(Test test) {
 template <typename Test>
 void for_each_engine(Test test) {
   for_each_cpu_engine([&] { test(cpu::make_engine); });
-  if (mps::unavailable_reason().empty()) {
+  if (mps::availability().unavailable.empty()) {
     SUBCASE("mps") { test(mps::make_engine); }
   }
 }

@@ -51,6 +51,7 @@ __attribute__((objc_root_class))
 }
 + (instancetype)alloc;
 + (instancetype)new;
++ (Class)class;
 - (instancetype)init;
 - (void)setValue:(nullable id)value forKey:(NSString*)key;
 @end
@@ -100,6 +101,16 @@ __attribute__((objc_root_class))
 
 @interface NSMutableDictionary<KeyT, ValueT> : NSDictionary <KeyT, ValueT>
 - (void)setObject:(nullable ValueT)object forKeyedSubscript:(KeyT<NSCopying>)key;
+@end
+
+@interface NSBundle : NSObject
++ (NSBundle*)bundleForClass:(Class)aClass;
+- (nullable id)objectForInfoDictionaryKey:(NSString*)key;
+@end
+
+@interface NSException : NSObject <NSCopying>
+@property(readonly, copy) NSString* name;
+@property(readonly, copy, nullable) NSString* reason;
 @end
 
 @interface NSError : NSObject <NSCopying>
