@@ -483,10 +483,10 @@ at once and even while a native call runs.)");
   define(m, "describe_devices", &describe_devices_by_name,
          R"(What is known of every known device here: name -> facts, all of them text.
 
-"cpu": "instruction_set", "cores". "mps": "unavailable" (why it cannot be used, instead of all that follows but
-"refused"), "gpu" (its name), "families", "unified_memory" ("yes"), "working_set_bytes" (what it recommends at most),
-"passed_over" (why "auto" does not take it, where it does not), "refused" (other GPUs and why), "mpsgraph" (the
-framework's version). A fact that the system does not tell is left out.)");
+"cpu": "instruction_set", "cores". "mps": "gpu" (its name), "families", "unified_memory" ("yes"), "working_set_bytes"
+(what Metal recommends at most), "mpsgraph" (the framework's version), "passed_over" (why "auto" does not take it, where
+it does not), "refused" (other GPUs and why), or else "unavailable" alone (why, with every GPU refused). A fact that the
+system does not tell is left out.)");
 }
 
 }  // namespace mpsmnist::bindings

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <random>
+#include <utility>
 
 #include "fatal.h"
 
@@ -16,6 +17,11 @@ namespace {
 struct NilFault {
   std::uint64_t calls_before = 0;
   std::uint64_t count = 0;
+};
+
+struct ExceptionFault {
+  std::uint64_t calls_before = 0;
+  std::optional<Exception> exception;
 };
 
 struct Settings {
@@ -28,14 +34,18 @@ struct Settings {
   bool held = false;
   std::vector<objc_host_gpu> gpus{OBJC_HOST_GPU_APPLE};
   bool has_default_gpu = true;
-  bool commit_during_encode = false;
+  std::array<ExceptionFault, OBJC_HOST_CALLS> exceptions{};
+  int roots = 1;
+  bool first_root_completes = false;
+  objc_host_graph_handler graph_handler = OBJC_HOST_GRAPH_HANDLER_FIRST;
   int scalar_rank = 0;
   objc_host_tensors tensors = OBJC_HOST_TENSORS_COMPILED;
 };
 
 std::mutex mutex;
-std::condition_variable released;
-Settings& settings = *new Settings;  // never destroyed: daemon threads read it until the process is gone
+// Never destroyed: threads use them until the process is gone, and a forked child's copy keeps waiters that are not.
+std::condition_variable& released = *new std::condition_variable;
+Settings& settings = *new Settings;
 std::array<std::atomic<std::int64_t>, OBJC_HOST_COUNTERS> counters{};
 
 std::chrono::microseconds random_delay(std::uint32_t max_us) {
@@ -52,7 +62,15 @@ void fail(const std::string& message) {
 
 void count(objc_host_counter counter, std::int64_t change) { counters[counter] += change; }
 
+std::optional<Exception> next_exception(objc_host_call call) {
+  std::lock_guard lock(mutex);
+  ExceptionFault& fault = settings.exceptions[call];
+  if (!fault.exception || fault.calls_before-- > 0) return std::nullopt;
+  return std::exchange(fault.exception, std::nullopt);
+}
+
 bool returns_nil(objc_host_call call) {
+  throw_if_asked(call);
   std::lock_guard lock(mutex);
   NilFault& fault = settings.nil_faults[call];
   if (fault.count == 0) return false;
@@ -96,9 +114,19 @@ bool has_default_gpu() {
   return settings.has_default_gpu && !settings.gpus.empty();
 }
 
-bool commit_during_encode() {
+int roots() {
   std::lock_guard lock(mutex);
-  return settings.commit_during_encode;
+  return settings.roots;
+}
+
+bool first_root_completes() {
+  std::lock_guard lock(mutex);
+  return settings.first_root_completes;
+}
+
+objc_host_graph_handler graph_handler() {
+  std::lock_guard lock(mutex);
+  return settings.graph_handler;
 }
 
 int scalar_rank() {
@@ -168,9 +196,24 @@ void objc_host_set_gpus(const int* kinds, int count, int has_default) {
   settings.has_default_gpu = has_default != 0;
 }
 
-void objc_host_set_commit_during_encode(int on) {
+void objc_host_throw(int call, uint64_t number, const char* name, const char* reason) {
+  if (call < 0 || call >= OBJC_HOST_CALLS) objc_host::fail("no call " + std::to_string(call));
+  if (number == 0) objc_host::fail("calls are numbered from 1");
   std::lock_guard lock(mutex);
-  settings.commit_during_encode = on != 0;
+  settings.exceptions[call] = {.calls_before = number - 1, .exception = objc_host::Exception{name, reason}};
+}
+
+void objc_host_set_roots(int roots, int first_completes) {
+  if (roots < 1) objc_host::fail("a run has a root, not " + std::to_string(roots));
+  std::lock_guard lock(mutex);
+  settings.roots = roots;
+  settings.first_root_completes = first_completes != 0;
+}
+
+void objc_host_set_graph_handler(int kind) {
+  if (kind < 0 || kind >= OBJC_HOST_GRAPH_HANDLERS) objc_host::fail("no graph handler " + std::to_string(kind));
+  std::lock_guard lock(mutex);
+  settings.graph_handler = static_cast<objc_host_graph_handler>(kind);
 }
 
 void objc_host_set_scalar_rank(int rank) {

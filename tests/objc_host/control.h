@@ -17,7 +17,19 @@ std::int64_t objective_c_objects();
 
 void count(objc_host_counter counter, std::int64_t change = 1);
 
-/// Counts this call; whether it must return nil.
+/// Counts this call; throws the exception that it must.
+void throw_if_asked(objc_host_call call);
+
+/// An exception that a call must throw.
+struct Exception {
+  std::string name;
+  std::string reason;
+};
+
+/// What throw_if_asked() asks: it needs Objective-C, and the settings none.
+std::optional<Exception> next_exception(objc_host_call call);
+
+/// throw_if_asked(), and then whether the call must return nil.
 bool returns_nil(objc_host_call call);
 
 /// How a command buffer fails: with the text of its NSError, or with no NSError.
@@ -35,7 +47,9 @@ void wait_while_held();
 
 std::vector<objc_host_gpu> gpus();
 bool has_default_gpu();
-bool commit_during_encode();
+int roots();
+bool first_root_completes();
+objc_host_graph_handler graph_handler();
 int scalar_rank();
 objc_host_tensors reported_tensors();
 

@@ -82,7 +82,7 @@ void a_failure_may_lack_a_reason() {
   objc_host_fail_commit(1, nullptr);
   expect_refusal("[where] command buffer failed without a reason", [] {
     const Prediction prediction;
-    commit_and_wait(prediction.encoded(), "where");
+    commit_and_wait(prediction.device, prediction.encoded(), "where");
   });
 }
 
@@ -90,7 +90,7 @@ void right_use_computes() {
   objc_host_reset();
   with_autorelease_pool([] {
     const Prediction prediction;
-    commit_and_wait(prediction.encoded(), "where");
+    commit_and_wait(prediction.device, prediction.encoded(), "where");
   });
 }
 

@@ -62,6 +62,27 @@ NSArray* scrambled(NSArray* objects) {
   return result;
 }
 
+HostCommandBuffer* root_of(MPSCommandBuffer* command) {
+  return static_cast<HostCommandBuffer*>(command.rootCommandBuffer);
+}
+
+// In several root command buffers, all but the last of which are committed here, if a test asks for it.
+void encode_in_roots(Work work, const std::vector<Shape>& result_shapes, MPSCommandBuffer* command) {
+  work.roots = static_cast<std::size_t>(roots());
+  if (work.roots > 1) {
+    work.split = std::make_shared<std::vector<std::vector<float>>>();
+    for (const Shape& shape : result_shapes) work.split->emplace_back(size_of(shape));
+  }
+  HostCommandBuffer* const first = root_of(command);
+  for (; work.root + 1 < work.roots; ++work.root) {
+    [root_of(command) encode:work];
+    throw_if_asked(OBJC_HOST_NEXT_ROOT);
+    [command commitAndContinue];
+  }
+  [root_of(command) encode:work];
+  if (work.roots > 1 && first_root_completes()) [first waitForHandlers];
+}
+
 MPSGraphTensor* copy_of(MPSGraphTensor* tensor) {
   MPSGraphTensor* copy = [[[MPSGraphTensor alloc] init] autorelease];
   copy->host_ = new Tensor(*tensor->host_);
@@ -186,6 +207,45 @@ NSArray* reported(NSArray* tensors) {
 
 @end
 
+@interface MPSGraphExecutableExecutionDescriptor (HostPrivate)
+/// Fails unless the options are those that the core means to set.
+- (void)check;
+@end
+
+@implementation MPSGraphExecutableExecutionDescriptor
+
+- (instancetype)init {
+  self = [super init];
+  enableCommitAndContinue_ = YES;
+  objc_host::count(OBJC_HOST_LIVE_OBJECTS);
+  return self;
+}
+
+- (void)dealloc {
+  if (completionHandler_ != nil) Block_release(completionHandler_);
+  objc_host::count(OBJC_HOST_LIVE_OBJECTS, -1);
+  [super dealloc];
+}
+
+- (MPSGraphExecutableCompletionHandler)completionHandler {
+  return completionHandler_;
+}
+
+- (void)setCompletionHandler:(MPSGraphExecutableCompletionHandler)handler {
+  completionHandler_ = Block_copy(handler);
+}
+
+// In no public header: the core finds it by name.
+- (void)setEnableCommitAndContinue:(BOOL)value {
+  enableCommitAndContinue_ = value;
+}
+
+- (void)check {
+  if (enableCommitAndContinue_) fail("encode: enableCommitAndContinue is not NO");
+}
+
+@end
+
 @interface MPSGraphExecutable (HostPrivate)
 - (instancetype)initWithHost:(objc_host::Executable*)host;
 @end
@@ -265,14 +325,18 @@ NSArray* reported(NSArray* tensors) {
                      resultsArray:(NSArray*)resultsArray
               executionDescriptor:(MPSGraphExecutableExecutionDescriptor*)descriptor {
   if (commandBuffer == nil) fail("encode: the command buffer is nil");
-  if (descriptor != nil) fail("encode: execution descriptors are not implemented");
+  objc_host::throw_if_asked(OBJC_HOST_ENCODE);
   if (host_->graph.expired()) fail("encode: the executable's MPSGraph is gone");
+  [descriptor check];
   objc_host::Work work{.plan = host_->plan,
                        .feeds = objc_host::buffers_of(inputsArray, host_->feed_shapes, "feed"),
                        .results = objc_host::buffers_of(resultsArray, host_->target_shapes, "result")};
   objc_host::check_aliasing(work);
-  [static_cast<HostCommandBuffer*>(commandBuffer.rootCommandBuffer) encode:std::move(work)];
-  if (objc_host::commit_during_encode()) [commandBuffer commitAndContinue];
+  objc_host::encode_in_roots(std::move(work), host_->target_shapes, commandBuffer);
+  if (descriptor.completionHandler != nil) {
+    [objc_host::root_of(commandBuffer) setGraphHandler:descriptor.completionHandler];
+  }
+  objc_host::count(OBJC_HOST_ENCODES);
   return resultsArray;
 }
 

@@ -165,6 +165,7 @@ bool same_padding(MPSGraphPaddingStyle style, const char* where) {
 }
 
 - (MPSGraphTensor*)tensorOf:(int)node {
+  objc_host::throw_if_asked(OBJC_HOST_OPERATION);
   MPSGraphTensor* tensor = [[[MPSGraphTensor alloc] init] autorelease];
   tensor->host_ = new objc_host::Tensor{.graph = *host_, .node = node, .counted = {}};
   [tensors_ addObject:tensor];

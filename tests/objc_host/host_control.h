@@ -11,7 +11,7 @@ extern "C" {
 
 #define OBJC_HOST_EXPORT __attribute__((visibility("default")))
 
-/// What can be made to return nil.
+/// What can be made to return nil, as far as it has a result that may be, and to throw.
 enum objc_host_call {
   OBJC_HOST_DEVICE = 0,          ///< MTLCreateSystemDefaultDevice()
   OBJC_HOST_QUEUE = 1,           ///< -[MTLDevice newCommandQueue]
@@ -21,6 +21,14 @@ enum objc_host_call {
   OBJC_HOST_DESCRIPTOR = 5,      ///< both +descriptorWith... of convolution and pooling
   OBJC_HOST_COMPILE = 6,         ///< -[MPSGraph compileWithDevice:...]
   OBJC_HOST_ALL_DEVICES = 7,     ///< MTLCopyAllDevices(): an empty array
+  OBJC_HOST_FAMILY = 8,          ///< -[MTLDevice supportsFamily:]; throws only, as does all that follows
+  OBJC_HOST_CONTENTS = 9,        ///< -[MTLBuffer contents]
+  OBJC_HOST_OPERATION = 10,      ///< the methods of MPSGraph that make a tensor
+  OBJC_HOST_ENCODE = 11,         ///< -[MPSGraphExecutable encodeToCommandBuffer:...]
+  OBJC_HOST_NEXT_ROOT = 12,      ///< in it, before MPSGraph commits a root and goes on in another
+  OBJC_HOST_ADD_HANDLER = 13,    ///< -[MTLCommandBuffer addCompletedHandler:]
+  OBJC_HOST_COMMIT = 14,         ///< -[MTLCommandBuffer commit], of the program
+  OBJC_HOST_STATUS = 15,         ///< -[MTLCommandBuffer status]
   OBJC_HOST_CALLS
 };
 
@@ -76,12 +84,27 @@ enum objc_host_gpu {
   OBJC_HOST_GPUS
 };
 
+/// The number-th call from now throws an NSException of this name and with this reason, before it has done anything.
+OBJC_HOST_EXPORT void objc_host_throw(int call, uint64_t number, const char* name, const char* reason);
+
 /// The GPUs of this machine: `count` kinds, each at most once. Without a default, MTLCreateSystemDefaultDevice()
 /// returns nil, as it does under ssh; with one it is the first. At the start: OBJC_HOST_GPU_APPLE, the default.
 OBJC_HOST_EXPORT void objc_host_set_gpus(const int* kinds, int count, int has_default);
 
-/// While on, encoding commits the work itself and leaves another, empty root command buffer, as MPSGraph may.
-OBJC_HOST_EXPORT void objc_host_set_commit_during_encode(int on);
+/// Encoding splits a run into this many root command buffers, as MPSGraph may, and commits all but the last; each root
+/// writes its share of the results. Default 1. With `first_completes`, encoding returns only when the first has
+/// completed and its handlers have returned.
+OBJC_HOST_EXPORT void objc_host_set_roots(int roots, int first_completes);
+
+/// When MPSGraph's completion handler is called, and with what. Apple promises neither.
+enum objc_host_graph_handler {
+  OBJC_HOST_GRAPH_HANDLER_FIRST = 0,   ///< before those of the last root, with the first NSError of the run's roots
+  OBJC_HOST_GRAPH_HANDLER_LAST = 1,    ///< after them, with the same
+  OBJC_HOST_GRAPH_HANDLER_UNTOLD = 2,  ///< before them, and never with an NSError
+  OBJC_HOST_GRAPH_HANDLERS
+};
+
+OBJC_HOST_EXPORT void objc_host_set_graph_handler(int kind);
 
 /// The rank, 0 or 1, of a loss reduced to a scalar: Apple does not say which. Default 0.
 OBJC_HOST_EXPORT void objc_host_set_scalar_rank(int rank);

@@ -4,7 +4,10 @@
 #import <Foundation/NSDebug.h>
 #import <MetalPerformanceShaders/MetalPerformanceShaders.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -17,14 +20,27 @@
 
 namespace objc_host {
 
+struct Run {
+  std::mutex mutex;
+  NSError* error = nil;
+
+  ~Run() { [error release]; }
+};
+
 struct CommandBuffer {
   std::shared_ptr<CommandQueue> queue;
+  std::shared_ptr<Run> run;
   std::vector<Work> work;
-  std::vector<MTLCommandBufferHandler> handlers;  // copied blocks
-  std::mutex mutex;                               // guards what follows
+  std::vector<MTLCommandBufferHandler> handlers;            // copied blocks
+  MPSGraphExecutableCompletionHandler graph_handler = nil;  // MPSGraph's own
+  NSString* label = nil;
+  std::mutex mutex;  // guards what follows
   std::condition_variable finished;
   MTLCommandBufferStatus status = MTLCommandBufferStatusNotEnqueued;
   NSError* error = nil;
+  bool handled = false;
+  CFTimeInterval gpu_start = 0;
+  CFTimeInterval gpu_end = 0;
   Counted counted;
 };
 
@@ -32,22 +48,50 @@ namespace {
 
 constexpr NSUInteger kMaxBufferLength = NSUInteger{1} << 32;
 
+CFTimeInterval now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The results that this root writes.
+template <typename Use>
+void for_each_result(const Work& work, const Use& use) {
+  for (std::size_t i = work.root; i < work.results.size(); i += work.roots) use(i, *work.results[i]);
+}
+
 void begin(const Work& work, int queue) {
   for (const auto& feed : work.feeds) feed->begin_read(queue);
-  for (const auto& result : work.results) result->begin_write(queue);
+  for_each_result(work, [queue](std::size_t, BufferMemory& result) { result.begin_write(queue); });
 }
 
 void end(const Work& work) {
   for (const auto& feed : work.feeds) feed->end_read();
-  for (const auto& result : work.results) result->end_write();
+  for_each_result(work, [](std::size_t, BufferMemory& result) { result.end_write(); });
+}
+
+void compute(const Work& work, const std::vector<float*>& results) {
+  std::vector<const float*> feeds;
+  for (const auto& feed : work.feeds) feeds.push_back(feed->device());
+  work.plan->run(feeds, results);
 }
 
 void execute(const Work& work) {
-  std::vector<const float*> feeds;
   std::vector<float*> results;
-  for (const auto& feed : work.feeds) feeds.push_back(feed->device());
-  for (const auto& result : work.results) results.push_back(result->device());
-  work.plan->run(feeds, results);
+  if (work.split == nullptr) {
+    for (const auto& result : work.results) results.push_back(result->device());
+    return compute(work, results);
+  }
+  for (std::vector<float>& values : *work.split) results.push_back(values.data());
+  if (work.root == 0) compute(work, results);
+  for_each_result(work, [&](std::size_t i, BufferMemory& result) {
+    std::copy((*work.split)[i].begin(), (*work.split)[i].end(), result.device());
+  });
+}
+
+// After a fault nothing is known of the results: garbage is the worst they can hold.
+void spoil(const Work& work) {
+  for_each_result(work, [](std::size_t, BufferMemory& result) { result.fill_with_nans(); });
+  if (work.split == nullptr || work.root != 0) return;
+  for (std::vector<float>& values : *work.split) std::fill(values.begin(), values.end(), NAN);
 }
 
 NSError* error_with_text(const std::string& text) {
@@ -56,33 +100,53 @@ NSError* error_with_text(const std::string& text) {
   return [[NSError alloc] initWithDomain:@"MTLCommandBufferErrorDomain" code:1 userInfo:info];
 }
 
-// On the queue's device thread. After a fault nothing is known of the results: garbage is the worst they can hold.
+// On the queue's device thread.
 void execute_all(CommandBuffer& buffer, const std::optional<CommitFault>& fault) {
   wait_while_held();
   std::this_thread::sleep_for(next_execute_delay());
+  const CFTimeInterval start = now();
   for (const Work& work : buffer.work) {
-    if (fault) {
-      for (const auto& result : work.results) result->fill_with_nans();
-    } else {
-      execute(work);
-    }
+    fault ? spoil(work) : execute(work);
     end(work);
   }
   buffer.work.clear();
   const std::lock_guard lock(buffer.mutex);
-  if (fault && fault->text) buffer.error = error_with_text(*fault->text);
+  buffer.gpu_start = start;
+  buffer.gpu_end = now();
+  if (fault && fault->text) {
+    buffer.error = error_with_text(*fault->text);
+    const std::lock_guard run_lock(buffer.run->mutex);
+    if (buffer.run->error == nil) buffer.run->error = [buffer.error retain];
+  }
   buffer.status = fault ? MTLCommandBufferStatusError : MTLCommandBufferStatusCompleted;
   buffer.finished.notify_all();
+}
+
+void call_graph_handler(CommandBuffer& buffer, objc_host_graph_handler kind) {
+  if (buffer.graph_handler == nil) return;
+  NSError* error = kind == OBJC_HOST_GRAPH_HANDLER_UNTOLD ? nil : buffer.run->error;  // its roots have all completed
+  buffer.graph_handler([NSArray array], error);
+  Block_release(buffer.graph_handler);
+  buffer.graph_handler = nil;
 }
 
 // On the queue's handler thread.
 void call_handlers(HostCommandBuffer* object, CommandBuffer& buffer) {
   std::this_thread::sleep_for(next_handler_delay());
+  const objc_host_graph_handler kind = graph_handler();
+  if (kind != OBJC_HOST_GRAPH_HANDLER_LAST) call_graph_handler(buffer, kind);
   for (MTLCommandBufferHandler handler : buffer.handlers) {
     handler(object);
     Block_release(handler);
   }
   buffer.handlers.clear();
+  if (kind == OBJC_HOST_GRAPH_HANDLER_LAST) {
+    std::this_thread::sleep_for(next_handler_delay());
+    call_graph_handler(buffer, kind);
+  }
+  const std::lock_guard lock(buffer.mutex);
+  buffer.handled = true;
+  buffer.finished.notify_all();
 }
 
 }  // namespace
@@ -149,6 +213,7 @@ NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
 }
 
 - (BOOL)supportsFamily:(MTLGPUFamily)family {
+  objc_host::throw_if_asked(OBJC_HOST_FAMILY);
   if (family == 2002) return kind_ != OBJC_HOST_GPU_PARAVIRTUAL;  // Mac2
   const NSInteger newest_apple = kind_ == OBJC_HOST_GPU_APPLE ? 1007 : kind_ == OBJC_HOST_GPU_PARAVIRTUAL ? 1005 : 0;
   return family > 1000 && family <= newest_apple;
@@ -198,6 +263,7 @@ NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
 }
 
 - (void*)contents {
+  objc_host::throw_if_asked(OBJC_HOST_CONTENTS);
   return (*memory_)->contents();
 }
 
@@ -220,34 +286,57 @@ NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
 
 @implementation HostCommandBuffer
 
-- (instancetype)initWithQueue:(const std::shared_ptr<objc_host::CommandQueue>&)queue {
+- (instancetype)initWithQueue:(const std::shared_ptr<objc_host::CommandQueue>&)queue
+                          run:(const std::shared_ptr<objc_host::Run>&)run {
   self = [super init];
   host_ = new objc_host::CommandBuffer();
   host_->queue = queue;
+  host_->run = run;
   return self;
 }
 
 - (void)dealloc {
   for (const objc_host::Work& work : host_->work) objc_host::end(work);  // never committed
   for (MTLCommandBufferHandler handler : host_->handlers) Block_release(handler);
+  if (host_->graph_handler != nil) Block_release(host_->graph_handler);
   [host_->error release];
+  [host_->label release];
   delete host_;
   [super dealloc];
 }
 
+- (void)requireUncommitted:(const char*)message {
+  const std::lock_guard lock(host_->mutex);
+  if (host_->status != MTLCommandBufferStatusNotEnqueued) fail(message);
+}
+
 - (void)encode:(objc_host::Work)work {
-  if (self.status != MTLCommandBufferStatusNotEnqueued) fail("encode: the command buffer is already committed");
+  [self requireUncommitted:"encode: the command buffer is already committed"];
   objc_host::begin(work, host_->queue->number());
   host_->work.push_back(std::move(work));
-  objc_host::count(OBJC_HOST_ENCODES);
 }
 
 - (void)addCompletedHandler:(MTLCommandBufferHandler)block {
-  if (self.status != MTLCommandBufferStatusNotEnqueued) fail("addCompletedHandler: the command buffer is committed");
+  objc_host::throw_if_asked(OBJC_HOST_ADD_HANDLER);
+  [self requireUncommitted:"addCompletedHandler: the command buffer is committed"];
   host_->handlers.push_back(Block_copy(block));
 }
 
+- (void)setGraphHandler:(MPSGraphExecutableCompletionHandler)handler {
+  host_->graph_handler = Block_copy(handler);
+}
+
+- (void)waitForHandlers {
+  std::unique_lock lock(host_->mutex);
+  host_->finished.wait(lock, [self] { return host_->handled; });
+}
+
 - (void)commit {
+  objc_host::throw_if_asked(OBJC_HOST_COMMIT);
+  [self send];
+}
+
+- (void)send {
   {
     const std::lock_guard lock(host_->mutex);
     if (host_->status != MTLCommandBufferStatusNotEnqueued) fail("commit: the command buffer is already committed");
@@ -274,8 +363,28 @@ NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
 }
 
 - (MTLCommandBufferStatus)status {
+  objc_host::throw_if_asked(OBJC_HOST_STATUS);
   const std::lock_guard lock(host_->mutex);
   return host_->status;
+}
+
+- (CFTimeInterval)GPUStartTime {
+  const std::lock_guard lock(host_->mutex);
+  return host_->gpu_start;
+}
+
+- (CFTimeInterval)GPUEndTime {
+  const std::lock_guard lock(host_->mutex);
+  return host_->gpu_end;
+}
+
+- (NSString*)label {
+  return host_->label;
+}
+
+- (void)setLabel:(NSString*)label {
+  [host_->label autorelease];
+  host_->label = [label copy];
 }
 
 - (NSError*)error {
@@ -291,7 +400,8 @@ NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
   if (commandQueue == nil) fail("commandBufferFromCommandQueue: the queue is nil");
   if (objc_host::returns_nil(OBJC_HOST_COMMAND_BUFFER)) return nil;
   MPSCommandBuffer* buffer = [[[self alloc] init] autorelease];
-  buffer->root_ = [[HostCommandBuffer alloc] initWithQueue:*static_cast<HostCommandQueue*>(commandQueue)->queue_];
+  buffer->root_ = [[HostCommandBuffer alloc] initWithQueue:*static_cast<HostCommandQueue*>(commandQueue)->queue_
+                                                       run:std::make_shared<objc_host::Run>()];
   return buffer;
 }
 
@@ -305,8 +415,9 @@ NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
 }
 
 - (void)commitAndContinue {
-  HostCommandBuffer* next = [[HostCommandBuffer alloc] initWithQueue:root_->host_->queue];
-  [root_ commit];
+  HostCommandBuffer* next = [[HostCommandBuffer alloc] initWithQueue:root_->host_->queue run:root_->host_->run];
+  next.label = [root_->host_->label stringByAppendingString:@"+"];
+  [root_ send];
   [root_ release];
   root_ = next;
 }
@@ -329,6 +440,22 @@ NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
 
 - (NSError*)error {
   return root_.error;
+}
+
+- (NSString*)label {
+  return root_.label;
+}
+
+- (void)setLabel:(NSString*)label {
+  root_.label = label;
+}
+
+- (CFTimeInterval)GPUStartTime {
+  return root_.GPUStartTime;
+}
+
+- (CFTimeInterval)GPUEndTime {
+  return root_.GPUEndTime;
 }
 
 @end

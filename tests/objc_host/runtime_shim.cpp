@@ -3,12 +3,39 @@
 // The core is compiled for the GNUstep 1.0 ABI, the host for GCC's. Their modules, classes and selectors are laid out
 // alike except for the module's version and size, and how a method is looked up. Link with
 // -Wl,--wrap=__objc_exec_class.
+#include "runtime_shim.h"
+
 #include <Block.h>
 #include <Block_private.h>
 #include <objc/message.h>
 #include <objc/runtime.h>
 
+#include <cxxabi.h>
+
 #include <exception>
+#include <typeinfo>
+
+namespace gnustep::libobjc {
+
+/// The type of what @catch takes and throw_object() throws: clang's code for the GNUstep ABI names its vtable.
+struct __objc_class_type_info : std::type_info {
+  explicit __objc_class_type_info(const char* class_name) : std::type_info(class_name) {}
+  ~__objc_class_type_info() override;
+  bool __is_pointer_p() const override { return true; }
+  bool __do_catch(const std::type_info* thrown, void** object, unsigned outer) const override;
+};
+
+__objc_class_type_info::~__objc_class_type_info() = default;
+
+bool __objc_class_type_info::__do_catch(const std::type_info* thrown, void** object, unsigned) const {
+  if (dynamic_cast<const __objc_class_type_info*>(thrown) == nullptr) return false;
+  const Class wanted = objc_getClass(name());
+  Class each = object_getClass(static_cast<id>(*object));
+  while (each != nullptr && each != wanted) each = class_getSuperclass(each);
+  return each != nullptr;
+}
+
+}  // namespace gnustep::libobjc
 
 namespace {
 
@@ -103,7 +130,7 @@ id objc_retainAutoreleaseReturnValue(id object) { return objc_retainAutorelease(
 id objc_retainAutoreleasedReturnValue(id object) { return objc_retain(object); }
 id objc_unsafeClaimAutoreleasedReturnValue(id object) { return object; }
 
-// C++ exceptions in the core need no more than C++'s own personality: it has no @try.
+// Objective-C's exceptions are C++'s here (throw_object), so C++'s own personality serves both.
 int __gxx_personality_v0(int, int, unsigned long, void*, void*);
 
 int __gnustep_objcxx_personality_v0(int version, int actions, unsigned long exception_class, void* exception,
@@ -115,4 +142,12 @@ int __gnustep_objc_personality_v0(int version, int actions, unsigned long except
                                   void* context) {
   return __gxx_personality_v0(version, actions, exception_class, exception, context);
 }
+}
+
+void objc_host::throw_object(id exception) {
+  static const auto& type = *new gnustep::libobjc::__objc_class_type_info("NSException");
+  void* thrown = abi::__cxa_allocate_exception(sizeof(id));
+  *static_cast<id*>(thrown) = exception;
+  abi::__cxa_throw(thrown, const_cast<gnustep::libobjc::__objc_class_type_info*>(&type),
+                   [](void* object) { objc_release(*static_cast<id*>(object)); });
 }

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <functional>
 #include <random>
 #include <stdexcept>
 #include <string>
@@ -106,9 +107,9 @@ void check_nothing_grows(int steps) {
 }
 
 // float32 in two orders of summation: each step adds an error of about 1e-6 of a loss near 2.
-void check_against_cpu(int steps, bool commit_during_encode, int scalar_rank) {
+void check_against_cpu(int steps, int roots, int scalar_rank) {
   objc_host_reset();
-  objc_host_set_commit_during_encode(commit_during_encode ? 1 : 0);
+  objc_host_set_roots(roots, 0);
   objc_host_set_scalar_rank(scalar_rank);
   Trainer mps(options("mps", 0.9F));
   Trainer cpu(options("cpu", 0.9F));
@@ -121,9 +122,9 @@ void check_against_cpu(int steps, bool commit_during_encode, int scalar_rank) {
 }
 
 // The step fails with the reason's text, the weights are the last completed step's, and training goes on.
-void check_fault(std::uint64_t number, bool commit_during_encode) {
+void check_fault(std::uint64_t number, int roots) {
   objc_host_reset();
-  objc_host_set_commit_during_encode(commit_during_encode ? 1 : 0);
+  objc_host_set_roots(roots, 0);
   Trainer trainer(options("mps", 0.9F));
   train(trainer, 3, 1);
   const std::vector<float> before = weights(trainer);
@@ -141,10 +142,11 @@ void check_fault(std::uint64_t number, bool commit_during_encode) {
   expect(weights(trainer) != before, "the step after a failed one updates the weights");
 }
 
-void check_nil(int call, const std::string& what) {
+// `fault` keeps a Trainer from being made, or from its first step.
+void check_refused(const std::string& what, const std::function<void()>& fault) {
   objc_host_reset();
   const std::int64_t objects = objc_host_count(OBJC_HOST_LIVE_OBJECTS);
-  objc_host_return_nil(call, 1, UINT64_MAX);
+  fault();
   bool refused = false;
   try {
     Trainer trainer(options("mps", 0));
@@ -155,25 +157,38 @@ void check_nil(int call, const std::string& what) {
     refused = true;
   }
   wait_for_handlers();
-  expect(refused, what + " nil is a DeviceError");
-  expect(objc_host_count(OBJC_HOST_LIVE_OBJECTS) == objects, what + " nil leaves no object behind");
+  expect(refused, what + " is a DeviceError");
+  expect(objc_host_count(OBJC_HOST_LIVE_OBJECTS) == objects, what + " leaves no object behind");
+}
+
+void check_nil(int call, const std::string& what) {
+  check_refused(what + " nil", [call] { objc_host_return_nil(call, 1, UINT64_MAX); });
+}
+
+void check_exception(int call, const std::string& what) {
+  check_refused(what + " raising", [call] { objc_host_throw(call, 1, "NSGenericException", "a test asked for it"); });
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   const int steps = argc > 1 ? std::atoi(argv[1]) : 60;
-  check_against_cpu(10, false, 0);
-  check_against_cpu(4, true, 1);
-  check_fault(1, false);
-  check_fault(1, true);
-  check_nil(OBJC_HOST_DEVICE, "device");
+  check_against_cpu(10, 1, 0);
+  check_against_cpu(4, 3, 1);
+  check_fault(1, 1);
+  check_fault(2, 3);
+  check_refused("no GPU", [] { objc_host_set_gpus(nullptr, 0, 0); });
   check_nil(OBJC_HOST_QUEUE, "queue");
   check_nil(OBJC_HOST_BUFFER, "buffer");
   check_nil(OBJC_HOST_COMMAND_BUFFER, "command buffer");
   check_nil(OBJC_HOST_TENSOR_DATA, "tensor data");
   check_nil(OBJC_HOST_DESCRIPTOR, "descriptor");
   check_nil(OBJC_HOST_COMPILE, "executable");
+  check_exception(OBJC_HOST_QUEUE, "queue");
+  check_exception(OBJC_HOST_OPERATION, "operation");
+  check_exception(OBJC_HOST_COMPILE, "executable");
+  check_exception(OBJC_HOST_ENCODE, "encoding");
+  check_exception(OBJC_HOST_COMMIT, "commit");
   check_nothing_grows(steps);
   std::printf("%d failed\n", failures);
   return failures == 0 ? 0 : 1;

@@ -11,6 +11,7 @@ import mpsmnist
 
 # From host_control.h.
 DEVICE, QUEUE, BUFFER, COMMAND_BUFFER, TENSOR_DATA, DESCRIPTOR, COMPILE, ALL_DEVICES = range(8)
+FAMILY, CONTENTS, OPERATION, ENCODE, NEXT_ROOT, ADD_HANDLER, COMMIT, STATUS = range(8, 16)
 COMMITS, BUFFERS_ALLOCATED, COMPILED, LIVE_OBJECTS, IN_FLIGHT = 0, 2, 3, 5, 6
 GPU_APPLE, GPU_PARAVIRTUAL, GPU_INTEL, GPU_DISCRETE = range(4)
 ALWAYS = 2**64 - 1
@@ -28,6 +29,7 @@ def load() -> ctypes.CDLL:
     library.objc_host_count.restype = ctypes.c_int64
     library.objc_host_fail_commit.argtypes = [ctypes.c_uint64, ctypes.c_char_p]
     library.objc_host_return_nil.argtypes = [ctypes.c_int, ctypes.c_uint64, ctypes.c_uint64]
+    library.objc_host_throw.argtypes = [ctypes.c_int, ctypes.c_uint64, ctypes.c_char_p, ctypes.c_char_p]
     library.objc_host_set_delays.argtypes = [ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32]
     return library
 

@@ -13,7 +13,7 @@ from support import checks, examples
 
 def test_devices_are_named_best_first():
     devices = mpsmnist.devices()
-    assert devices in (["cpu"], ["mps", "cpu"])
+    assert devices in (["cpu"], ["mps", "cpu"], ["cpu", "mps"])  # the last in a virtual machine on a Mac
     assert mpsmnist.Trainer().device == mpsmnist.Trainer(device="auto").device == devices[0]
 
 

@@ -14,18 +14,25 @@ import pytest
 import mpsmnist
 from support import checks, examples, host
 from support.host import (
+    ADD_HANDLER,
     ALL_DEVICES,
     BUFFER,
     BUFFERS_ALLOCATED,
     COMMAND_BUFFER,
+    COMMIT,
     COMMITS,
     COMPILE,
+    CONTENTS,
     DESCRIPTOR,
+    ENCODE,
     GPU_APPLE,
     GPU_DISCRETE,
     IN_FLIGHT,
     LIVE_OBJECTS,
+    NEXT_ROOT,
+    OPERATION,
     QUEUE,
+    STATUS,
     TENSOR_DATA,
 )
 
@@ -118,16 +125,58 @@ def test_a_failed_step_keeps_the_weights_of_the_one_before(undisturbed, failing)
     assert_goes_on(trainer, undisturbed, failing)
 
 
-@pytest.mark.parametrize("root", [0, 1])
-def test_either_command_buffer_of_a_step_may_fail(undisturbed, root):
-    """MPSGraph may commit the command buffer that it encodes into, and go on in another."""
+# MPSGraph may split a run into several root command buffers. The first may complete before encoding returns,
+# and MPSGraph's own handler may come first or last. It alone can know of a root between first and last.
+SPLITS = [(roots, failing) for roots in (1, 2, 3) for failing in range(1, roots + 1)]
+MODES = {"": 0, "first completes": 0, "graph handler last": 1, "graph handler untold": 2}
+
+
+@pytest.mark.parametrize(
+    ("roots", "failing", "mode"),
+    [
+        (*split, mode)
+        for split in SPLITS
+        for mode in MODES
+        if (*split, mode) != (3, 2, "graph handler untold")
+    ],
+)
+def test_any_command_buffer_of_a_step_may_fail(undisturbed, roots, failing, mode):
     trainer = make_trainer()
     trainer.step(*batch(0))
-    HOST.objc_host_set_commit_during_encode(1)
-    fail_commit(1 + root)
-    with pytest.raises(mpsmnist.DeviceError, match=HUNG):
+    HOST.objc_host_set_delays(1, 0, 2000)
+    HOST.objc_host_set_roots(roots, int(mode == "first completes"))
+    HOST.objc_host_set_graph_handler(MODES[mode])
+    fail_commit(failing)
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps step\] {HUNG}$"):
         in_time(lambda: trainer.step(*batch(1)))
-    assert_goes_on(trainer, undisturbed, 1)
+    assert trainer.steps == 1
+    checks.assert_same_bits(checks.flat_state(trainer), undisturbed[1][1])
+    assert in_time(lambda: trainer.step(*batch(1))) == undisturbed[0][1]
+    checks.assert_same_bits(checks.flat_state(trainer), undisturbed[1][2])
+
+
+def test_a_split_step_in_flight_does_not_end_before_its_last_command_buffer(undisturbed):
+    HOST.objc_host_set_roots(3, 0)
+    trainer = make_trainer()
+    HOST.objc_host_hold(1)
+    first, second = trainer.step_async(*batch(0)), trainer.step_async(*batch(1))
+    time.sleep(0.05)
+    assert not first.done()
+    HOST.objc_host_hold(0)
+    assert [in_time(first.result), in_time(second.result)] == undisturbed[0][:2]
+    assert_goes_on(trainer, undisturbed, 2)
+
+
+@pytest.mark.parametrize("roots", [1, 2, 4])
+def test_the_command_buffers_of_a_run_are_counted(roots):
+    trainer = make_trainer()
+    HOST.objc_host_set_roots(roots, 0)
+    trainer.step(*batch(0))
+    fail_commit(1)
+    with pytest.raises(mpsmnist.DeviceError):
+        trainer.step(*batch(1))
+    counted = trainer.diagnostics()
+    assert (counted["runs"], counted["failed_runs"], counted["command_buffers"]) == (2, 1, 2 * roots)
 
 
 def test_a_step_in_flight_fails_with_the_one_before_it(undisturbed):
@@ -320,4 +369,79 @@ def test_reads_without_an_executable(undisturbed, purpose, read):
         mpsmnist.DeviceError, match=rf"MPSGraph returned no executable for {purpose} at batch size {N}$"
     ):
         READS[read](trainer)
+    assert_goes_on(trainer, undisturbed, 1)
+
+
+# What throws in a step of a new batch size, and where the message says that it did.
+RAISED = {
+    "buffer": (BUFFER, 1, "mps"),
+    "tensor data": (TENSOR_DATA, 2, "mps"),
+    "descriptor": (DESCRIPTOR, 2, "mps"),
+    "operation": (OPERATION, 20, "mps"),
+    "executable": (COMPILE, 1, "mps"),
+    "command buffer": (COMMAND_BUFFER, 1, "mps"),
+    "contents": (CONTENTS, 1, "mps"),
+    "contents later": (CONTENTS, 3, "mps"),
+    "encoding": (ENCODE, 1, "mps encode"),
+    "encoding after two roots": (NEXT_ROOT, 3, "mps encode"),
+    "handler": (ADD_HANDLER, 1, "mps encode"),
+    "handler of the last root": (ADD_HANDLER, 2, "mps encode"),
+    "commit": (COMMIT, 1, "mps step"),
+    "status in a handler": (STATUS, 1, "mps step"),
+}
+RAISED_TEXT = r"an Apple framework raised NSRangeException: index 3 beyond bounds"
+
+
+def throw(call, number):
+    HOST.objc_host_throw(call, number, b"NSRangeException", b"index 3 beyond bounds")
+
+
+@pytest.mark.parametrize("what", RAISED)
+@pytest.mark.parametrize("step_of", ["step", "step_async"])
+def test_an_exception_ends_the_step_alone(undisturbed, what, step_of):
+    call, number, where = RAISED[what]
+    trainer = make_trainer()
+    trainer.step(*batch(0))
+    if what in ("encoding after two roots", "handler of the last root"):
+        HOST.objc_host_set_roots(4, 0)
+    steps = {
+        "step": lambda: trainer.step(*batch(9, n=6)),
+        "step_async": lambda: trainer.step_async(*batch(9, n=6)).result(),
+    }
+    throw(call, number)
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[{where}\] {RAISED_TEXT}$"):
+        in_time(steps[step_of])
+    assert_goes_on(trainer, undisturbed, 1)
+
+
+@pytest.mark.parametrize("call", [CONTENTS, COMMAND_BUFFER, ENCODE, COMMIT, STATUS])
+@pytest.mark.parametrize("read", READS)
+def test_an_exception_ends_the_read_alone(undisturbed, read, call):
+    trainer = make_trainer()
+    trainer.step(*batch(0))
+    throw(call, 1)
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps[a-z ]*\] {RAISED_TEXT}$"):
+        in_time(lambda: READS[read](trainer))
+    READS[read](trainer)
+    assert_goes_on(trainer, undisturbed, 1)
+
+
+@pytest.mark.parametrize("call", [CONTENTS, QUEUE, BUFFER, TENSOR_DATA])
+def test_construction_with_an_exception_leaves_nothing_behind(call):
+    make_trainer()
+    before = live_objects()
+    throw(call, 1)
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps\] {RAISED_TEXT}$"):
+        make_trainer()
+    assert live_objects() == before
+    assert np.isfinite(make_trainer().step(*batch(0)))
+
+
+def test_a_failed_commit_in_flight_is_not_the_step_before_it(undisturbed):
+    trainer = make_trainer()
+    throw(COMMIT, 2)
+    first, second = trainer.step_async(*batch(0)), trainer.step_async(*batch(1))
+    assert in_time(first.result) == undisturbed[0][0]
+    with pytest.raises(mpsmnist.DeviceError, match=rf"^\[mps step\] {RAISED_TEXT}$"):
+        in_time(second.result)
     assert_goes_on(trainer, undisturbed, 1)

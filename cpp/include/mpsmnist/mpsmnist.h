@@ -53,10 +53,10 @@ MPSMNIST_EXPORT std::vector<std::string> devices();
 
 /// What is known of a device here: facts by name, in an order that does not change.
 ///
-/// "cpu": "instruction_set", "cores". "mps": "unavailable" (why it cannot be used, instead of all that follows but
-/// "refused"), "gpu" (its name), "families", "unified_memory" ("yes"), "working_set_bytes" (what it recommends at
-/// most), "passed_over" (why "auto" does not take it, where it does not), "refused" (other GPUs and why), "mpsgraph".
-/// A fact that the system does not tell is left out.
+/// "cpu": "instruction_set", "cores". "mps": "gpu" (its name), "families", "unified_memory" ("yes"),
+/// "working_set_bytes" (what Metal recommends at most), "mpsgraph" (the framework's version), "passed_over" (why "auto"
+/// does not take it, where it does not), "refused" (other GPUs and why), or else "unavailable" alone (why, with every
+/// GPU refused). A fact that the system does not tell is left out.
 struct DeviceDescription {
   std::string name;
   std::vector<std::pair<std::string, std::string>> facts;

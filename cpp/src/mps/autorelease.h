@@ -1,5 +1,8 @@
-// What every Objective-C++ file of the MPSGraph engine needs: ARC, autorelease pools, and results that are not nil.
+// What every Objective-C++ file of the MPSGraph engine needs: ARC, autorelease pools, exceptions, and results that are
+// not nil.
 #pragma once
+
+#import <Foundation/Foundation.h>
 
 #include <exception>
 #include <string>
@@ -13,14 +16,25 @@
 
 namespace mpsmnist::mps {
 
-/// Runs body() inside an autorelease pool. ARC does not drain a pool that an exception leaves, and the threads that
-/// call the engine may have no outer pool, so an exception waits until the pool is gone.
+inline std::string raised(NSException* exception) {
+  const std::string name = [exception.name UTF8String];
+  return "an Apple framework raised " + name +
+         (exception.reason == nil ? std::string() : ": " + std::string([exception.reason UTF8String]));
+}
+
+/// Runs body() inside an autorelease pool; an NSException becomes a DeviceError. ARC does not drain a pool that an
+/// exception leaves, and the threads that call the engine may have no outer pool, so an exception waits until the pool
+/// is gone. @catch comes first: to Apple's runtime catch (...) means NSExceptions too.
 template <typename Body>
 std::invoke_result_t<Body> with_autorelease_pool(Body&& body) {
   std::exception_ptr failure;
   @autoreleasepool {
     try {
-      return body();
+      @try {
+        return body();
+      } @catch (NSException* exception) {
+        failure = std::make_exception_ptr(DeviceError("[mps] " + raised(exception)));
+      }
     } catch (...) {
       failure = std::current_exception();
     }

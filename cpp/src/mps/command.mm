@@ -1,5 +1,6 @@
 #include "mps/command.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -50,23 +51,105 @@ std::string describe(NSError* error) {
          std::string([error.domain UTF8String]) + " code " + std::to_string(error.code) + ")";
 }
 
-/// MPSGraph may have committed the root that it was given and gone on in another one: both must be free of errors.
-/// If it did so twice, the root between these two is not seen here.
-RunFailure failure_of(id<MTLCommandBuffer> first_root, id<MTLCommandBuffer> last_root) {
-  if (first_root != nil && first_root.status == MTLCommandBufferStatusError) {
-    return describe(first_root.error);
-  }
-  if (last_root.status != MTLCommandBufferStatusCompleted) {
-    return describe(last_root.error);
-  }
-  return std::nullopt;
+RunFailure failure_of(id<MTLCommandBuffer> root) {
+  return root.status == MTLCommandBufferStatusCompleted ? RunFailure() : describe(root.error);
 }
 
-/// The body of a completion handler: nothing may be thrown into Metal's thread.
-void report_end(id<MTLCommandBuffer> first_root, id<MTLCommandBuffer> last_root,
-                const std::function<void(RunFailure)>& done) noexcept {
+/// The body of a root's completion handler: nothing may be thrown into Metal's thread.
+void report_root(RunEnd& end, RunEnd::Reporter reporter, id<MTLCommandBuffer> root) noexcept {
   @autoreleasepool {
-    done(failure_of(first_root, last_root));
+    RunEnd::Report report;
+    @try {
+      report.failure = failure_of(root);
+      report.gpu_start = root.GPUStartTime;
+      report.gpu_end = root.GPUEndTime;
+    } @catch (NSException* exception) {
+      report.failure = raised(exception);
+    }
+    end.report(reporter, std::move(report));
+  }
+}
+
+/// The same of MPSGraph's, which knows of an error alone.
+void report_graph(RunEnd& end, NSError* error) noexcept {
+  @autoreleasepool {
+    RunEnd::Report report;
+    @try {
+      if (error != nil) report.failure = describe(error);
+    } @catch (NSException* exception) {
+      report.failure = raised(exception);
+    }
+    end.report(RunEnd::kGraph, std::move(report));
+  }
+}
+
+/// One root command buffer per run, where MPSGraph can be told so (as PyTorch tells the like of it, MPSStream.mm): then
+/// its errors are all in reach. Otherwise 100 operations were seen to be split in two, and 400 in five, on macOS 27 by
+/// others. Never run on Apple hardware: Trainer::diagnostics() counts what comes of it.
+MPSGraphExecutableExecutionDescriptor* make_descriptor(std::shared_ptr<RunEnd> end) {
+  MPSGraphExecutableExecutionDescriptor* descriptor = [MPSGraphExecutableExecutionDescriptor new];
+  const MPSGraphExecutableCompletionHandler handler = ^(NSArray<MPSGraphTensorData*>*, NSError* error) {
+    report_graph(*end, error);
+  };
+  descriptor.completionHandler = handler;
+  if ([descriptor respondsToSelector:NSSelectorFromString(@"setEnableCommitAndContinue:")]) {  // in no public header
+    [descriptor setValue:[NSNumber numberWithBool:NO] forKey:@"enableCommitAndContinue"];
+  }
+  return descriptor;
+}
+
+/// `end` is a value, as blocks capture a reference as what it is.
+void report_end_of(id<MTLCommandBuffer> root, RunEnd::Reporter reporter, std::shared_ptr<RunEnd> end) {
+  [root addCompletedHandler:^(id<MTLCommandBuffer> finished) {
+    report_root(*end, reporter, finished);
+  }];
+}
+
+/// MPSCommandBuffer appends a "+" to the label of each root that follows another: seen on macOS 27 by others, promised
+/// nowhere. Without that, two is what can be told of a run that was split.
+std::int64_t count_roots(id<MTLCommandBuffer> first, id<MTLCommandBuffer> last) {
+  if (first == last) return 1;
+  const std::string label = last.label == nil ? "" : [last.label UTF8String];
+  return 1 + std::max<std::int64_t>(1, std::count(label.begin(), label.end(), '+'));
+}
+
+/// After an exception: waits until the GPU is done with the roots that MPSGraph had committed by then. Queues execute
+/// in order, so an empty command buffer completes after them.
+void wait_for_committed(const Device& device) noexcept {
+  @try {
+    MPSCommandBuffer* fence = [MPSCommandBuffer commandBufferFromCommandQueue:device.queue];
+    [fence commit];
+    [fence waitUntilCompleted];
+  } @catch (NSException*) {
+    // Metal takes no more work: the next call says so.
+  }
+}
+
+/// Encodes the run and has its end reported. Throws what Apple's frameworks raise as a DeviceError.
+EncodedRun encode_checked(const Device& device, const Program& program, const TensorRefs& feeds,
+                          const TensorRefs& targets) {
+  const auto end = std::make_shared<RunEnd>(device.counters);
+  MPSCommandBuffer* command = require([MPSCommandBuffer commandBufferFromCommandQueue:device.queue],
+                                      "[mps encode] Metal returned no command buffer");
+  id<MTLCommandBuffer> first_root = command.rootCommandBuffer;
+  @try {
+    first_root.label = @"mpsmnist";
+    report_end_of(first_root, RunEnd::kFirstRoot, end);  // now, as MPSGraph may commit it
+    // Owned results: with nil, MPSGraph would hand out its own storage and use it again in the next run.
+    [program.executable encodeToCommandBuffer:command
+                                  inputsArray:arranged(feeds, program.feed_order)
+                                 resultsArray:arranged(targets, program.target_order)
+                          executionDescriptor:make_descriptor(end)];
+    id<MTLCommandBuffer> last_root = command.rootCommandBuffer;
+    if (last_root != first_root) {
+      report_end_of(last_root, RunEnd::kLastRoot, end);
+    }
+    return {command, count_roots(first_root, last_root), end};
+  } @catch (NSException* exception) {
+    if (command.rootCommandBuffer != first_root) {
+      wait_for_committed(device);
+    }
+    throw DeviceError("[mps encode] " + raised(exception));
   }
 }
 
@@ -76,31 +159,29 @@ EncodedRun encode(const Device& device, const Program& program, const TensorRefs
   check_fit(program.graph.feeds, feeds);
   check_fit(program.graph.targets, targets);
   check_no_alias(feeds, targets);
-  EncodedRun run;
-  run.command = require([MPSCommandBuffer commandBufferFromCommandQueue:device.queue],
-                        "[mps encode] Metal returned no command buffer");
-  run.first_root = run.command.rootCommandBuffer;
-  // Owned results: with nil, MPSGraph would hand out its own storage and use it again in the next run.
-  [program.executable encodeToCommandBuffer:run.command
-                                inputsArray:arranged(feeds, program.feed_order)
-                               resultsArray:arranged(targets, program.target_order)
-                        executionDescriptor:nil];
+  const Stopwatch watch;
+  EncodedRun run = encode_checked(device, program, feeds, targets);
+  device.counters->encoded(watch.seconds());
   return run;
 }
 
-void commit(const EncodedRun& run, std::function<void(RunFailure)> done) {
-  id<MTLCommandBuffer> last_root = run.command.rootCommandBuffer;
-  // A handler that captures its own command buffer would keep it alive; it is handed that one as an argument.
-  id<MTLCommandBuffer> earlier_root = run.first_root == last_root ? nil : run.first_root;
-  [last_root addCompletedHandler:^(id<MTLCommandBuffer> finished) {
-    report_end(earlier_root, finished, done);
-  }];
-  [run.command commit];
+void commit(const Device& device, const EncodedRun& run, std::function<void(RunFailure)> done) {
+  const bool split = run.command_buffers > 1;
+  run.end->start(RunEnd::kFirstRoot | RunEnd::kGraph | (split ? RunEnd::kLastRoot : 0), run.command_buffers,
+                 std::move(done));
+  @try {
+    [run.command commit];
+  } @catch (NSException* exception) {
+    if (split) {
+      wait_for_committed(device);
+    }
+    run.end->fail(raised(exception));
+  }
 }
 
-void commit_and_wait(const EncodedRun& run, const std::string& where) {
+void commit_and_wait(const Device& device, const EncodedRun& run, const std::string& where) {
   auto outcome = std::make_shared<detail::StepOutcome>();
-  commit(run, [outcome, where](RunFailure failure) {
+  commit(device, run, [outcome, where](RunFailure failure) {
     if (failure) {
       outcome->fail("[" + where + "] " + *failure);
     } else {

@@ -131,8 +131,12 @@ Availability availability() {
 }
 
 std::vector<Fact> describe() {
-  if (const std::string reason = availability().unavailable; !reason.empty()) return {{"unavailable", reason}};
-  return with_autorelease_pool([] { return facts_of(choose_gpu()); });
+  if (const std::string objection = objection_of_process(); !objection.empty()) return {{"unavailable", objection}};
+  try {
+    return with_autorelease_pool([] { return facts_of(choose_gpu()); });
+  } catch (const DeviceError& error) {
+    return {{"unavailable", error.what()}};
+  }
 }
 
 Device open_device() {

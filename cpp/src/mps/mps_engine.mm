@@ -78,11 +78,12 @@ class MpsEngine final : public Engine {
       const Slot& slot = slot_at(slot_index);
       const auto program = programs_.get(device_, options_, Purpose::kTrain, slot.n);
       *slot.learning_rate.values() = learning_rate;  // before encoding, where MPSGraph may commit
+      const float* loss = slot.loss.values();  // the slot's while the step runs: the handler need not ask Metal for it
       const EncodedRun run = encode_step(*program, slot);
       const StepQueue::Ticket ticket = steps_->begin(std::move(outcome));
       // The handler holds the program too: the cache may drop it while the step runs.
-      commit(run, [steps = steps_, ticket, loss = slot.loss.buffer, program](RunFailure failure) {
-        const float value = failure ? 0 : *static_cast<const float*>([loss contents]);
+      commit(device_, run, [steps = steps_, ticket, loss, program](RunFailure failure) {
+        const float value = failure ? 0 : *loss;
         steps->finish(ticket, {std::move(failure), value});
       });
     });
@@ -96,7 +97,7 @@ class MpsEngine final : public Engine {
       const auto program = programs_.get(device_, options_, Purpose::kPredict, slot.n);
       TensorRefs feeds = {&slot.images};
       append(feeds, completed().weights);
-      commit_and_wait(encode(device_, *program, feeds, {&slot.logits}), "mps predict");
+      commit_and_wait(device_, encode(device_, *program, feeds, {&slot.logits}), "mps predict");
       read_flat({slot.logits}, out);
     });
   }
@@ -113,7 +114,7 @@ class MpsEngine final : public Engine {
       append(feeds, completed().weights);
       TensorRefs targets = {&slot.loss};
       append(targets, gradients_);
-      commit_and_wait(encode(device_, *program, feeds, targets), "mps gradients");
+      commit_and_wait(device_, encode(device_, *program, feeds, targets), "mps gradients");
       read_flat(gradients_, result.flat.get());
       result.loss = *slot.loss.values();
       if (part_final) {

@@ -8,6 +8,8 @@ NS_ASSUME_NONNULL_BEGIN
 @protocol MTLBuffer
 , MTLCommandBuffer, MTLCommandQueue;
 
+typedef double CFTimeInterval;  // CoreFoundation's
+
 typedef NS_OPTIONS(NSUInteger, MTLResourceOptions) {
   MTLResourceStorageModeShared = 0,
 };
@@ -50,6 +52,9 @@ typedef void (^MTLCommandBufferHandler)(id<MTLCommandBuffer>);
 @protocol MTLCommandBuffer <NSObject>
 @property(readonly) MTLCommandBufferStatus status;
 @property(nullable, readonly) NSError* error;
+@property(nullable, copy, atomic) NSString* label;
+@property(readonly) CFTimeInterval GPUStartTime;
+@property(readonly) CFTimeInterval GPUEndTime;
 - (void)commit;
 - (void)addCompletedHandler:(MTLCommandBufferHandler)block;
 - (void)waitUntilCompleted;

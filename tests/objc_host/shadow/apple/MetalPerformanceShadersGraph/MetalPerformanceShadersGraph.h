@@ -166,7 +166,14 @@ typedef NS_ENUM(uint64_t, MPSGraphLossReductionType) {
                                                                        name:(NSString* _Nullable)name;
 @end
 
-@interface MPSGraphExecutableExecutionDescriptor : NSObject
+typedef void (^MPSGraphExecutableCompletionHandler)(NSArray<MPSGraphTensorData*>* results, NSError* _Nullable error);
+
+@interface MPSGraphExecutableExecutionDescriptor : NSObject {
+ @private
+  MPSGraphExecutableCompletionHandler completionHandler_;
+  BOOL enableCommitAndContinue_;
+}
+@property(readwrite, atomic) MPSGraphExecutableCompletionHandler completionHandler;
 @end
 
 @interface MPSGraphExecutable : NSObject {

@@ -1,0 +1,17 @@
+// The NSExceptions that tests ask for.
+#import <Foundation/Foundation.h>
+
+#include "control.h"
+#include "runtime_shim.h"
+
+namespace objc_host {
+
+void throw_if_asked(objc_host_call call) {
+  const std::optional<Exception> exception = next_exception(call);
+  if (!exception) return;
+  throw_object([[NSException exceptionWithName:[NSString stringWithUTF8String:exception->name.c_str()]
+                                        reason:[NSString stringWithUTF8String:exception->reason.c_str()]
+                                      userInfo:nil] retain]);
+}
+
+}  // namespace objc_host
