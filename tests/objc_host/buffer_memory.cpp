@@ -97,6 +97,16 @@ void* BufferMemory::contents() const {
 
 void BufferMemory::fill_with_nans() { std::memset(device_, kNanByte, length_); }
 
+std::shared_ptr<BufferMemory> BufferMemory::copied_too_early() const {
+  {
+    std::lock_guard lock(mutex);
+    if (writers_ == 0) return nullptr;
+  }
+  auto copy = std::make_shared<BufferMemory>(length_);
+  std::memcpy(copy->device_, device_, length_);
+  return copy;
+}
+
 void BufferMemory::protect() const {
   const int access = writers_ > 0 ? PROT_NONE : readers_ > 0 ? PROT_READ : PROT_READ | PROT_WRITE;
   if (mprotect(program_, mapped_, access) != 0) fail(std::string("mprotect: ") + std::strerror(errno));

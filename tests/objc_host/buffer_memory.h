@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <string>
 
 #include "control.h"
@@ -23,6 +24,8 @@ class BufferMemory {
   /// The device's view.
   float* device() const { return static_cast<float*>(device_); }
   void fill_with_nans();
+  /// What it holds now, in other memory, if a command buffer in flight writes it; else null.
+  std::shared_ptr<BufferMemory> copied_too_early() const;
 
   /// From encoding to completion the device owns the buffer. `queue` is the command queue's number.
   void begin_read(int queue);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "fatal.h"
+#include "faults.h"
 #import "graph_host.h"
 #include "plan.h"
 
@@ -287,6 +288,7 @@ NSArray* reported(NSArray* tensors) {
     target_nodes.push_back([self nodeOf:target]);
     executable->target_shapes.push_back((*graph)[target->host_->node].shape);
   }
+  objc_host::plant_in_compile(executable->feed_shapes, executable->target_shapes.size());
   executable->plan = std::make_shared<const objc_host::Plan>(*graph, feed_nodes, target_nodes);
   objc_host::count(OBJC_HOST_COMPILED);
   return [[[MPSGraphExecutable alloc] initWithHost:executable.release()] autorelease];

@@ -16,6 +16,7 @@
 
 #include "command_queue.h"
 #include "fatal.h"
+#include "faults.h"
 #include "plan.h"
 
 namespace objc_host {
@@ -47,6 +48,14 @@ struct CommandBuffer {
 namespace {
 
 constexpr NSUInteger kMaxBufferLength = NSUInteger{1} << 32;
+
+// If that fault is planted: what earlier command buffers in flight have yet to write is read as it is now.
+void read_too_early(Work& work) {
+  if (!reads_too_early()) return;
+  for (auto& feed : work.feeds) {
+    if (auto copy = feed->copied_too_early()) feed = std::move(copy);
+  }
+}
 
 CFTimeInterval now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -312,6 +321,7 @@ NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
 
 - (void)encode:(objc_host::Work)work {
   [self requireUncommitted:"encode: the command buffer is already committed"];
+  objc_host::read_too_early(work);
   objc_host::begin(work, host_->queue->number());
   host_->work.push_back(std::move(work));
 }

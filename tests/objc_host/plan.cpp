@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "fatal.h"
+#include "faults.h"
 #include "kernels.h"
 
 namespace objc_host {
@@ -55,6 +56,7 @@ Plan::Plan(const Graph& graph, std::vector<int> feeds, std::vector<int> targets)
 }
 
 void Plan::run(const std::vector<const float*>& feeds, const std::vector<float*>& results) const {
+  plant_in_run(feed_shapes(), targets_.size());
   std::vector<const float*> values(at(graph_.size()), nullptr);
   std::vector<std::unique_ptr<float[]>> storage(at(graph_.size()));
   for (std::size_t i = 0; i < feeds_.size(); ++i) values[at(feeds_[i])] = feeds[i];
@@ -79,6 +81,12 @@ void Plan::run(const std::vector<const float*>& feeds, const std::vector<float*>
     const float* value = values[at(targets_[i])];  // only a target that is itself a feed is elsewhere
     if (value != results[i]) std::copy_n(value, size_of(graph_[targets_[i]].shape), results[i]);
   }
+}
+
+std::vector<Shape> Plan::feed_shapes() const {
+  std::vector<Shape> shapes;
+  for (const int feed : feeds_) shapes.push_back(graph_[feed].shape);
+  return shapes;
 }
 
 void Plan::evaluate(int number, const std::vector<const float*>& values, float* out) const {
@@ -115,11 +123,13 @@ void Plan::evaluate(int number, const std::vector<const float*>& values, float* 
     case Op::kConvolutionDataGradient:
       return convolution_data_gradient(convolution_sides(graph_, number), node.window, in(0), in(1), out);
     case Op::kConvolutionWeightsGradient:
-      return convolution_weights_gradient(convolution_sides(graph_, number), node.window, in(0), in(1), out);
+      convolution_weights_gradient(convolution_sides(graph_, number), node.window, in(0), in(1), out);
+      return plant_in_gradient(node.op, shape(0)[0], shape(1), in(1), out);
     case Op::kMaxPool:
       return max_pool(shape(0), node.shape, node.window, in(0), out);
     case Op::kMaxPoolGradient:
-      return max_pool_gradient(shape(1), shape(0), node.window, in(0), in(1), out);
+      max_pool_gradient(shape(1), shape(0), node.window, in(0), in(1), out);
+      return plant_in_gradient(node.op, shape(0)[0], shape(1), in(1), out);
     case Op::kSoftmaxCrossEntropy:
       return softmax_cross_entropy(shape(0)[0], shape(0)[1], in(0), in(1), out);
     case Op::kSoftmaxCrossEntropyGradient:

@@ -17,6 +17,7 @@ class Plan {
   void run(const std::vector<const float*>& feeds, const std::vector<float*>& results) const;
 
  private:
+  std::vector<Shape> feed_shapes() const;
   void evaluate(int node, const std::vector<const float*>& values, float* result) const;
 
   Graph graph_;
