@@ -14,9 +14,9 @@ from .commands.main import run_subcommand
 if __name__ == "__main__":  # before the other imports: the command does its own, where Ctrl-C is handled
     sys.exit(run_subcommand("doctor", "python -m mpsmnist.doctor"))
 
-from .commands.examination import Finding, describe_machine, examine
+from .examination import Extent, Finding, describe_machine, examine
 
-__all__ = ["Finding", "describe_machine", "examine", "main"]
+__all__ = ["Extent", "Finding", "describe_machine", "examine", "main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,211 +1,146 @@
-"""The doctor: what it says of good devices, and that it finds a bad one."""
+"""The command `doctor`: its report as text and as JSON, and the lines that README refers to."""
 
+from __future__ import annotations
+
+import fnmatch
+import functools
+import io
 import json
-import signal
+import re
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
-import numpy as np
 import pytest
 
 import mpsmnist
-from mpsmnist.commands import examination
-from mpsmnist.doctor import Finding, examine, main
+from mpsmnist.commands import doctor
+from mpsmnist.doctor import main
+from mpsmnist.examination import Extent, Finding, catalogue, examine, machine
+from support.commands import Call
+from support.doctors import QUICK
+
+README = Path(__file__).parents[2] / "README.md"
+GOOD = Finding("cpu/ties", "cpu", "pooling ties", "ok", "fine", {"shares": [1.0]})
+BAD = Finding("mps/step", "mps", "one step", "FAIL", "wrong", {"errors": {"loss": float("nan")}})
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "TRAINING_STEPS", 2)
-    monkeypatch.setattr(examination, "LATENCY_STEPS", 1)
-    monkeypatch.setattr(examination, "LATENCY_BATCHES", (2,))
-    monkeypatch.setattr(examination, "BATCH_SIZE", 4)
+    monkeypatch.setattr(doctor, "examine", functools.partial(examine, extent=QUICK))
 
 
-class FakeGpu:
-    """The CPU engine under the GPU's name, with a mistake on request."""
-
-    def __init__(self, device: str = "auto", **options: Any) -> None:
-        self._trainer = mpsmnist.Trainer(device="cpu", **options)
-        self._is_fake = device == "mps"
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._trainer, name)
+def find(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda *_, **__: iter(findings))
 
 
-def fake(monkeypatch: pytest.MonkeyPatch, **mistakes: Callable[..., Any]) -> None:
-    """Makes "mps" a CPU engine whose named methods are replaced by mistake(right method, *arguments)."""
-
-    class Gpu(FakeGpu):
-        def __getattr__(self, name: str) -> Any:
-            right = super().__getattr__(name)
-            if not self._is_fake or name not in mistakes:
-                return right
-            return lambda *arguments: mistakes[name](right, *arguments)
-
-    monkeypatch.setattr(examination, "Trainer", Gpu)
-
-
-def failures(findings: list[Finding]) -> list[str]:
-    return [finding.name for finding in findings if finding.verdict == "FAIL"]
-
-
-def test_the_devices_here_agree(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["agreed"] is True
+@pytest.mark.usefixtures("quick")
+def test_the_devices_here_agree(call: Call) -> None:
+    code, out, err = call(main, ["--json"])
+    report = json.loads(out)
+    assert [finding for finding in report["findings"] if finding["verdict"] == "FAIL"] == []
+    assert (code, err, report["agreed"]) == (0, "", True)
     assert report["machine"]["mpsmnist"] == mpsmnist.__version__
-    assert {finding["device"] for finding in report["findings"]} == {"cpu", "mps"}
+    expected = [check.id for check in catalogue(QUICK)]
+    if "mps" not in mpsmnist.devices():
+        expected = [id_ for id_ in expected if id_.startswith("cpu/") or id_ == "mps/device"]
+    assert [finding["id"] for finding in report["findings"]] == expected
+    for finding in report["findings"]:
+        assert finding["device"] == finding["id"].partition("/")[0]
+        assert finding["values"], finding["id"]
 
 
-def test_text_names_the_machine_and_ends_with_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0
-    lines = capsys.readouterr().out.splitlines()
+def test_text_names_the_machine_and_ends_with_the_verdict(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find(monkeypatch, GOOD)
+    code, out, _ = call(main, [])
+    lines = out.splitlines()
+    assert code == 0
     assert lines[0] == f"mpsmnist: {mpsmnist.__version__}"
-    assert lines[-1] == "All devices agree."
+    assert lines[-2:] == ["ok    cpu/ties  pooling ties: fine", "All devices agree."]
+    for device, facts in mpsmnist.describe_devices().items():
+        (line,) = [line for line in lines if line.startswith(f"{device}: ")]
+        assert all(f"{name}: {value}" in line for name, value in facts.items())
 
 
-def test_a_good_gpu_passes_and_its_ties_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake(monkeypatch)
-    findings = list(examine())
-    assert failures(findings) == []
-    (ties,) = [finding for finding in findings if finding.name == "pooling ties"]
-    assert ties.verdict == "info"
-    assert ties.detail.startswith("the first maximum in row-major order")
+def test_a_failure_asks_for_a_report(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    find(monkeypatch, GOOD, BAD)
+    code, out, _ = call(main, [])
+    assert code == 1
+    assert "FAIL  mps/step  one step: wrong\n" in out
+    assert out.endswith("please send this text in a bug report.\n")
 
 
-def test_a_wrong_gradient_is_found(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def wrong(right: Callable[..., mpsmnist.Gradients], *batch: Any) -> mpsmnist.Gradients:
-        gradients = right(*batch)
-        gradients["conv1.weight"][0, 0, 0, 0] += np.abs(gradients["conv1.weight"]).max()
-        return gradients
-
-    fake(monkeypatch, gradients=wrong)
-    assert main([]) == 1
-    output = capsys.readouterr().out
-    assert "FAIL  mps  gradient of conv1.weight" in output
-    assert "please send this text" in output
+def test_json_has_no_numbers_that_json_lacks(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    find(monkeypatch, BAD)
+    code, out, _ = call(main, ["--json"])
+    assert code == 1
+    report = json.loads(out, parse_constant=pytest.fail)
+    assert report["agreed"] is False
+    assert report["findings"][0]["values"] == {"errors": {"loss": "nan"}}
 
 
-def test_a_wrong_update_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    def twice(right: Callable[..., float], *batch: Any) -> float:
-        right(*batch)
-        return right(*batch)
-
-    fake(monkeypatch, step=twice)
-    assert failures(list(examine())) == ["one step", "training, momentum 0", "training, momentum 0.9"]
-
-
-@pytest.mark.parametrize(("error", "expected"), [(0.005, ["one step"]), (0.02, ["one step", "training"])])
-def test_training_allows_an_error_of_one_percent(
-    monkeypatch: pytest.MonkeyPatch, error: float, expected: list[str]
-) -> None:
-    fake(monkeypatch, step=lambda right, *batch: right(*batch) * (1 + error))
-    assert sorted({name.partition(",")[0] for name in failures(list(examine()))}) == expected
+@pytest.mark.usefixtures("quick")
+def test_one_check_alone(call: Call) -> None:
+    code, out, _ = call(main, ["--json", "--only", "cpu/t*"])
+    assert code == 0
+    assert [finding["id"] for finding in json.loads(out)["findings"]] == [
+        "cpu/device",
+        "cpu/ties",
+        "cpu/threads",
+    ]
 
 
-def test_a_cpu_whose_bits_depend_on_its_threads_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Careless(FakeGpu):
-        def __init__(self, device: str = "auto", threads: int | None = None, **options: Any) -> None:
-            super().__init__(device, threads=threads, **options)
-            self._error = 0 if threads == 1 else 1
-
-        def state_dict(self) -> dict[str, Any]:
-            state = self._trainer.state_dict()
-            state["fc1.bias"] += self._error
-            return state
-
-    monkeypatch.setattr(examination, "Trainer", Careless)
-    (finding,) = [finding for finding in examine() if finding.name == "repeatable"]
-    assert (finding.device, finding.verdict) == ("cpu", "FAIL")
-    assert finding.detail.endswith("different bits")
+def test_a_pattern_without_checks_is_bad_usage(call: Call) -> None:
+    code, _, err = call(main, ["--only", "mps/gradient"])
+    assert code == 2
+    assert "--only mps/gradient matches no check; there are cpu/device, " in err
 
 
-@pytest.mark.parametrize("parameter", ["conv0.weight", "fc1.bias"])
-def test_a_nan_in_any_update_is_found(monkeypatch: pytest.MonkeyPatch, parameter: str) -> None:
-    """NaN is neither more nor less than a number, so a plain maximum would miss it."""
+@pytest.mark.usefixtures("quick")
+def test_a_terminal_shows_what_is_done_and_keeps_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
 
-    def poisoned(right: Callable[[], Any]) -> Any:
-        return (state := right()) | {parameter: np.full_like(state[parameter], np.nan)}
-
-    fake(monkeypatch, state_dict=poisoned)
-    found = failures(list(examine()))
-    assert found == ["initial weights", "one step", "training, momentum 0", "training, momentum 0.9"]
-
-
-def test_a_nan_loss_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake(monkeypatch, step=lambda right, *batch: right(*batch) * float("nan"))
-    assert failures(list(examine())) == ["one step", "training, momentum 0", "training, momentum 0.9"]
-
-
-@pytest.mark.parametrize(("listed", "verdict"), [(["mps", "cpu"], "FAIL"), (["cpu"], "info")])
-def test_a_listed_gpu_that_does_not_start_is_a_failure(
-    monkeypatch: pytest.MonkeyPatch, listed: list[str], verdict: str
-) -> None:
-    class Gpu(FakeGpu):
-        def __init__(self, device: str = "auto", **options: Any) -> None:
-            if device == "mps":
-                raise mpsmnist.DeviceError("[mps device] Metal returned no command queue")
-            super().__init__(device, **options)
-
-    monkeypatch.setattr(examination, "Trainer", Gpu)
-    monkeypatch.setattr(examination, "devices", lambda: listed)
-    (finding,) = [finding for finding in examine() if finding.device == "mps"]
-    assert (finding.name, finding.verdict) == ("device", verdict)
-    assert "no command queue" in finding.detail
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert main(["--only", "cpu/run/0"]) == 0
+    lines = [line.split("\r") for line in terminal.getvalue().split("\n")]
+    assert any("cpu/run/0 4 steps, two in flight" in shown for line in lines for shown in line)
+    kept = [line[-1] for line in lines]
+    ids = [line.split()[1] for line in kept if line.startswith("ok  ")]
+    assert ids == ["cpu/device", "cpu/run/0"]
+    assert kept[-2:] == ["All devices agree.", ""]
 
 
-def test_a_device_error_in_a_timing_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def small(right: Callable[..., float], *batch: Any) -> float:
-        if len(batch[0]) == examination.LATENCY_BATCHES[0]:
-            raise mpsmnist.DeviceError("[mps compile] no executable at batch size 2")
-        return right(*batch)
-
-    fake(monkeypatch, step=small)
-    assert failures(list(examine())) == ["latency"]
+def test_a_mac_names_its_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"-productVersion": "15.5", "-buildVersion": "24F74"}
+    monkeypatch.setattr(machine, "_output", lambda _program, option: told[option])
+    for translated, answer in ((True, "yes"), (False, "no")):
+        monkeypatch.setattr(machine, "_is_translated", lambda translated=translated: translated)
+        assert machine._describe_mac() == {"macOS": "15.5, build 24F74", "Rosetta": answer}
 
 
-def test_wrong_predictions_and_weights_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake(monkeypatch, predict=lambda right, images: right(images)[::-1])
-    assert failures(list(examine())) == ["prediction"]
+def test_readme_names_lines_that_exist() -> None:
+    named = re.findall(r"`((?:cpu|mps)/[^`]+)`", README.read_text(encoding="utf-8"))
+    ids = [check.id for check in catalogue(Extent())]
+    assert [pattern for pattern in named if not fnmatch.filter(ids, pattern)] == []
+    unsettled = [
+        id_ for id_ in ids if id_.startswith("mps/") and not any(fnmatch.fnmatch(id_, p) for p in named)
+    ]
+    assert unsettled == [], "what does it settle?"
 
 
-def test_a_device_error_is_a_failure_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> None:
-        raise mpsmnist.DeviceError("[mps gradients] the GPU caught fire")
-
-    fake(monkeypatch, gradients=broken)
-    findings = list(examine())
-    assert failures(findings) == ["gradients", "pooling ties"]
-    assert "the GPU caught fire" in next(f.detail for f in findings if f.name == "gradients")
-    assert "latency, batch 2" in [f.name for f in findings if f.device == "mps"]
-
-
-@pytest.mark.parametrize(
-    ("shares", "words"),
-    [
-        ((1, 0, 0, 0), "the first"),
-        ((0, 0, 0, 1), "the last"),
-        ((0.25, 0.25, 0.25, 0.25), "equal maxima share"),
-        ((1, 1, 1, 1), "every equal maximum"),
-        ((0, 1, 0, 0), "an unknown convention"),
-    ],
-)
-def test_tie_conventions(shares: tuple[float, ...], words: str) -> None:
-    assert examination._tie_convention(list(shares)).startswith(words)
-
-
-def test_an_abort_names_the_check() -> None:
-    code = (
-        "import os, runpy\n"
-        "from mpsmnist import _core\n"
-        "def abort(**_): os.abort()\n"
-        "_core.Trainer = abort\n"
-        "runpy.run_module('mpsmnist.doctor', run_name='__main__')\n"
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    """As with multiprocessing, whose children import the script that started them."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from mpsmnist.doctor import examine\n"
+        "for finding in examine('cpu/device'):\n"
+        "    print(finding.id, finding.verdict)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGABRT
-    assert "in _examine_cpu" in done.stderr
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "cpu/device ok\n"

@@ -17,7 +17,7 @@ PACKAGE = Path(str(importlib.resources.files("mpsmnist")))
 
 # What each part of the package, a module or folder of it, may import besides itself.
 BASE = {"_core", "errors", "file_kinds", "files", "network", "user_files", "wording"}
-LIBRARY = BASE | {"data", "training", "prediction", "interop"}
+LIBRARY = BASE | {"data", "examination", "training", "prediction", "interop"}
 MAY_IMPORT = {
     "_core": set(),
     "errors": {"_core"},
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "user_files": set(),
     "network": {"_core"},
     "data": BASE,
+    "examination": BASE,
     "training": BASE | {"data"},
     "prediction": BASE | {"data", "training"},
     "interop": BASE | {"data", "training"},

@@ -1,0 +1,118 @@
+"""Every check, with its id."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .._core import DEVICES, describe_devices, devices
+from ..errors import DeviceError
+from ..wording import counted
+from . import flight, measurements, numbers, ties
+from .extent import Extent
+from .finding import Finding, Outcome
+from .numbers import Say
+from .subjects import make_trainer
+
+
+@dataclass(frozen=True)
+class Check:
+    """A line of the report before it is known. `group`: checks of one group may share a child process."""
+
+    id: str
+    device: str
+    name: str
+    group: str
+    function: Callable[[str, Extent, Say], Outcome]
+
+    def run(self, extent: Extent, say: Say) -> Finding:
+        """Run the check; the device's errors fail it."""
+        try:
+            return self.finding(self.function(self.device, extent, say))
+        except DeviceError as error:
+            return self.finding(Outcome("FAIL", str(error)))
+
+    def finding(self, outcome: Outcome) -> Finding:
+        """Return the line of the report."""
+        return Finding(self.id, self.device, self.name, outcome.verdict, outcome.detail, outcome.values)
+
+
+def catalogue(extent: Extent) -> list[Check]:
+    """Return all checks in the order of the report: the CPU first, and of a device whether it opens."""
+    return [
+        Check(f"{device}/{path}", device, name, group, function)
+        for device in sorted(DEVICES, key=lambda name: name != "cpu")
+        for group, path, name, function in _rows(device, extent)
+    ]
+
+
+# What a device's check has: its group, its id without the device, its name, its function.
+_Row = tuple[str, str, str, Callable[[str, Extent, Say], Outcome]]
+
+_MOMENTA = (0.0, 0.9)
+
+
+def _rows(device: str, extent: Extent) -> list[_Row]:
+    rows: list[_Row] = [("device", "device", "device", opens)]
+    if device != "cpu":
+        rows += _against_the_cpu(extent)
+    rows += [("numbers", "ties", "pooling ties", ties.ties)]
+    if device == "cpu":
+        rows += [("flight", "threads", "any number of threads", flight.any_threads)]
+    rows += _in_flight()
+    if device != "cpu":
+        rows += [("time", "compilation", "compilation", measurements.compilation)]
+    rows += [
+        ("time", f"latency/{size}", f"latency, batch {size}", measurements.latency(size))
+        for size in extent.latency_sizes
+    ]
+    return [*rows, ("memory", "memory", "memory growth", measurements.memory_growth)]
+
+
+def _against_the_cpu(extent: Extent) -> list[_Row]:
+    return [
+        ("numbers", "initial-weights", "initial weights", numbers.initial_weights),
+        *(
+            ("numbers", f"{path}/{size}", f"{path} of {counted(size, 'image')}", check(size))
+            for path, check in (("gradients", numbers.gradients), ("predictions", numbers.predictions))
+            for size in extent.sizes
+        ),
+        ("numbers", "soft-labels", "soft labels", numbers.soft_labels),
+        ("numbers", "step", "one step", numbers.one_step),
+        *(
+            (
+                "numbers",
+                f"training/{momentum:g}",
+                f"training, momentum {momentum:g}",
+                numbers.training(momentum),
+            )
+            for momentum in _MOMENTA
+        ),
+    ]
+
+
+def _in_flight() -> list[_Row]:
+    ways = (("run", "run", flight.by_run), ("step-async", "step_async", flight.by_step_async))
+    return [
+        ("flight", "repeatable", "repeatable", flight.repeatable),
+        *(
+            (
+                "flight",
+                f"{path}/{momentum:g}",
+                f"{name} against step, momentum {momentum:g}",
+                flight.in_flight(way, momentum),
+            )
+            for path, name, way in ways
+            for momentum in _MOMENTA
+        ),
+    ]
+
+
+def opens(device: str, _extent: Extent, say: Say) -> Outcome:
+    """Whether the device can be used at all: what is not listed need not be."""
+    say("opening it")
+    try:
+        trainer = make_trainer(device)
+    except DeviceError as error:
+        if device in devices():
+            raise
+        return Outcome("info", f"nothing to check: {error}", describe_devices()[device])
+    return Outcome("ok", f"opened, with {counted(trainer.threads, 'thread')}", describe_devices()[device])
