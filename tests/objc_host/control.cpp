@@ -28,7 +28,8 @@ struct Settings {
   bool held = false;
   bool unified_memory = true;
   bool commit_during_encode = false;
-  int scalar_rank = 0;
+  bool computes = true;
+  Mode mode = Mode::of_environment();
   objc_host_tensors tensors = OBJC_HOST_TENSORS_COMPILED;
 };
 
@@ -95,9 +96,14 @@ bool commit_during_encode() {
   return settings.commit_during_encode;
 }
 
-int scalar_rank() {
+bool computes() {
   std::lock_guard lock(mutex);
-  return settings.scalar_rank;
+  return settings.computes;
+}
+
+Mode mode() {
+  std::lock_guard lock(mutex);
+  return settings.mode;
 }
 
 objc_host_tensors reported_tensors() {
@@ -115,7 +121,8 @@ void objc_host_reset() {
   std::lock_guard lock(mutex);
   settings = {};
   objc_host::released.notify_all();
-  for (const int event : {OBJC_HOST_COMMITS, OBJC_HOST_ENCODES, OBJC_HOST_BUFFERS_ALLOCATED, OBJC_HOST_COMPILED}) {
+  for (const int event : {OBJC_HOST_COMMITS, OBJC_HOST_ENCODES, OBJC_HOST_BUFFERS_ALLOCATED, OBJC_HOST_COMPILED,
+                          OBJC_HOST_OPERATIONS, OBJC_HOST_NAN_FEEDS}) {
     counters[event] = 0;
   }
 }
@@ -162,10 +169,19 @@ void objc_host_set_commit_during_encode(int on) {
   settings.commit_during_encode = on != 0;
 }
 
-void objc_host_set_scalar_rank(int rank) {
-  if (rank != 0 && rank != 1) objc_host::fail("a scalar's rank is 0 or 1, not " + std::to_string(rank));
+void objc_host_set_arithmetic(int on) {
   std::lock_guard lock(mutex);
-  settings.scalar_rank = rank;
+  settings.computes = on != 0;
+}
+
+void objc_host_set_mode(const char* words) {
+  std::lock_guard lock(mutex);
+  settings.mode.choose(words);
+}
+
+const char* objc_host_mode(const char* name) {
+  std::lock_guard lock(mutex);
+  return settings.mode.word(name);
 }
 
 void objc_host_set_tensors(int kind) {

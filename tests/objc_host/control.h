@@ -8,6 +8,7 @@
 #include <string>
 
 #include "host_control.h"
+#include "mode.h"
 
 namespace objc_host {
 
@@ -34,7 +35,8 @@ void wait_while_held();
 
 bool unified_memory();
 bool commit_during_encode();
-int scalar_rank();
+bool computes();
+Mode mode();
 objc_host_tensors reported_tensors();
 
 /// Member or base of whatever counts as a live object of the host.

@@ -178,10 +178,21 @@ NSArray* reported(NSArray* tensors) {
   reducedPrecisionFastMath_ = value;
 }
 
+- (void)setValue:(id)value forUndefinedKey:(NSString*)key {
+  (void)value;
+  fail("MPSGraphCompilationDescriptor: this system has no " + objc_host::text_of(key));
+}
+
+- (BOOL)respondsToSelector:(SEL)selector {
+  if (sel_isEqual(selector, @selector(setReducedPrecisionFastMath:))) return objc_host::mode().has_fast_math();
+  return [super respondsToSelector:selector];
+}
+
 - (void)check {
   if (optimizationLevel_ != MPSGraphOptimizationLevel0) fail("compile: optimizationLevel is not Level0");
   if (!waitForCompilationCompletion_) fail("compile: waitForCompilationCompletion is not YES");
-  if (reducedPrecisionFastMath_ != 0) fail("compile: reducedPrecisionFastMath is not 0");
+  if (objc_host::mode().has_fast_math() && reducedPrecisionFastMath_ != 0)
+    fail("compile: reducedPrecisionFastMath is not 0");
 }
 
 @end
@@ -224,7 +235,8 @@ NSArray* reported(NSArray* tensors) {
   }
   std::vector<int> target_nodes;
   for (MPSGraphTensor* target in executable->targets) {
-    target_nodes.push_back([self nodeOf:target]);
+    graph->check_target([self nodeOf:target]);
+    target_nodes.push_back(target->host_->node);
     executable->target_shapes.push_back((*graph)[target->host_->node].shape);
   }
   executable->plan = std::make_shared<const objc_host::Plan>(*graph, feed_nodes, target_nodes);
@@ -271,6 +283,7 @@ NSArray* reported(NSArray* tensors) {
                        .feeds = objc_host::buffers_of(inputsArray, host_->feed_shapes, "feed"),
                        .results = objc_host::buffers_of(resultsArray, host_->target_shapes, "result")};
   objc_host::check_aliasing(work);
+  objc_host::count(OBJC_HOST_OPERATIONS, host_->plan->operations());
   [static_cast<HostCommandBuffer*>(commandBuffer.rootCommandBuffer) encode:std::move(work)];
   if (objc_host::commit_during_encode()) [commandBuffer commitAndContinue];
   return resultsArray;

@@ -106,10 +106,10 @@ void check_nothing_grows(int steps) {
 }
 
 // float32 in two orders of summation: each step adds an error of about 1e-6 of a loss near 2.
-void check_against_cpu(int steps, bool commit_during_encode, int scalar_rank) {
+void check_against_cpu(int steps, bool commit_during_encode, const char* mode) {
   objc_host_reset();
   objc_host_set_commit_during_encode(commit_during_encode ? 1 : 0);
-  objc_host_set_scalar_rank(scalar_rank);
+  objc_host_set_mode(mode);
   Trainer mps(options("mps", 0.9F));
   Trainer cpu(options("cpu", 0.9F));
   const std::vector<float> a = train(mps, steps, 1);
@@ -163,8 +163,8 @@ void check_nil(int call, const std::string& what) {
 
 int main(int argc, char** argv) {
   const int steps = argc > 1 ? std::atoi(argv[1]) : 60;
-  check_against_cpu(10, false, 0);
-  check_against_cpu(4, true, 1);
+  check_against_cpu(10, false, "loss-rank=0");
+  check_against_cpu(4, true, "loss-rank=1");
   check_fault(1, false);
   check_fault(1, true);
   check_nil(OBJC_HOST_DEVICE, "device");
