@@ -379,8 +379,8 @@ constexpr const char* kTrainerDoc = R"(Trains the MNIST convolutional network on
 
 Images are uint8 (0..255, scaled by 1/255) or float32 (taken as they are), of shape (n, 784), (n, 28, 28), (n, 28, 28, 1)
 or (n, 1, 28, 28). Labels are integers (n,), or float probabilities (n, C) whose rows sum to 1. NumPy arrays, CPU objects
-with __dlpack__, buffers and objects with __array__ are accepted. Any n >= 1. Any thread may call; calls take turns, and
-run() lets others in between two steps.
+with __dlpack__, buffers and objects with __array__ are accepted. Any n >= 1, but on "mps" steps and gradients take at
+most 16,384. Any thread may call; calls take turns, and run() lets others in between two steps.
 
 Bad arguments raise ValueError or TypeError before anything changes. A step that fails on the device raises DeviceError
 and leaves the weights of the last completed step; memory and threads that the system refuses are a DeviceError too. In a
@@ -395,9 +395,9 @@ void bind_trainer(py::module_& m, const py::object& evaluation_type) {
                                 R"(Make a network with fresh weights.
 
 device: "auto" (the Apple GPU where there is one, else the CPU), "mps" or "cpu". learning_rate: 0 or more. momentum: in
-[0, 1); 0 is plain SGD. num_classes: 2 to 100,000. init: "uniform" (weights in [-0.2, 0.2), biases 0.1) or "he" (weights
-in ±sqrt(6 / fan_in), biases 0); the same seed gives the same weights everywhere. threads: for the CPU; None takes the
-cores that this process may use.)")
+[0, 1); 0 is plain SGD. num_classes: 2 to 100,000, on "mps" to 32,766. init: "uniform" (weights in [-0.2, 0.2), biases
+0.1) or "he" (weights in ±sqrt(6 / fan_in), biases 0); the same seed gives the same weights everywhere. threads: for the
+CPU; None takes the cores that this process may use.)")
       .def("step", &step, "images"_a, "labels"_a,
            "One update with the batch of images and their labels; waits, and returns the mean loss before it.")
       .def("step_async", &step_async, "images"_a, "labels"_a,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 
 #include "cpu/cpu_engine.h"
 #include "mps/mps_engine.h"
@@ -10,8 +11,19 @@
 namespace mpsmnist {
 namespace {
 
+/// Where Apple's GPUs go wrong without an error:
+/// - products whose inner dimension exceeds 32,766, on M1 and M2 (pytorch#195163). It is n in the gradients of the
+///   weights of fc0 and fc1, and C in the gradient of what goes into fc1.
+/// - gradients of convolutions at n = 65,536 (pytorch#96225).
+/// - arrays of 2^32 bytes, an assertion that aborts (pytorch#143859): conv0's outputs from n = 42,800 on.
+/// So n is the largest power of two below all three, as predictions are padded to powers of two.
+constexpr DeviceLimits kMpsLimits = {.max_batch_size = 16'384, .max_classes = 32'766};
+constexpr DeviceLimits kNoLimits = {.max_batch_size = std::numeric_limits<std::int64_t>::max(),
+                                    .max_classes = std::numeric_limits<std::int64_t>::max()};
+
 struct Device {
   const char* name;
+  DeviceLimits limits;
   Availability (*availability)();
   std::vector<Fact> (*describe)();
   std::unique_ptr<Engine> (*make)(const EngineOptions&);
@@ -19,8 +31,8 @@ struct Device {
 
 /// Every device, best first. The last one is available everywhere.
 constexpr Device kDevices[] = {
-    {"mps", mps::availability, mps::describe, mps::make_engine},
-    {"cpu", [] { return Availability(); }, cpu::describe, cpu::make_engine},
+    {"mps", kMpsLimits, mps::availability, mps::describe, mps::make_engine},
+    {"cpu", kNoLimits, [] { return Availability(); }, cpu::describe, cpu::make_engine},
 };
 
 /// `"a", "b" or "c"`, for messages.
@@ -64,6 +76,11 @@ std::string resolve_device(const std::string& requested) {
   if (std::find(expected.begin(), expected.end(), requested) != expected.end()) return requested;
   expected.insert(expected.begin(), "auto");
   reject("device: \"", requested, "\" is not known; expected ", listed(expected, "or"));
+}
+
+DeviceLimits device_limits(const std::string& name) {
+  return std::find_if(std::begin(kDevices), std::end(kDevices), [&](const Device& d) { return d.name == name; })
+      ->limits;
 }
 
 std::unique_ptr<Engine> make_engine(const std::string& name, const EngineOptions& options) {

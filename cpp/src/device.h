@@ -1,6 +1,7 @@
 // Which devices there are, and making an engine of one by its name.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -11,6 +12,15 @@ namespace mpsmnist {
 /// The device that `requested` stands for here: itself, or for "auto" the best one available. Throws ArgumentError for
 /// a name that is not known.
 std::string resolve_device(const std::string& requested);
+
+/// The largest sizes that a device is known to compute rightly.
+struct DeviceLimits {
+  std::int64_t max_batch_size;  ///< of a step or of gradients; predictions come in chunks
+  std::int64_t max_classes;
+};
+
+/// The limits of the device `name`, as resolve_device() returned it.
+DeviceLimits device_limits(const std::string& name);
 
 /// An engine on the device `name`, as resolve_device() returned it. Throws DeviceError if it is not available.
 std::unique_ptr<Engine> make_engine(const std::string& name, const EngineOptions& options);

@@ -96,9 +96,10 @@ class Trainer::Impl {
  public:
   explicit Impl(const TrainerOptions& options)
       : device_(resolve_device(checked(options).device)),
+        limits_(device_limits(device_)),
         seed_(options.seed),
         parameters_(model_parameters(options.num_classes)),
-        num_classes_(static_cast<int>(options.num_classes)),
+        num_classes_(checked_classes(options.num_classes)),
         momentum_(momentum_factor(options.momentum)),
         learning_rate_(options.learning_rate),
         threads_option_(static_cast<int>(options.threads)),
@@ -111,6 +112,7 @@ class Trainer::Impl {
   }
 
   float step(const Images& images, const Labels& labels) {
+    check_batch_size("images", images.count);
     check_examples(images, labels, num_classes_);
     return in_turn([&] {
       session().drain();
@@ -119,6 +121,7 @@ class Trainer::Impl {
   }
 
   std::shared_ptr<StepOutcome> step_async(const Images& images, const Labels& labels) {
+    check_batch_size("images", images.count);
     check_examples(images, labels, num_classes_);
     return in_turn([&] {
       while (!session().has_room()) session().finish_oldest();
@@ -128,6 +131,7 @@ class Trainer::Impl {
 
   void run(const Images& images, const Labels& labels, const Batches& batches, const float* learning_rates,
            float* losses, const OnStep& on_step) {
+    check_batch_size("batches", batches.batch_size);
     check_batches(images, labels, batches, num_classes_);
     if (learning_rates != nullptr) {
       for (std::int64_t i = 0; i < batches.steps; ++i) learning_rate_at(learning_rates, i);
@@ -201,6 +205,7 @@ class Trainer::Impl {
   }
 
   Gradients gradients(const Images& images, const Labels& labels) {
+    check_batch_size("images", images.count);
     check_examples(images, labels, num_classes_);
     return in_turn([&] {
       session().drain();
@@ -273,6 +278,7 @@ class Trainer::Impl {
   int threads() const noexcept { return threads_; }
 
   const std::string device_;
+  const DeviceLimits limits_;
   const std::uint64_t seed_;
   const std::vector<Parameter> parameters_;
   const int num_classes_;
@@ -280,6 +286,19 @@ class Trainer::Impl {
   std::atomic<double> learning_rate_;
 
  private:
+  int checked_classes(std::int64_t num_classes) const {
+    if (num_classes > limits_.max_classes) {
+      reject("num_classes: ", num_classes, "; device \"", device_, "\" takes at most ", limits_.max_classes);
+    }
+    return static_cast<int>(num_classes);
+  }
+
+  void check_batch_size(const char* argument, std::int64_t n) const {
+    if (n > limits_.max_batch_size) {
+      reject(argument, ": a batch of ", n, " images; device \"", device_, "\" takes at most ", limits_.max_batch_size);
+    }
+  }
+
   float float_rate() const { return nearest_float(learning_rate_); }
 
   std::unique_ptr<Session> make_session(std::int64_t steps) const {

@@ -140,7 +140,7 @@ void Differentiation::propagate(int node) {
 std::vector<int> Graph::gradients(int primary, const std::vector<int>& tensors) {
   const Differentiation differentiation(*this, primary, tensors);
   std::vector<int> result;
-  for (const int tensor : tensors) result.push_back(differentiation.gradient_of(tensor));
+  for (const int tensor : tensors) result.push_back(in_returned_shape(differentiation.gradient_of(tensor)));
   return result;
 }
 

@@ -38,7 +38,8 @@ struct Settings {
   int roots = 1;
   bool first_root_completes = false;
   objc_host_graph_handler graph_handler = OBJC_HOST_GRAPH_HANDLER_FIRST;
-  int scalar_rank = 0;
+  bool computes = true;
+  Mode mode = Mode::of_environment();
   objc_host_tensors tensors = OBJC_HOST_TENSORS_COMPILED;
 };
 
@@ -129,9 +130,14 @@ objc_host_graph_handler graph_handler() {
   return settings.graph_handler;
 }
 
-int scalar_rank() {
+bool computes() {
   std::lock_guard lock(mutex);
-  return settings.scalar_rank;
+  return settings.computes;
+}
+
+Mode mode() {
+  std::lock_guard lock(mutex);
+  return settings.mode;
 }
 
 objc_host_tensors reported_tensors() {
@@ -149,7 +155,8 @@ void objc_host_reset() {
   std::lock_guard lock(mutex);
   settings = {};
   objc_host::released.notify_all();
-  for (const int event : {OBJC_HOST_COMMITS, OBJC_HOST_ENCODES, OBJC_HOST_BUFFERS_ALLOCATED, OBJC_HOST_COMPILED}) {
+  for (const int event : {OBJC_HOST_COMMITS, OBJC_HOST_ENCODES, OBJC_HOST_BUFFERS_ALLOCATED, OBJC_HOST_COMPILED,
+                          OBJC_HOST_OPERATIONS, OBJC_HOST_NAN_FEEDS}) {
     counters[event] = 0;
   }
 }
@@ -216,10 +223,19 @@ void objc_host_set_graph_handler(int kind) {
   settings.graph_handler = static_cast<objc_host_graph_handler>(kind);
 }
 
-void objc_host_set_scalar_rank(int rank) {
-  if (rank != 0 && rank != 1) objc_host::fail("a scalar's rank is 0 or 1, not " + std::to_string(rank));
+void objc_host_set_arithmetic(int on) {
   std::lock_guard lock(mutex);
-  settings.scalar_rank = rank;
+  settings.computes = on != 0;
+}
+
+void objc_host_set_mode(const char* words) {
+  std::lock_guard lock(mutex);
+  settings.mode.choose(words);
+}
+
+const char* objc_host_mode(const char* name) {
+  std::lock_guard lock(mutex);
+  return settings.mode.word(name);
 }
 
 void objc_host_set_tensors(int kind) {

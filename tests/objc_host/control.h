@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "host_control.h"
+#include "mode.h"
 
 namespace objc_host {
 
@@ -50,7 +51,8 @@ bool has_default_gpu();
 int roots();
 bool first_root_completes();
 objc_host_graph_handler graph_handler();
-int scalar_rank();
+bool computes();
+Mode mode();
 objc_host_tensors reported_tensors();
 
 /// Member or base of whatever counts as a live object of the host.

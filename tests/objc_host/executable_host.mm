@@ -200,10 +200,21 @@ NSArray* reported(NSArray* tensors) {
   reducedPrecisionFastMath_ = value;
 }
 
+- (void)setValue:(id)value forUndefinedKey:(NSString*)key {
+  (void)value;
+  fail("MPSGraphCompilationDescriptor: this system has no " + objc_host::text_of(key));
+}
+
+- (BOOL)respondsToSelector:(SEL)selector {
+  if (sel_isEqual(selector, @selector(setReducedPrecisionFastMath:))) return objc_host::mode().has_fast_math();
+  return [super respondsToSelector:selector];
+}
+
 - (void)check {
   if (optimizationLevel_ != MPSGraphOptimizationLevel0) fail("compile: optimizationLevel is not Level0");
   if (!waitForCompilationCompletion_) fail("compile: waitForCompilationCompletion is not YES");
-  if (reducedPrecisionFastMath_ != 0) fail("compile: reducedPrecisionFastMath is not 0");
+  if (objc_host::mode().has_fast_math() && reducedPrecisionFastMath_ != 0)
+    fail("compile: reducedPrecisionFastMath is not 0");
 }
 
 @end
@@ -285,7 +296,8 @@ NSArray* reported(NSArray* tensors) {
   }
   std::vector<int> target_nodes;
   for (MPSGraphTensor* target in executable->targets) {
-    target_nodes.push_back([self nodeOf:target]);
+    graph->check_target([self nodeOf:target]);
+    target_nodes.push_back(target->host_->node);
     executable->target_shapes.push_back((*graph)[target->host_->node].shape);
   }
   objc_host::plant_in_compile(executable->feed_shapes, executable->target_shapes.size());
@@ -339,6 +351,7 @@ NSArray* reported(NSArray* tensors) {
     [objc_host::root_of(commandBuffer) setGraphHandler:descriptor.completionHandler];
   }
   objc_host::count(OBJC_HOST_ENCODES);
+  objc_host::count(OBJC_HOST_OPERATIONS, host_->plan->operations());
   return resultsArray;
 }
 

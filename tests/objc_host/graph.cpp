@@ -24,6 +24,11 @@ Extent window_extent(std::int64_t input, std::int64_t kernel, std::int64_t strid
   return {output, padding / 2};
 }
 
+// Where Apple's hardware goes wrong, mostly without an error: the engine must not reach these.
+constexpr std::int64_t kInnerLimit = 32'766;                       // of a matrix product, on M1 and M2: pytorch#195163
+constexpr std::int64_t kConvolutionBatchLimit = 65'535;            // its gradients: pytorch#96225
+constexpr std::int64_t kArrayLimit = (std::int64_t{1} << 32) - 1;  // bytes; beyond, it aborts: pytorch#143859
+
 Shape broadcast(const Shape& a, const Shape& b) {
   Shape result(std::max(a.size(), b.size()));
   for (std::size_t back = 1; back <= result.size(); ++back) {
@@ -50,6 +55,14 @@ std::string to_string(const Shape& shape) {
 std::string Graph::describe(int node) const { return "'" + (*this)[node].name + "' " + to_string((*this)[node].shape); }
 
 int Graph::add(Node node) {
+  const std::int64_t bytes = size_of(node.shape) * static_cast<std::int64_t>(sizeof(float));
+  if (bytes > kArrayLimit) {
+    fail("'" + node.name + "' " + to_string(node.shape) + ": an array of " + std::to_string(bytes) + " bytes");
+  }
+  if (node.op != Op::kReshape) {
+    node.shape_known =
+        std::all_of(node.inputs.begin(), node.inputs.end(), [&](int input) { return (*this)[input].shape_known; });
+  }
   nodes_.push_back(std::move(node));
   return size() - 1;
 }
@@ -95,6 +108,7 @@ int Graph::matmul(int a, int b, const std::string& name, bool transpose_a, bool 
   if (x.size() != 2 || y.size() != 2 || x[1] != y[0]) {
     fail("'" + name + "': matrices (m, k) and (k, n) expected, not " + describe(a) + " and " + describe(b));
   }
+  if (x[1] > kInnerLimit) fail("'" + name + "': a product whose inner dimension is " + std::to_string(x[1]));
   return add({.op = Op::kMatmul,
               .inputs = {a, b},
               .shape = {x[0], y[1]},
@@ -114,6 +128,7 @@ int Graph::convolution(int source, int weights, const Window& window, const std:
     fail("'" + name + "': source (n, h, w, i) and weights (kh, kw, i, o) expected, not " + describe(source) + " and " +
          describe(weights));
   }
+  if (x[0] > kConvolutionBatchLimit) fail("'" + name + "': a convolution of " + std::to_string(x[0]) + " images");
   const Extent y_extent = window_extent(x[1], w[0], window.stride_y, window.same);
   const Extent x_extent = window_extent(x[2], w[1], window.stride_x, window.same);
   if (y_extent.output < 1 || x_extent.output < 1) fail("'" + name + "': " + describe(source) + " is too small");
@@ -150,8 +165,31 @@ int Graph::softmax_cross_entropy(int logits, int labels, const std::string& name
   if (x.size() != 2 || x != (*this)[labels].shape) {
     fail("'" + name + "': logits and labels (n, c) expected, not " + describe(logits) + " and " + describe(labels));
   }
-  const Shape scalar(static_cast<std::size_t>(scalar_rank()), 1);
+  const Shape scalar(static_cast<std::size_t>(mode().loss_rank()), 1);
   return add({.op = Op::kSoftmaxCrossEntropy, .inputs = {logits, labels}, .shape = scalar, .name = name});
+}
+
+int Graph::in_returned_shape(int gradient) {
+  const Node node = (*this)[gradient];
+  switch (mode().gradient_shapes()) {
+    case GradientShapes::kStated:
+      return gradient;
+    case GradientShapes::kKeptRank: {
+      if (node.op != Op::kSumTo) return gradient;
+      Shape kept((*this)[node.inputs[0]].shape.size(), 1);
+      std::copy_backward(node.shape.begin(), node.shape.end(), kept.end());
+      return reshape(gradient, kept, node.name);
+    }
+    case GradientShapes::kUnknown: {
+      const int result = reshape(gradient, node.shape, node.name);
+      nodes_.back().shape_known = false;
+      return result;
+    }
+  }
+}
+
+void Graph::check_target(int node) const {
+  if (!(*this)[node].shape_known) fail("compile: the shape of target " + describe(node) + " is not known");
 }
 
 int Graph::gradient_op(Op op, const std::vector<int>& inputs, int of, int forward) {

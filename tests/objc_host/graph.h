@@ -23,7 +23,7 @@ enum class Op {
   kMultiply,  // a * b
   kDivide,    // a / b
   kSumTo,     // a summed over the axes along which `shape` is broadcast to a's shape
-  kReshape,   // a
+  kReshape,   // a; it states the shape
   kMatmul,    // a (m, k) . b (k, n), either of them transposed first if the node says so
   kRelu,
   kReluGradient,                 // incoming, source
@@ -53,6 +53,7 @@ struct Node {
   bool transpose_a = false;  // of a matmul
   bool transpose_b = false;
   Window window = {};
+  bool shape_known = true;  // whether MPSGraph says what it is
 };
 
 /// Every adder checks its inputs' shapes, infers the result's, and returns the new node's number.
@@ -80,8 +81,13 @@ class Graph {
   /// "'name' (2, 3)", for messages.
   std::string describe(int node) const;
 
+  /// For a target: fails unless its shape is known.
+  void check_target(int node) const;
+
  private:
   int add(Node node);
+  /// The gradient as gradientForPrimaryTensor: returns it in this mode.
+  int in_returned_shape(int gradient);
 
   std::vector<Node> nodes_;
   Counted counted_;

@@ -65,7 +65,8 @@ bool same_padding(MPSGraphPaddingStyle style, const char* where) {
 - (MPSShape*)shape {
   const auto graph = host_->graph.lock();
   if (graph == nullptr) fail("a tensor is used after its MPSGraph is gone");
-  return objc_host::array_of((*graph)[host_->node].shape);
+  const objc_host::Node& node = (*graph)[host_->node];
+  return node.shape_known ? objc_host::array_of(node.shape) : nil;
 }
 
 - (MPSDataType)dataType {

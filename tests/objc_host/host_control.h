@@ -43,10 +43,12 @@ enum objc_host_counter {
   OBJC_HOST_IN_FLIGHT = 6,          ///< command buffers committed whose handlers have not all returned
   OBJC_HOST_OBJC_OBJECTS = 7,       ///< Objective-C objects of every class since the first device: made less gone
   OBJC_HOST_LIVE_BYTES = 8,         ///< bytes of the MTLBuffers that exist now
+  OBJC_HOST_OPERATIONS = 9,         ///< operations encoded, but for reshapes: as many dispatches if none are fused
+  OBJC_HOST_NAN_FEEDS = 10,         ///< feeds with NaNs in them, of runs that executed
   OBJC_HOST_COUNTERS
 };
 
-/// Removes delays, faults, modes and a hold, and sets the counters of events (the first four) to 0.
+/// Removes delays, faults and a hold, returns to the mode of the start, and sets the counters of events to 0.
 OBJC_HOST_EXPORT void objc_host_reset(void);
 
 OBJC_HOST_EXPORT int64_t objc_host_count(int counter);
@@ -106,8 +108,13 @@ enum objc_host_graph_handler {
 
 OBJC_HOST_EXPORT void objc_host_set_graph_handler(int kind);
 
-/// The rank, 0 or 1, of a loss reduced to a scalar: Apple does not say which. Default 0.
-OBJC_HOST_EXPORT void objc_host_set_scalar_rank(int rank);
+/// While off, what runs is checked as ever but gives zeros at once: for sizes that would take the host too long.
+OBJC_HOST_EXPORT void objc_host_set_arithmetic(int on);
+
+/// Chooses among what Apple leaves open, by words as in MPSMNIST_OBJC_HOST_MODE (README.md): "ties=last,loss-rank=1".
+OBJC_HOST_EXPORT void objc_host_set_mode(const char* words);
+/// The word chosen for `name`, such as "last" for "ties".
+OBJC_HOST_EXPORT const char* objc_host_mode(const char* name);
 
 #if defined(__cplusplus)
 }

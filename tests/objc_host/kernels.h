@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "graph.h"
+#include "mode.h"
 
 namespace objc_host {
 
@@ -17,6 +18,9 @@ struct Matrix {
 /// c (m, n), row-major, += a (m, k) . b (k, n)
 void multiply_add(std::int64_t m, std::int64_t n, std::int64_t k, Matrix a, Matrix b, float* c);
 
+/// Whether any of `size` values is NaN.
+bool has_nan(const float* values, std::int64_t size);
+
 /// Every tensor below is written over, not added to.
 struct ConvolutionSides {
   Shape source;   // (n, h, w, i)
@@ -29,10 +33,10 @@ void convolution_data_gradient(const ConvolutionSides&, const Window&, const flo
 void convolution_weights_gradient(const ConvolutionSides&, const Window&, const float* incoming, const float* source,
                                   float* weights_gradient);
 
-/// The maximum of each window; the first one in row-major order where several are equal: a convention of this host.
+/// The maximum of each window, and where its gradient goes.
 void max_pool(const Shape& source_shape, const Shape& result_shape, const Window&, const float* source, float* result);
-void max_pool_gradient(const Shape& source_shape, const Shape& result_shape, const Window&, const float* incoming,
-                       const float* source, float* source_gradient);
+void max_pool_gradient(const Shape& source_shape, const Shape& result_shape, const Window&, PoolTies,
+                       const float* incoming, const float* source, float* source_gradient);
 
 /// Add, subtract, multiply or divide with NumPy's broadcasting.
 void elementwise(Op op, const Shape& a_shape, const Shape& b_shape, const Shape& shape, const float* a, const float* b,

@@ -70,11 +70,15 @@ void apply(const Shape& a_shape, const Shape& b_shape, const Shape& shape, const
   }
 }
 
-// Calls visit(result offset, source offset of the first maximum) for every window and channel.
+using Offsets = std::vector<std::int64_t>;
+
+// Calls visit(result offset, source offsets of the maxima) for every window and channel. They come
+// in row-major order.
 template <typename Visit>
-void for_each_maximum(const Shape& source_shape, const Shape& result_shape, const Window& window, const float* source,
-                      Visit visit) {
+void for_each_window(const Shape& source_shape, const Shape& result_shape, const Window& window, const float* source,
+                     Visit visit) {
   const std::int64_t height = source_shape[1], width = source_shape[2], channels = source_shape[3];
+  Offsets maxima;
   std::int64_t result = 0;
   for (std::int64_t n = 0; n < result_shape[0]; ++n) {
     for (std::int64_t y = 0; y < result_shape[1]; ++y) {
@@ -84,14 +88,15 @@ void for_each_maximum(const Shape& source_shape, const Shape& result_shape, cons
         const std::int64_t left = std::max<std::int64_t>(x * window.stride_x - window.pad_left, 0);
         const std::int64_t right = std::min(x * window.stride_x - window.pad_left + window.kernel_x, width);
         for (std::int64_t c = 0; c < channels; ++c, ++result) {
-          std::int64_t best = ((n * height + top) * width + left) * channels + c;
+          maxima.clear();
           for (std::int64_t sy = top; sy < bottom; ++sy) {
             for (std::int64_t sx = left; sx < right; ++sx) {
               const std::int64_t candidate = ((n * height + sy) * width + sx) * channels + c;
-              if (source[candidate] > source[best]) best = candidate;
+              if (!maxima.empty() && source[candidate] > source[maxima.front()]) maxima.clear();
+              if (maxima.empty() || source[candidate] == source[maxima.front()]) maxima.push_back(candidate);
             }
           }
-          visit(result, best);
+          visit(result, maxima);
         }
       }
     }
@@ -137,6 +142,12 @@ void sum_to(const Shape& a_shape, const Shape& shape, const float* a, float* res
   std::transform(sums.begin(), sums.end(), result, [](double sum) { return static_cast<float>(sum); });
 }
 
+bool has_nan(const float* values, std::int64_t size) {
+  int any = 0;  // a loop without an exit, which compilers vectorise
+  for (std::int64_t i = 0; i < size; ++i) any |= static_cast<int>(values[i] != values[i]);
+  return any != 0;
+}
+
 void relu(std::int64_t size, const float* a, float* result) {
   for (std::int64_t i = 0; i < size; ++i) result[i] = a[i] > 0 ? a[i] : 0;
 }
@@ -147,15 +158,26 @@ void relu_gradient(std::int64_t size, const float* incoming, const float* source
 
 void max_pool(const Shape& source_shape, const Shape& result_shape, const Window& window, const float* source,
               float* result) {
-  for_each_maximum(source_shape, result_shape, window, source,
-                   [&](std::int64_t to, std::int64_t from) { result[to] = source[from]; });
+  for_each_window(source_shape, result_shape, window, source,
+                  [&](std::int64_t to, const Offsets& maxima) { result[to] = source[maxima.front()]; });
 }
 
-void max_pool_gradient(const Shape& source_shape, const Shape& result_shape, const Window& window,
+void max_pool_gradient(const Shape& source_shape, const Shape& result_shape, const Window& window, PoolTies ties,
                        const float* incoming, const float* source, float* source_gradient) {
   std::fill_n(source_gradient, size_of(source_shape), 0.0F);
-  for_each_maximum(source_shape, result_shape, window, source,
-                   [&](std::int64_t to, std::int64_t from) { source_gradient[from] += incoming[to]; });
+  for_each_window(source_shape, result_shape, window, source, [&](std::int64_t to, const Offsets& maxima) {
+    switch (ties) {
+      case PoolTies::kFirst:
+        source_gradient[maxima.front()] += incoming[to];
+        return;
+      case PoolTies::kLast:
+        source_gradient[maxima.back()] += incoming[to];
+        return;
+      case PoolTies::kShared:
+        for (const std::int64_t from : maxima)
+          source_gradient[from] += incoming[to] / static_cast<float>(maxima.size());
+    }
+  });
 }
 
 void softmax_cross_entropy(std::int64_t rows, std::int64_t classes, const float* logits, const float* labels,

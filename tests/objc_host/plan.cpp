@@ -55,8 +55,22 @@ Plan::Plan(const Graph& graph, std::vector<int> feeds, std::vector<int> targets)
   std::reverse(order_.begin(), order_.end());
 }
 
+std::int64_t Plan::operations() const {
+  return std::count_if(order_.begin(), order_.end(), [this](int node) {
+    const Op op = graph_[node].op;
+    return op != Op::kPlaceholder && op != Op::kConstant && op != Op::kReshape;
+  });
+}
+
 void Plan::run(const std::vector<const float*>& feeds, const std::vector<float*>& results) const {
   plant_in_run(feed_shapes(), targets_.size());
+  for (std::size_t i = 0; i < feeds_.size(); ++i) {
+    if (has_nan(feeds[i], size_of(graph_[feeds_[i]].shape))) count(OBJC_HOST_NAN_FEEDS);
+  }
+  if (!computes()) {
+    for (std::size_t i = 0; i < targets_.size(); ++i) std::fill_n(results[i], size_of(graph_[targets_[i]].shape), 0.0F);
+    return;
+  }
   std::vector<const float*> values(at(graph_.size()), nullptr);
   std::vector<std::unique_ptr<float[]>> storage(at(graph_.size()));
   for (std::size_t i = 0; i < feeds_.size(); ++i) values[at(feeds_[i])] = feeds[i];
@@ -128,7 +142,7 @@ void Plan::evaluate(int number, const std::vector<const float*>& values, float* 
     case Op::kMaxPool:
       return max_pool(shape(0), node.shape, node.window, in(0), out);
     case Op::kMaxPoolGradient:
-      max_pool_gradient(shape(1), shape(0), node.window, in(0), in(1), out);
+      max_pool_gradient(shape(1), shape(0), node.window, mode().pool_ties(), in(0), in(1), out);
       return plant_in_gradient(node.op, shape(0)[0], shape(1), in(1), out);
     case Op::kSoftmaxCrossEntropy:
       return softmax_cross_entropy(shape(0)[0], shape(0)[1], in(0), in(1), out);

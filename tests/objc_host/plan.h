@@ -1,6 +1,7 @@
 // A compiled graph: the nodes that the targets need, in order, ready to run on feeds.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -12,6 +13,9 @@ class Plan {
  public:
   /// Fails if a placeholder that a target needs is not among the feeds.
   Plan(const Graph& graph, std::vector<int> feeds, std::vector<int> targets);
+
+  /// How many operations it has, but for reshapes, which compute nothing.
+  std::int64_t operations() const;
 
   /// Reads feeds and writes results, both in the order given to the constructor.
   void run(const std::vector<const float*>& feeds, const std::vector<float*>& results) const;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "graph.h"
+#include "host_control.h"
 #include "plan.h"
 
 namespace {
@@ -234,12 +235,13 @@ void check_loss_value() {
          "softmax cross-entropy's value");
 }
 
-void check_pool_ties() {
+void check_pool_ties(const std::string& rule, const Values& expected) {
+  objc_host_set_mode(("ties=" + rule).c_str());
   Graph graph;
   const int source = graph.placeholder({1, 2, 2, 1}, "source");
   const int pooled = graph.max_pool(source, window(2, 2, 2, 2, false), "op");
   const std::vector<int> gradients = graph.gradients(pooled, {source});
-  expect(run(graph, {source}, gradients, {{0, 3, 3, 3}})[0] == Values({0, 1, 0, 0}), "the first maximum of a tie");
+  expect(run(graph, {source}, gradients, {{0, 3, 3, 0}})[0] == expected, "ties: " + rule);
 }
 
 }  // namespace
@@ -249,7 +251,9 @@ int main() {
   check_convolution_values();
   check_matmul_values();
   check_loss_value();
-  check_pool_ties();
+  check_pool_ties("first", {0, 1, 0, 0});
+  check_pool_ties("last", {0, 0, 1, 0});
+  check_pool_ties("shared", {0, 0.5F, 0.5F, 0});
   std::printf("%d failed\n", failures);
   return failures == 0 ? 0 : 1;
 }

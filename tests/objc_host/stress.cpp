@@ -107,10 +107,10 @@ void check_nothing_grows(int steps) {
 }
 
 // float32 in two orders of summation: each step adds an error of about 1e-6 of a loss near 2.
-void check_against_cpu(int steps, int roots, int scalar_rank) {
+void check_against_cpu(int steps, int roots, const char* mode) {
   objc_host_reset();
   objc_host_set_roots(roots, 0);
-  objc_host_set_scalar_rank(scalar_rank);
+  objc_host_set_mode(mode);
   Trainer mps(options("mps", 0.9F));
   Trainer cpu(options("cpu", 0.9F));
   const std::vector<float> a = train(mps, steps, 1);
@@ -173,8 +173,8 @@ void check_exception(int call, const std::string& what) {
 
 int main(int argc, char** argv) {
   const int steps = argc > 1 ? std::atoi(argv[1]) : 60;
-  check_against_cpu(10, 1, 0);
-  check_against_cpu(4, 3, 1);
+  check_against_cpu(10, 1, "loss-rank=0");
+  check_against_cpu(4, 3, "loss-rank=1");
   check_fault(1, 1);
   check_fault(2, 3);
   check_refused("no GPU", [] { objc_host_set_gpus(nullptr, 0, 0); });

@@ -130,23 +130,29 @@ def _windows(x: Array) -> Array:
     return split.transpose(0, 1, 3, 5, 2, 4).reshape(n, h // 2, w // 2, c, 4)
 
 
-def pool_winners(x: Array) -> Array:
-    """Which entry of each 2x2 window is its first maximum, 0..3 in row-major order: (n, h/2, w/2, c)."""
+def pool_shares(x: Array, ties: str) -> Array:
+    """What share of each 2x2 window's gradient its entries get, in row-major order: (n, h/2, w/2, c, 4).
+
+    ties: of several maxima the "first" or the "last" gets all, or they are "shared" equally.
+    """
     windows = _windows(x)
     top = windows.max(axis=-1, keepdims=True)
-    winners: Array = np.argmax(windows >= top - TIE * np.abs(windows).max(), axis=-1)
-    return winners
+    maxima = windows >= top - TIE * np.abs(windows).max()
+    if ties == "shared":
+        return np.asarray(maxima / maxima.sum(axis=-1, keepdims=True))
+    winners = {"first": np.argmax(maxima, axis=-1), "last": 3 - np.argmax(maxima[..., ::-1], axis=-1)}[ties]
+    return np.asarray((winners[..., None] == np.arange(4)).astype(np.float64))
 
 
-def pool_forward(x: Array, winners: Array) -> Array:
-    """The winning entries of x (n, h, w, c): (n, h/2, w/2, c)."""
-    return np.take_along_axis(_windows(x), winners[..., None], axis=-1)[..., 0]
+def pool_forward(x: Array, shares: Array) -> Array:
+    """The maxima of x (n, h, w, c): (n, h/2, w/2, c)."""
+    return np.asarray((_windows(x) * shares).sum(axis=-1))
 
 
-def pool_backward(dy: Array, winners: Array) -> Array:
-    """d loss / d x (n, h, w, c): all of each window's gradient goes to its winner."""
+def pool_backward(dy: Array, shares: Array) -> Array:
+    """d loss / d x (n, h, w, c): each window's gradient is shared out."""
     n, h, w, c = dy.shape
-    spread = dy[..., None] * (winners[..., None] == np.arange(4))
+    spread = dy[..., None] * shares
     dx: Array = spread.reshape(n, h, w, c, 2, 2).transpose(0, 1, 4, 2, 5, 3).reshape(n, 2 * h, 2 * w, c)
     return dx
 
@@ -163,10 +169,10 @@ class Activations(NamedTuple):
 
     x0: Array  # (n, 28, 28, 1)
     z0: Array  # (n, 28, 28, 32)
-    winners0: Array  # (n, 14, 14, 32)
+    shares0: Array  # (n, 14, 14, 32, 4)
     x1: Array  # (n, 14, 14, 32)
     z1: Array  # (n, 14, 14, 64)
-    winners1: Array  # (n, 7, 7, 64)
+    shares1: Array  # (n, 7, 7, 64, 4)
     x2: Array  # (n, 3136)
     z2: Array  # (n, 1024)
     x3: Array  # (n, 1024)
@@ -177,20 +183,20 @@ def relu(z: Array) -> Array:
     return np.maximum(z, 0.0)
 
 
-def forward(parameters: Mapping[str, Array], images: Array) -> Activations:
-    """The forward pass."""
+def forward(parameters: Mapping[str, Array], images: Array, ties: str = "first") -> Activations:
+    """The forward pass. Only gradients depend on the rule for ties."""
     p = parameters
     x0 = scaled(images)
     z0 = conv_forward(x0, p["conv0.weight"]) + p["conv0.bias"]
-    winners0 = pool_winners(relu(z0))
-    x1 = pool_forward(relu(z0), winners0)
+    shares0 = pool_shares(relu(z0), ties)
+    x1 = pool_forward(relu(z0), shares0)
     z1 = conv_forward(x1, p["conv1.weight"]) + p["conv1.bias"]
-    winners1 = pool_winners(relu(z1))
-    x2 = pool_forward(relu(z1), winners1).reshape(len(x0), -1)
+    shares1 = pool_shares(relu(z1), ties)
+    x2 = pool_forward(relu(z1), shares1).reshape(len(x0), -1)
     z2 = x2 @ p["fc0.weight"] + p["fc0.bias"]
     x3 = relu(z2)
     logits = x3 @ p["fc1.weight"] + p["fc1.bias"]
-    return Activations(x0, z0, winners0, x1, z1, winners1, x2, z2, x3, logits)
+    return Activations(x0, z0, shares0, x1, z1, shares1, x2, z2, x3, logits)
 
 
 def predict(parameters: Mapping[str, Array], images: Array) -> Array:
@@ -209,20 +215,20 @@ def _mean_cross_entropy(logits: Array, targets: Array) -> float:
 
 
 def loss_and_gradients(
-    parameters: Mapping[str, Array], images: Array, labels: Array
+    parameters: Mapping[str, Array], images: Array, labels: Array, ties: str = "first"
 ) -> tuple[float, Tensors]:
-    """The mean loss and its gradient for every parameter."""
+    """The mean loss and its gradient for every parameter; `ties` as in pool_shares()."""
     p = parameters
-    a = forward(p, images)
+    a = forward(p, images, ties)
     n, classes = a.logits.shape
     targets = one_hot(labels, classes)
     # Rows of soft labels sum to 1 only within rounding: the factor keeps the derivative exact.
     probabilities = np.exp(log_softmax(a.logits))
     dlogits = (probabilities * targets.sum(axis=1, keepdims=True) - targets) / n
     dz2 = (dlogits @ p["fc1.weight"].T) * (a.z2 > 0)
-    dpool1 = (dz2 @ p["fc0.weight"].T).reshape(a.winners1.shape)
-    dz1 = pool_backward(dpool1, a.winners1) * (a.z1 > 0)
-    dz0 = pool_backward(conv_backward_input(dz1, p["conv1.weight"]), a.winners0) * (a.z0 > 0)
+    dpool1 = (dz2 @ p["fc0.weight"].T).reshape(a.shares1.shape[:-1])
+    dz1 = pool_backward(dpool1, a.shares1) * (a.z1 > 0)
+    dz0 = pool_backward(conv_backward_input(dz1, p["conv1.weight"]), a.shares0) * (a.z0 > 0)
     gradients = {
         "conv0.weight": conv_backward_weight(a.x0, dz0),
         "conv0.bias": dz0.sum(axis=(0, 1, 2)),

@@ -77,21 +77,31 @@ def test_convolution_mixes_channels() -> None:
 )
 def test_pool_ties_go_to_the_first_in_row_major_order(window: list[list[float]], winner: int) -> None:
     x = np.array(window).reshape(1, 2, 2, 1)
-    winners = reference.pool_winners(x)
-    assert winners.item() == winner
-    assert reference.pool_forward(x, winners).item() == x.ravel()[winner]
+    shares = reference.pool_shares(x, "first")
+    assert shares.ravel().tolist() == [float(i == winner) for i in range(4)]
+    assert reference.pool_forward(x, shares).item() == x.ravel()[winner]
     spread = np.zeros(4)
     spread[winner] = 3.0
-    assert np.array_equal(reference.pool_backward(np.full((1, 1, 1, 1), 3.0), winners).ravel(), spread)
+    assert np.array_equal(reference.pool_backward(np.full((1, 1, 1, 1), 3.0), shares).ravel(), spread)
+
+
+@pytest.mark.parametrize(
+    ("ties", "expected"), [("first", [1, 0, 0, 0]), ("last", [0, 0, 0, 1]), ("shared", [0.5, 0, 0, 0.5])]
+)
+def test_pool_ties_follow_each_rule(ties: str, expected: list[float]) -> None:
+    x = np.array([7.0, 0.0, 1.0, 7.0]).reshape(1, 2, 2, 1)
+    shares = reference.pool_shares(x, ties)
+    assert shares.ravel().tolist() == expected
+    assert reference.pool_forward(x, shares).item() == 7.0
 
 
 def test_pool_keeps_windows_and_channels_apart() -> None:
     x = np.arange(4 * 4 * 2, dtype=np.float64).reshape(1, 4, 4, 2)
     x[..., 1] *= -1
-    winners = reference.pool_winners(x)
-    assert np.array_equal(winners[0, :, :, 0], np.full((2, 2), 3))
-    assert np.array_equal(winners[0, :, :, 1], np.zeros((2, 2)))
-    assert np.array_equal(reference.pool_forward(x, winners)[0, :, :, 0], [[10, 14], [26, 30]])
+    shares = reference.pool_shares(x, "first")
+    assert np.array_equal(shares[0, :, :, 0], np.full((2, 2, 4), [0, 0, 0, 1]))
+    assert np.array_equal(shares[0, :, :, 1], np.full((2, 2, 4), [1, 0, 0, 0]))
+    assert np.array_equal(reference.pool_forward(x, shares)[0, :, :, 0], [[10, 14], [26, 30]])
 
 
 def test_pool_margin_ignores_ties_and_exact_zeros() -> None:
@@ -194,12 +204,8 @@ def tied_share(z: reference.Array) -> float:
 
 
 @pytest.mark.parametrize("layer", ["conv0", "conv1"])
-def test_tied_examples_tell_the_conventions_apart(layer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Were the last maximum to win instead, the gradient would show it."""
-
-    def last_winners(x: reference.Array) -> reference.Array:
-        return 3 - np.argmax(reference._windows(x)[..., ::-1], axis=-1)
-
+def test_tied_examples_tell_the_conventions_apart(layer: str) -> None:
+    """The gradient of the layer's weights shows who wins, and no other gradient does."""
     parameters, images, labels = examples.tied(layer)
     parameters = reference.as_float64(parameters)
     assert reference.decision_margin(parameters, images) > examples.SAFE_MARGIN
@@ -208,10 +214,13 @@ def test_tied_examples_tell_the_conventions_apart(layer: str, monkeypatch: pytes
     assert ties.pop(layer) > 0.4
     assert set(ties.values()) == {0.0}
     _, first = reference.loss_and_gradients(parameters, images, labels)
-    monkeypatch.setattr(reference, "pool_winners", last_winners)
-    _, last = reference.loss_and_gradients(parameters, images, labels)
-    name = f"{layer}.weight"
-    assert np.linalg.norm(first[name] - last[name]) > 0.1 * np.linalg.norm(first[name])
+    _, last = reference.loss_and_gradients(parameters, images, labels, "last")
+    _, shared = reference.loss_and_gradients(parameters, images, labels, "shared")
+    for name, gradient in first.items():
+        norm = np.linalg.norm(gradient)
+        for other, another in [(last, first), (shared, first), (shared, last)]:
+            difference = np.linalg.norm(other[name] - another[name])
+            assert difference > 0.1 * norm if name == f"{layer}.weight" else difference <= 1e-12 * norm, name
 
 
 def test_examples_look_like_digits_to_the_network() -> None:

@@ -333,7 +333,7 @@ def test_construction_without_memory_leaves_nothing_behind(place):
 
 # What a step of a new batch size asks Metal and MPSGraph for, and the message when it is refused.
 REFUSED = {
-    "buffer": (BUFFER, r"^\[mps buffer\] Metal could not allocate 18816 bytes for images$"),
+    "buffer": (BUFFER, r"^\[mps buffer\] Metal could not allocate 25088 bytes for images$"),
     "tensor data": (TENSOR_DATA, r"^\[mps buffer\] MPSGraph refused the buffer of images$"),
     "descriptor": (DESCRIPTOR, r"^\[mps graph\] MPSGraph refused the convolution's descriptor$"),
     "executable": (

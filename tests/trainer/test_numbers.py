@@ -15,7 +15,7 @@ import functools
 import numpy as np
 import pytest
 
-from support import checks, examples, pinned, reference
+from support import checks, examples, host, pinned, reference
 
 TOLERANCE = {"cpu": 1e-5, "mps": 1e-4}
 HALF_ULP = 2.0**-24  # relative rounding of one float32 result
@@ -71,11 +71,26 @@ def test_gradients_of_soft_labels(make_trainer):
 
 
 @pytest.mark.parametrize("layer", ["conv0", "conv1"])
-def test_pool_ties_go_to_the_first(make_trainer, layer):
+def test_pool_ties_share_out_the_gradient_once(make_trainer, layer):
+    """Whichever maxima get it: the bias sees the shares' sum, and only the weight sees where they went."""
     parameters, images, labels = examples.tied(layer)
     trainer = make_trainer()
     trainer.load_state_dict(parameters)
-    expected = reference.loss_and_gradients(reference.as_float64(parameters), images, labels)
+    loss, expected = reference.loss_and_gradients(reference.as_float64(parameters), images, labels)
+    del expected[f"{layer}.weight"]
+    assert_gradients_agree(trainer, (loss, expected), images, labels)
+
+
+@pytest.mark.parametrize("layer", ["conv0", "conv1"])
+def test_pool_ties_go_where_the_device_says(make_trainer, device, layer):
+    """A convention: the first on the CPU; in the host implementation of mps, whichever was chosen."""
+    if device == "mps" and not host.is_there():
+        pytest.skip("Apple does not say where ties go: the doctor reports it")
+    rule = host.mode("ties") if device == "mps" else "first"
+    parameters, images, labels = examples.tied(layer)
+    trainer = make_trainer()
+    trainer.load_state_dict(parameters)
+    expected = reference.loss_and_gradients(reference.as_float64(parameters), images, labels, rule)
     assert_gradients_agree(trainer, expected, images, labels)
 
 

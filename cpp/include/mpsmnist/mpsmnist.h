@@ -116,8 +116,8 @@ enum class Init { kUniform, kHe };
 struct TrainerOptions {
   std::string device = "auto";  ///< "auto" (the best one available) or one of known_devices()
   double learning_rate = 0.01;
-  double momentum = 0;  ///< in [0, 1); less than the smallest normal float32 is 0
-  std::int64_t num_classes = 10;
+  double momentum = 0;            ///< in [0, 1); less than the smallest normal float32 is 0
+  std::int64_t num_classes = 10;  ///< device "mps" takes at most 32,766
   std::uint64_t seed = 0;
   Init init = Init::kUniform;
   std::int64_t threads = 0;  ///< CPU threads; 0 takes the cores that this process may use
@@ -163,10 +163,11 @@ using OnImages = std::function<void(std::int64_t done)>;
 /// Any thread may call any member; calls take turns in the order in which they came, and run() lets others in between
 /// two steps. At most two steps are in flight: a third waits. Whatever reads
 /// or replaces the weights first waits for the steps in flight. Inputs may be reused as soon as a call returns.
-/// Arguments are checked before anything changes (ArgumentError). A step that fails on the device throws DeviceError
-/// from the call that waits for it, or, when nobody asks for its result, from the next call on the Trainer.
-/// What changes in the arrays during a call is used as it is when the call comes to it; labels and indices that are out
-/// of range by then are an ArgumentError, after the steps before it.
+/// Arguments are checked before anything changes (ArgumentError); among them the size of a batch, which on device "mps"
+/// is at most 16,384 for steps and gradients. A step that fails on the device throws DeviceError from the call that
+/// waits for it, or, when nobody asks for its result, from the next call on the Trainer. What changes in the arrays
+/// during a call is used as it is when the call comes to it; labels and indices that are out of range by then are an
+/// ArgumentError, after the steps before it.
 ///
 /// Memory and threads that the system refuses are a DeviceError too.
 ///

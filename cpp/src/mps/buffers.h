@@ -28,17 +28,24 @@ struct FloatTensor {
 /// Zeros. Throws DeviceError if Metal cannot allocate the memory.
 FloatTensor make_tensor(const Device& device, std::string name, Shape shape);
 
+/// The first n rows of `tensor`, in the same buffer, which must hold them.
+FloatTensor first_rows(const FloatTensor& tensor, std::int64_t n);
+
+/// The batch size at which n images are predicted: a power of two, so that few sizes are compiled. Never 1: macOS 26
+/// drops a fused bias where the input is a vector (pytorch#188438).
+std::int64_t padded_batch(std::int64_t n);
+
 /// What one step needs besides the parameters. A slot is rewritten only when no work of its own is in flight.
 struct Slot {
   std::int64_t n = 0;
-  FloatTensor images;         ///< (n,28,28,1)
+  FloatTensor images;         ///< (n,28,28,1), with room for padded_batch(n)
   FloatTensor labels;         ///< (n,C)
-  FloatTensor logits;         ///< (n,C)
+  FloatTensor logits;         ///< (n,C), with room for padded_batch(n)
   FloatTensor learning_rate;  ///< (1,)
   FloatTensor loss;           ///< (1,)
 };
 
-/// A slot for one example; resized() makes room for more.
+/// A slot for the smallest padded_batch(); resized() makes room for more.
 Slot make_slot(const Device& device, int num_classes);
 
 /// The same slot for n examples. A buffer is kept where it is long enough, so that only the largest n allocates.

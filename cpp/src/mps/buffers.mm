@@ -1,6 +1,7 @@
 #include "mps/buffers.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "model.h"
@@ -27,16 +28,15 @@ MPSGraphTensorData* make_data(const std::string& name, id<MTLBuffer> buffer, con
   return data;
 }
 
-/// `tensor` with n as its first dimension, in the same buffer if that is long enough.
-FloatTensor with_batch(const Device& device, const FloatTensor& tensor, std::int64_t n) {
+/// `tensor` with n as its first dimension, in the same buffer if that has room for `room` rows.
+FloatTensor with_batch(const Device& device, const FloatTensor& tensor, std::int64_t n, std::int64_t room) {
   FloatTensor result = tensor;
-  result.shape[0] = n;
+  result.shape[0] = room;
   const std::int64_t floats = element_count(result.shape);
   if ([tensor.buffer length] < static_cast<NSUInteger>(floats) * sizeof(float)) {
     result.buffer = make_buffer(device, tensor.name, floats);
   }
-  result.data = make_data(result.name, result.buffer, result.shape);
-  return result;
+  return first_rows(result, n);
 }
 
 }  // namespace
@@ -67,12 +67,23 @@ FloatTensor make_tensor(const Device& device, std::string name, Shape shape) {
   return tensor;
 }
 
+FloatTensor first_rows(const FloatTensor& tensor, std::int64_t n) {
+  FloatTensor result = tensor;
+  result.shape[0] = n;
+  result.data = make_data(result.name, result.buffer, result.shape);
+  return result;
+}
+
+std::int64_t padded_batch(std::int64_t n) {
+  return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(n, 2))));
+}
+
 Slot make_slot(const Device& device, int num_classes) {
   Slot slot;
-  slot.n = 1;
-  slot.images = make_tensor(device, "images", {1, kImageSide, kImageSide, 1});
-  slot.labels = make_tensor(device, "labels", {1, num_classes});
-  slot.logits = make_tensor(device, "logits", {1, num_classes});
+  slot.n = padded_batch(1);
+  slot.images = make_tensor(device, "images", {slot.n, kImageSide, kImageSide, 1});
+  slot.labels = make_tensor(device, "labels", {slot.n, num_classes});
+  slot.logits = make_tensor(device, "logits", {slot.n, num_classes});
   slot.learning_rate = make_tensor(device, "learning_rate", {1});
   slot.loss = make_tensor(device, "loss", {1});
   return slot;
@@ -81,9 +92,9 @@ Slot make_slot(const Device& device, int num_classes) {
 Slot resized(const Device& device, const Slot& slot, std::int64_t n) {
   Slot result = slot;
   result.n = n;
-  result.images = with_batch(device, slot.images, n);
-  result.labels = with_batch(device, slot.labels, n);
-  result.logits = with_batch(device, slot.logits, n);
+  result.images = with_batch(device, slot.images, n, padded_batch(n));
+  result.labels = with_batch(device, slot.labels, n, n);
+  result.logits = with_batch(device, slot.logits, n, padded_batch(n));
   return result;
 }
 

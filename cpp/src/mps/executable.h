@@ -33,8 +33,8 @@ std::shared_ptr<const Program> compile(const Device& device, const EngineOptions
 /// Keeps the programs of the batch sizes used last. One that is evicted lives on while a step holds it.
 class ProgramCache {
  public:
-  /// Batch sizes kept for each purpose: enough for a training and an evaluation size with their shorter last batches.
-  static constexpr std::size_t kCapacity = 4;
+  /// Batch sizes kept for each purpose: enough for padded_batch() of every n up to Trainer's chunk of 256.
+  static constexpr std::size_t kCapacity = 8;
 
   std::shared_ptr<const Program> get(const Device& device, const EngineOptions& options, Purpose purpose,
                                      std::int64_t n);

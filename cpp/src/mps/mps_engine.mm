@@ -1,5 +1,6 @@
 #include "mps/mps_engine.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -94,11 +95,16 @@ class MpsEngine final : public Engine {
   void logits(int slot_index, float* out) override {
     with_autorelease_pool([&] {
       const Slot& slot = slot_at(slot_index);
-      const auto program = programs_.get(device_, options_, Purpose::kPredict, slot.n);
-      TensorRefs feeds = {&slot.images};
+      const std::int64_t padded = padded_batch(slot.n);
+      const FloatTensor images = first_rows(slot.images, padded);
+      const FloatTensor logits = first_rows(slot.logits, padded);
+      // Rows do not depend on one another; zeros, so that what an earlier batch left is not computed with.
+      std::fill_n(images.values() + slot.n * kImagePixels, (padded - slot.n) * kImagePixels, 0.0F);
+      const auto program = programs_.get(device_, options_, Purpose::kPredict, padded);
+      TensorRefs feeds = {&images};
       append(feeds, completed().weights);
-      commit_and_wait(device_, encode(device_, *program, feeds, {&slot.logits}), "mps predict");
-      read_flat({slot.logits}, out);
+      commit_and_wait(device_, encode(device_, *program, feeds, {&logits}), "mps predict");
+      std::copy_n(logits.values(), slot.n * options_.num_classes, out);
     });
   }
 

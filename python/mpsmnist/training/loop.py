@@ -187,6 +187,7 @@ class _Run:
             init=config.init,
             threads=config.threads,
         )
+        self._check_batch_size()
         size = config.train_images(len(dataset.train_images))
         self._split = split(dataset, config.validation, config.seed)
         self._sampler = Sampler(config.sampling, size=size, batch_size=config.batch_size, seed=config.seed)
@@ -199,6 +200,14 @@ class _Run:
         self._seconds = 0.0
         self._losses: list[NDArray[np.float32]] = []
         self._evaluations: list[EvaluationEvent] = []
+
+    def _check_batch_size(self) -> None:
+        """Raise ConfigError if the device takes no batches so large: it is asked to run none of them."""
+        none = np.empty((0, self._config.batch_size), np.int64)
+        try:
+            self._trainer.run(self._dataset.train_images[:1], self._dataset.train_labels[:1], none)
+        except ValueError as error:
+            raise ConfigError(f"batch_size is {self._config.batch_size}: {error}") from error
 
     def continue_from(self, saved: Checkpoint) -> None:
         self._trainer.load_state_dict(saved.state)

@@ -127,6 +127,25 @@ void forget_an_update(Program& program) {
   std::printf("product %f\n", static_cast<double>(values(program.product)[0]));
 }
 
+/// The product of x and w, and with respect to w its gradient, which is the product of x, transposed, and what comes
+/// in.
+void differentiate_product(Program& p, MPSShape* x_shape, MPSShape* w_shape) {
+  MPSGraphTensor* x = p.network.placeholder(x_shape, @"x");
+  MPSGraphTensor* w = p.network.placeholder(w_shape, @"w");
+  MPSGraphTensor* xw = [p.network.graph matrixMultiplicationWithPrimaryTensor:x secondaryTensor:w name:@"xw"];
+  [p.network.graph gradientForPrimaryTensor:xw withTensors:@[ w ] name:@"gradient"];
+}
+
+/// A run whose result is the gradient of `sum` with respect to `source`, in a buffer of shape (1).
+void run_gradient(Program& p, MPSGraphTensor* sum, MPSGraphTensor* source) {
+  MPSGraphTensor* gradient = [p.network.graph gradientForPrimaryTensor:sum withTensors:@[ source ]
+                                                                  name:@"gradient"][source];
+  p.executable = p.compile(@[ gradient ]);
+  Data result = [NSMutableArray arrayWithCapacity:1];
+  [result addObject:Program::data(p.product, @[ @1 ])];
+  p.encoded(p.inputs(), result);
+}
+
 using Mistake = std::function<void(Program&)>;
 
 const std::map<std::string, Mistake>& mistakes() {
@@ -231,6 +250,43 @@ const std::map<std::string, Mistake>& mistakes() {
                            targetOperations:nil
                       compilationDescriptor:[MPSGraphCompilationDescriptor new]];
        }},
+      {"inner-dimension", [](Program& p) { differentiate_product(p, @[ @2, @32767 ], @[ @32767, @2 ]); }},
+      {"inner-dimension-of-a-gradient", [](Program& p) { differentiate_product(p, @[ @32767, @2 ], @[ @2, @3 ]); }},
+      {"array-of-2^32-bytes", [](Program& p) { p.network.placeholder(@[ @32768, @32768 ], @"huge"); }},
+      {"convolution-of-65536",
+       [](Program& p) {
+         MPSGraphConvolution2DOpDescriptor* same =
+             [MPSGraphConvolution2DOpDescriptor descriptorWithStrideInX:1
+                                                              strideInY:1
+                                                        dilationRateInX:1
+                                                        dilationRateInY:1
+                                                                 groups:1
+                                                           paddingStyle:MPSGraphPaddingStyleTF_SAME
+                                                             dataLayout:MPSGraphTensorNamedDataLayoutNHWC
+                                                          weightsLayout:MPSGraphTensorNamedDataLayoutHWIO];
+         [p.network.graph convolution2DWithSourceTensor:p.network.placeholder(@[ @65536, @1, @1, @1 ], @"images")
+                                          weightsTensor:p.network.placeholder(@[ @1, @1, @1, @1 ], @"weights")
+                                             descriptor:same
+                                                   name:@"convolution"];
+       }},
+      {"target-of-unknown-shape",
+       [](Program& p) {
+         objc_host_set_mode("gradients=unknown");
+         run_gradient(p, p.network.product, p.network.w);
+       }},
+      {"target-of-kept-rank",
+       [](Program& p) {
+         objc_host_set_mode("gradients=kept-rank");
+         MPSGraphTensor* rate = p.network.rate;
+         run_gradient(p, [p.network.graph additionWithPrimaryTensor:p.network.x secondaryTensor:rate name:@"sum"],
+                      rate);
+       }},
+      {"fast-math-absent",
+       [](Program&) {
+         objc_host_set_mode("fast-math=absent");
+         descriptor();
+       }},
+      {"unknown-mode", [](Program&) { objc_host_set_mode("ties=third"); }},
       {"commit-twice",
        [](Program& p) {
          MPSCommandBuffer* command = p.encoded();
