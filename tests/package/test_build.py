@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,32 @@ def test_a_missing_compiler_is_named_with_what_to_install(tmp_path: pathlib.Path
         "absent-compiler",
     ):
         assert advice in told
+
+
+# The build backend on a Mac with macOS 15, as far as the wheel's name goes.
+ON_A_MAC = """
+import platform, sys, sysconfig
+from scikit_build_core import build
+sysconfig.get_config_vars()  # read while this system still has its own name
+sys.platform = "darwin"
+platform.mac_ver = lambda: ("15.5", ("", "", ""), "arm64")
+platform.machine = lambda: "arm64"
+build.prepare_metadata_for_build_wheel(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("in_the_environment", [None, "11.0", "15.0"])
+def test_a_mac_wheel_is_named_for_the_oldest_macos_that_it_runs_on(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, in_the_environment: str | None
+) -> None:
+    monkeypatch.delenv("MACOSX_DEPLOYMENT_TARGET", raising=False)
+    if in_the_environment is not None:
+        monkeypatch.setenv("MACOSX_DEPLOYMENT_TARGET", in_the_environment)
+    words = [sys.executable, "-c", ON_A_MAC, str(tmp_path)]
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    [wheel] = tmp_path.glob("*.dist-info/WHEEL")
+    [tag] = re.findall(r"Tag: (.*)", wheel.read_text(encoding="utf-8"))
+    assert tag.endswith("-macosx_13_0_arm64")
 
 
 def test_an_unbuilt_source_tree_says_so_when_it_is_imported(tmp_path: pathlib.Path) -> None:
