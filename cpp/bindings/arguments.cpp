@@ -1,5 +1,7 @@
 #include "arguments.h"
 
+#include "python_calls.h"
+
 namespace mpsmnist::bindings {
 namespace {
 
@@ -10,7 +12,7 @@ void clear_error() {
 }
 
 py::int_ parse_index(const std::string& name, py::handle object) {
-  auto integer = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
+  auto integer = py::reinterpret_steal<py::object>(or_hang([&] { return PyNumber_Index(object.ptr()); }));
   if (!integer) {
     clear_error();
     throw py::type_error(name + ": " + shown(object) + "; expected an integer");
@@ -21,9 +23,9 @@ py::int_ parse_index(const std::string& name, py::handle object) {
 }  // namespace
 
 std::string utf8(py::handle text) {
-  const auto bytes =
-      py::reinterpret_steal<py::object>(PyUnicode_AsEncodedString(py::str(text).ptr(), "utf-8", "backslashreplace"));
-  if (!bytes) throw py::error_already_set();
+  const py::object string = new_reference([&] { return PyObject_Str(text.ptr()); });
+  const py::object bytes =
+      new_reference([&] { return PyUnicode_AsEncodedString(string.ptr(), "utf-8", "backslashreplace"); });
   return bytes.cast<std::string>();
 }
 
@@ -34,7 +36,7 @@ std::string type_name(py::handle object) {
 
 std::string shown(py::handle object) {
   try {
-    const py::object text = py::module_::import("reprlib").attr("repr")(object);
+    const py::object text = call(get_attribute(import_module("reprlib"), "repr"), object);
     return utf8(py::str(" ").attr("join")(text.attr("split")()));
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;
@@ -56,7 +58,7 @@ std::string parse_text(const std::string& name, py::handle object) {
 }
 
 double parse_number(const std::string& name, py::handle object) {
-  const double value = PyFloat_AsDouble(object.ptr());
+  const double value = or_hang([&] { return PyFloat_AsDouble(object.ptr()); });
   if (PyErr_Occurred() == nullptr) return value;
   const bool too_large = PyErr_ExceptionMatches(PyExc_OverflowError) != 0;
   clear_error();

@@ -6,6 +6,7 @@
 
 #include "arguments.h"
 #include "hints.h"
+#include "python_calls.h"
 
 namespace mpsmnist::bindings {
 namespace {
@@ -29,8 +30,8 @@ bool is_host_memory(std::int64_t device_type) {
 
 /// Whether to read the object through DLPack. Throws if its data is on another device.
 bool is_dlpack(const std::string& name, py::handle object) {
-  if (!py::hasattr(object, "__dlpack__") || !py::hasattr(object, "__dlpack_device__")) return false;
-  const py::object device = object.attr("__dlpack_device__")();
+  if (!has_attribute(object, "__dlpack__") || !has_attribute(object, "__dlpack_device__")) return false;
+  const py::object device = call(get_attribute(object, "__dlpack_device__"));
   if (!py::isinstance<py::tuple>(device) || py::len(device) != 2) {
     throw py::type_error(name + ": __dlpack_device__() is " + shown(device) + "; expected a pair of integers");
   }
@@ -46,7 +47,7 @@ bool is_dlpack(const std::string& name, py::handle object) {
 
 void refuse_masked(const std::string& name, const py::array& array) {
   if (py::type::of(array).is(py::type::of(py::array()))) return;
-  if (!py::isinstance(array, py::module_::import("numpy.ma").attr("MaskedArray"))) return;
+  if (!is_instance(array, get_attribute(import_module("numpy.ma"), "MaskedArray"))) return;
   throw py::type_error(name + ": a masked array; expected all values: use " + name + ".filled(VALUE)");
 }
 
@@ -57,9 +58,9 @@ py::array to_array(const std::string& name, py::handle object) {
     refuse_masked(name, array);
     return array;
   }
-  const py::module_ numpy = py::module_::import("numpy");
+  const py::object numpy = import_module("numpy");
   try {
-    return numpy.attr(is_dlpack(name, object) ? "from_dlpack" : "asarray")(object);
+    return call(get_attribute(numpy, is_dlpack(name, object) ? "from_dlpack" : "asarray"), object);
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and its like
     const std::string hint = conversion_hint(name, object);
@@ -74,9 +75,13 @@ py::array to_array(const std::string& name, py::handle object) {
 template <typename T>
 py::array_t<T> contiguous(const py::array& array) {
   // forcecast: the callers have checked the dtype, and only widen or swap bytes here.
+  using Api = py::detail::npy_api;
   constexpr int kFlags =
-      py::array::c_style | py::array::forcecast | static_cast<int>(py::detail::npy_api::NPY_ARRAY_ALIGNED_);
-  return py::array_t<T, kFlags>(array);
+      py::array::c_style | py::array::forcecast | Api::NPY_ARRAY_ALIGNED_ | Api::NPY_ARRAY_ENSUREARRAY_;
+  const Api& numpy = Api::get();
+  PyObject* const dtype = py::dtype::of<T>().release().ptr();  // which NumPy takes over
+  return py::reinterpret_steal<py::array_t<T>>(
+      new_reference([&] { return numpy.PyArray_FromAny_(array.ptr(), dtype, 0, 0, kFlags, nullptr); }).release());
 }
 
 bool holds_images(const Shape& shape) {

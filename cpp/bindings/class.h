@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "arguments.h"
+#include "python_calls.h"
 #include "signature.h"
 
 namespace mpsmnist::bindings {
@@ -19,7 +20,7 @@ class SelfCaster : public py::detail::type_caster_base<T> {
  public:
   bool load(py::handle source, bool convert) {
     const auto type = py::type::of<T>();
-    if (!py::isinstance(source, type)) {
+    if (!is_instance(source, type)) {
       throw py::type_error("self: " + shown(source) + "; expected a " + name_of(type));
     }
     auto* instance = reinterpret_cast<py::detail::instance*>(source.ptr());

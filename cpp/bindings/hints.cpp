@@ -1,8 +1,9 @@
 #include "hints.h"
 
-#include "arguments.h"
-
 #include <algorithm>
+
+#include "arguments.h"
+#include "python_calls.h"
 
 namespace mpsmnist::bindings {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 /// The text of an attribute, or "": whatever goes wrong here must not hide the error that the hint is for.
 std::string attribute_text(py::handle object, const char* name) {
   try {
-    return py::hasattr(object, name) ? utf8(object.attr(name)) : "";
+    return has_attribute(object, name) ? utf8(get_attribute(object, name)) : "";
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;
     return "";
@@ -18,8 +19,8 @@ std::string attribute_text(py::handle object, const char* name) {
 }
 
 std::string to_dtype(py::handle object, const std::string& wanted) {
-  if (py::hasattr(object, "astype")) return ".astype(numpy." + wanted + ")";
-  if (!py::hasattr(object, "detach")) return "";  // no tensor of PyTorch
+  if (has_attribute(object, "astype")) return ".astype(numpy." + wanted + ")";
+  if (!has_attribute(object, "detach")) return "";  // no tensor of PyTorch
   return wanted == "float32" ? ".float()" : wanted == "uint8" ? ".byte()" : ".long()";
 }
 
@@ -30,10 +31,10 @@ std::string conversion_hint(const std::string& name, py::handle object, const st
   std::string calls;
   if (attribute_text(object, "requires_grad") == "True") calls += ".detach()";
   const std::string layout = attribute_text(object, "layout");
-  if (py::hasattr(object, "to_dense") && !layout.empty() && layout != "torch.strided") calls += ".to_dense()";
-  if (py::hasattr(object, "toarray")) calls += ".toarray()";  // SciPy's sparse arrays
+  if (has_attribute(object, "to_dense") && !layout.empty() && layout != "torch.strided") calls += ".to_dense()";
+  if (has_attribute(object, "toarray")) calls += ".toarray()";  // SciPy's sparse arrays
   const std::string device = attribute_text(object, "device");
-  if (py::hasattr(object, "cpu") && !device.empty() && device != "cpu") calls += ".cpu()";
+  if (has_attribute(object, "cpu") && !device.empty() && device != "cpu") calls += ".cpu()";
   const bool bfloat16 = attribute_text(object, "dtype").ends_with("bfloat16");  // NumPy has no such dtype
   if (bfloat16 || !wanted.empty()) calls += to_dtype(object, bfloat16 ? "float32" : wanted);
   if (!calls.empty()) return "; use " + name + calls;

@@ -95,8 +95,8 @@ PendingLoss step_async(Trainer& self, py::handle images, py::handle labels) {
 /// Whether this is the thread that runs signal handlers.
 bool on_main_thread() {
   try {
-    const py::object main = py::module_::import("threading").attr("main_thread")();
-    return main.attr("ident").cast<unsigned long>() == PyThread_get_thread_ident();
+    const py::object main = call(get_attribute(import_module("threading"), "main_thread"));
+    return get_attribute(main, "ident").cast<unsigned long>() == PyThread_get_thread_ident();
   } catch (const py::error_already_set&) {
     return true;  // the interpreter is shutting down: there is no other thread
   }
@@ -216,11 +216,11 @@ py::array_t<float> flatten(const Trainer& self, const std::string& argument, con
 /// A dict of the mapping's own: PyDict_Next may not walk one that another thread may change.
 py::dict copy_mapping(py::handle mapping) {
   py::dict copy;
-  if (PyDict_Update(copy.ptr(), mapping.ptr()) != 0) throw py::error_already_set();
+  if (or_hang([&] { return PyDict_Update(copy.ptr(), mapping.ptr()); }) != 0) throw py::error_already_set();
   return copy;
 }
 
-bool is_mapping(py::handle object) { return PyMapping_Check(object.ptr()) != 0 && py::hasattr(object, "keys"); }
+bool is_mapping(py::handle object) { return PyMapping_Check(object.ptr()) != 0 && has_attribute(object, "keys"); }
 
 bool is_parameter(const Trainer& self, std::string_view name) {
   const auto& parameters = self.parameters();
@@ -335,7 +335,7 @@ py::dict parameter_shapes(py::handle num_classes) {
 py::object splitmix64_at(py::handle seed, py::handle positions) {
   const auto seeds = borrow_unsigned("seed", seed);
   const auto at = borrow_unsigned("positions", positions);
-  py::module_::import("numpy").attr("broadcast")(seeds, at);  // raises ValueError if they do not
+  call(get_attribute(import_module("numpy"), "broadcast"), seeds, at);  // raises ValueError if they do not
   return py::vectorize([](std::uint64_t s, std::uint64_t position) { return splitmix64(s, position); })(seeds, at);
 }
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "arguments.h"
-#include "gil.h"
+#include "python_calls.h"
 
 namespace mpsmnist::bindings {
 namespace {
@@ -30,12 +30,7 @@ std::string closest(const std::string& word, const std::vector<std::string>& nam
   const auto abbreviated = std::find_if(
       names.begin(), names.end(), [&](const std::string& name) { return name == word || initials(name) == word; });
   if (abbreviated != names.end()) return *abbreviated;
-  const py::object find = py::module_::import("difflib").attr("get_close_matches");
-  const auto arguments = py::make_tuple(word, names, 1);
-  // It runs for a while, and the interpreter may end this thread in it.
-  const auto matches =
-      py::reinterpret_steal<py::list>(or_hang([&] { return PyObject_CallObject(find.ptr(), arguments.ptr()); }));
-  if (!matches) throw py::error_already_set();
+  const py::list matches = call(get_attribute(import_module("difflib"), "get_close_matches"), word, names, 1);
   return matches.empty() ? "" : matches[0].cast<std::string>();
 }
 

@@ -17,9 +17,38 @@ trainer = mpsmnist.Trainer(device=device, init="he", learning_rate=0.001, thread
 images, labels = np.zeros((64, 28, 28), np.uint8), np.arange(64) % 10
 state = trainer.state_dict()
 
+def linger():
+    return sum(range(3000)) * 0
+
 class Slow:
+    # Takes its time wherever Python code of the arguments runs.
+
     def __array__(self, dtype=None, copy=None):
-        return images + np.uint8(sum(range(3000)) * 0)
+        return images + np.uint8(linger())
+
+    def __index__(self):
+        return 1 + linger()
+
+    def __float__(self):
+        return 0.1 + linger()
+
+    def __repr__(self):
+        return "slow" * (1 + linger())
+
+    def keys(self):
+        return [*state, linger()][:-1]
+
+    def __getitem__(self, name):
+        linger()
+        return state[name]
+
+swapped = images.astype(">f4")  # NumPy converts it without the GIL
+
+def refused():
+    try:
+        trainer.step(images, stride=Slow())
+    except TypeError:
+        pass
 
 def drop():
     mpsmnist.Trainer(device=device, threads=2).step_async(images, labels)
@@ -31,6 +60,10 @@ calls = {
     "on_step": lambda: trainer.run(images, labels, [range(4)] * 9, on_step=lambda *_: sum(range(3000))),
     "predict": lambda: trainer.predict(images),
     "array": lambda: trainer.predict(Slow()),
+    "conversion": lambda: trainer.step(swapped, labels),
+    "mapping": lambda: trainer.load_state_dict(Slow()),
+    "numbers": lambda: mpsmnist.Trainer(device=device, threads=Slow(), learning_rate=Slow()),
+    "refusal": refused,
     "evaluate": lambda: trainer.evaluate(images, labels),
     "gradients": lambda: trainer.gradients(images, labels),
     "state_dict": lambda: trainer.state_dict(),
@@ -53,7 +86,8 @@ for _ in range(6):
     entered.acquire()
 """
 CALLS = [
-    *("step", "result", "run", "on_step", "predict", "array", "evaluate", "gradients", "state_dict"),
+    *("step", "result", "run", "on_step", "predict", "array", "conversion", "mapping", "numbers", "refusal"),
+    *("evaluate", "gradients", "state_dict"),
     *("load_state_dict", "synchronize", "steps", "constructor", "deletion"),
 ]
 
