@@ -103,6 +103,7 @@ enum objc_host_graph_handler {
   OBJC_HOST_GRAPH_HANDLER_FIRST = 0,   ///< before those of the last root, with the first NSError of the run's roots
   OBJC_HOST_GRAPH_HANDLER_LAST = 1,    ///< after them, with the same
   OBJC_HOST_GRAPH_HANDLER_UNTOLD = 2,  ///< before them, and never with an NSError
+  OBJC_HOST_GRAPH_HANDLER_NEVER = 3,   ///< not at all
   OBJC_HOST_GRAPH_HANDLERS
 };
 

@@ -133,8 +133,10 @@ void execute_all(CommandBuffer& buffer, const std::optional<CommitFault>& fault)
 
 void call_graph_handler(CommandBuffer& buffer, objc_host_graph_handler kind) {
   if (buffer.graph_handler == nil) return;
-  NSError* error = kind == OBJC_HOST_GRAPH_HANDLER_UNTOLD ? nil : buffer.run->error;  // its roots have all completed
-  buffer.graph_handler([NSArray array], error);
+  if (kind != OBJC_HOST_GRAPH_HANDLER_NEVER) {
+    NSError* error = kind == OBJC_HOST_GRAPH_HANDLER_UNTOLD ? nil : buffer.run->error;  // its roots have all completed
+    buffer.graph_handler([NSArray array], error);
+  }
   Block_release(buffer.graph_handler);
   buffer.graph_handler = nil;
 }

@@ -129,6 +129,7 @@ def test_a_failed_step_keeps_the_weights_of_the_one_before(undisturbed, failing)
 # and MPSGraph's own handler may come first or last. It alone can know of a root between first and last.
 SPLITS = [(roots, failing) for roots in (1, 2, 3) for failing in range(1, roots + 1)]
 MODES = {"": 0, "first completes": 0, "graph handler last": 1, "graph handler untold": 2}
+NEVER = 3
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,17 @@ def test_any_command_buffer_of_a_step_may_fail(undisturbed, roots, failing, mode
     checks.assert_same_bits(checks.flat_state(trainer), undisturbed[1][1])
     assert in_time(lambda: trainer.step(*batch(1))) == undisturbed[0][1]
     checks.assert_same_bits(checks.flat_state(trainer), undisturbed[1][2])
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_step_in_one_command_buffer_ends_without_mpsgraphs_handler(undisturbed, failing):
+    HOST.objc_host_set_graph_handler(NEVER)
+    trainer = make_trainer()
+    if failing:
+        fail_commit(1)
+        with pytest.raises(mpsmnist.DeviceError, match=HUNG):
+            in_time(lambda: trainer.step(*batch(0)))
+    assert in_time(lambda: trainer.step(*batch(0))) == undisturbed[0][0]
 
 
 def test_a_split_step_in_flight_does_not_end_before_its_last_command_buffer(undisturbed):

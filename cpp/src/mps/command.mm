@@ -167,8 +167,9 @@ EncodedRun encode(const Device& device, const Program& program, const TensorRefs
 
 void commit(const Device& device, const EncodedRun& run, std::function<void(RunFailure)> done) {
   const bool split = run.command_buffers > 1;
-  run.end->start(RunEnd::kFirstRoot | RunEnd::kGraph | (split ? RunEnd::kLastRoot : 0), run.command_buffers,
-                 std::move(done));
+  // A run in one root has told all when that one has: nothing then waits for a handler that Apple promises little of.
+  const unsigned reporters = split ? RunEnd::kFirstRoot | RunEnd::kLastRoot | RunEnd::kGraph : RunEnd::kFirstRoot;
+  run.end->start(reporters, run.command_buffers, std::move(done));
   @try {
     [run.command commit];
   } @catch (NSException* exception) {

@@ -17,7 +17,8 @@ namespace mpsmnist::mps {
 using RunFailure = std::optional<std::string>;
 
 /// MPSGraph may commit several root command buffers for one run, and all of them must be free of errors. Those between
-/// the first and the last are out of reach, so MPSGraph's own handler reports too: it is given the run's NSError.
+/// the first and the last are out of reach, so MPSGraph's own handler, which is given the run's NSError, reports too
+/// when a run was split.
 /// Reports come from any thread in any order, some of them before the run is all encoded.
 class RunEnd {
  public:
