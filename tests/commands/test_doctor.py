@@ -74,28 +74,24 @@ def test_text_names_the_machine_and_ends_with_the_verdict(
 
 
 @pytest.mark.parametrize(
-    ("findings", "words", "checked", "code"),
+    ("findings", "words", "checked"),
     [
-        ([GOOD, dataclasses.replace(GOOD, device="mps")], "All devices agree.", ["cpu", "mps"], 0),
-        ([GOOD, ABSENT], "Only the CPU was checked: it agrees with itself.", ["cpu"], 0),
-        ([ABSENT], "Nothing was checked.", [], 1),
-        ([GOOD, BAD], "Some checks FAILED: please send this text in a bug report.", ["cpu", "mps"], 1),
+        ([GOOD, dataclasses.replace(GOOD, device="mps")], "All devices agree.", ["cpu", "mps"]),
+        ([GOOD, ABSENT], "Only the CPU was checked: it agrees with itself.", ["cpu"]),
+        ([ABSENT], "Nothing was checked.", []),
+        ([GOOD, BAD], "Some checks FAILED: please send this text in a bug report.", ["cpu", "mps"]),
     ],
 )
 def test_the_last_line_says_what_was_checked(
-    call: Call,
-    monkeypatch: pytest.MonkeyPatch,
-    findings: list[Finding],
-    words: str,
-    checked: list[str],
-    code: int,
+    call: Call, monkeypatch: pytest.MonkeyPatch, findings: list[Finding], words: str, checked: list[str]
 ) -> None:
+    good = bool(checked) and BAD not in findings
     find(monkeypatch, *findings)
-    found, out, _ = call(main, [])
-    assert (found, out.splitlines()[-1]) == (code, words)
-    found, out, _ = call(main, ["--json"])
+    code, out, _ = call(main, [])
+    assert (code, out.splitlines()[-1]) == (0 if good else 1, words)
+    code, out, _ = call(main, ["--json"])
     report = json.loads(out)
-    assert (found, report["checked"], report["agreed"]) == (code, checked, code == 0)
+    assert (code, report["checked"], report["agreed"]) == (0 if good else 1, checked, good)
 
 
 @pytest.mark.skipif("mps" in mpsmnist.devices(), reason="this machine has a GPU")
@@ -103,10 +99,8 @@ def test_a_device_that_is_not_there_is_not_said_to_agree(call: Call) -> None:
     code, out, _ = call(main, ["--only", "mps/*"])
     *_, reason, last = out.splitlines()
     assert (code, last) == (1, "Nothing was checked.")
-    assert reason == (
-        "info  mps/device  device: nothing to check: [mps device] "
-        f"{mpsmnist.describe_devices()['mps']['unavailable']}"
-    )
+    assert reason.startswith("info  mps/device  device: nothing to check: ")
+    assert mpsmnist.describe_devices()["mps"]["unavailable"] in reason
 
 
 def test_a_failure_asks_for_a_report(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,9 +39,9 @@ def examine(
 
     `only` is a pattern of ids, such as "mps/gradients/*", or several: whether a device opens is examined all
     the same, and a process that ended badly is told of. `on_progress` is told what is being done.
-    Checks run in child processes: one that aborts or hangs is a finding, and a device that hung twice is asked
-    no more. Raises ValueError for a pattern that matches no check, and Error if there is no Python to start the
-    children with.
+    Checks run in child processes: one that aborts or hangs is a finding, and a device that hung twice is
+    asked no more. Raises ValueError for a pattern that matches no check, and Error if there is no Python to
+    start the children with.
     """
     patterns = [only] if isinstance(only, str) else only
     if not isinstance(patterns, Sequence) or not all(isinstance(each, str) for each in patterns):
@@ -62,7 +62,7 @@ def _choose(patterns: Sequence[str], ids: Sequence[str]) -> set[str]:
         matching = {id_ for id_ in ids if fnmatch(id_, pattern)}
         if not matching:
             close = [id_ for id_ in ids if id_.startswith(pattern)] or get_close_matches(pattern, ids)
-            hint = f"; did you mean {' or '.join(close[:3])}?" if pattern and close else ""
+            hint = f"; did you mean {' or '.join(close[:2])}?" if pattern and close else ""
             all_ids = textwrap.fill(" ".join(ids), 100, break_on_hyphens=False)
             raise ValueError(f"only is {pattern!r}, which matches no check{hint}\nThe checks are:\n{all_ids}")
         chosen |= matching
@@ -124,10 +124,8 @@ class _Children:
             elif not peaceful:
                 self.bad_ends.append(f"after {last_id} the process {ended}")
         for check in remaining:
-            silent = f"{self._extent.silence:g} seconds"
-            yield check.finding(
-                Outcome("FAIL", f"not run: {PATIENCE} times the device was silent for {silent}")
-            )
+            silence = f"{PATIENCE} times the device was silent for {self._extent.silence:g} seconds"
+            yield check.finding(Outcome("FAIL", f"not run: {silence}"))
 
 
 class _Child:

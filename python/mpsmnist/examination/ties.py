@@ -46,5 +46,6 @@ def judge_shares(shares: list[float]) -> Outcome:
         if np.allclose(shares, expected, atol=TOLERANCE):
             convention = words
     total = sum(shares)
-    detail = f"{convention} (shares {', '.join(f'{share:.2f}' for share in shares)}; their sum {total:.2f}, must be 1)"
+    each = ", ".join(f"{share:.2f}" for share in shares)
+    detail = f"{convention} (shares {each}; their sum {total:.2f}, must be 1)"
     return judged(abs(total - 1) <= TOLERANCE, detail, shares=shares, sum=total, tolerance=TOLERANCE)
