@@ -96,24 +96,38 @@ def test_a_child_that_hangs_fails_its_check(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "detail"),
+    ("end", "detail", "only"),
     [
-        ("os.write(2, b'teardown\\n'); os.abort()", "ended by SIGABRT; last words: teardown"),
-        ("os.kill(os.getpid(), 11)", "ended by SIGSEGV"),
-        ("os._exit(3)", "ended with exit code 3"),
-        ("time.sleep(1000)", "silent for 6 seconds"),
+        ("os.write(2, b'teardown\\n'); os.abort()", "ended by SIGABRT; last words: teardown", "cpu/*[st]"),
+        ("os.kill(os.getpid(), 11)", "ended by SIGSEGV", "cpu/threads"),
+        ("os._exit(3)", "ended with exit code 3", "cpu/threads"),
+        ("time.sleep(1000)", "silent for 6 seconds", "cpu/threads"),
     ],
 )
-def test_a_child_that_ends_badly_after_its_work_is_told_of(tmp_path: Path, end: str, detail: str) -> None:
+def test_a_child_that_ends_badly_after_its_work_is_told_of(
+    tmp_path: Path, end: str, detail: str, only: str
+) -> None:
     """As where Metal is taken down: every check has passed by then."""
     end = f"exec({end!r})"
     plant(tmp_path, f"import atexit; atexit.register(lambda: {end}); {RETURN}")
-    for only in ("cpu/threads", "cpu/*[st]"):  # cpu/exit is told of even where it is not asked for
-        findings = list(examine(only, dataclasses.replace(QUICK, silence=6)))
-        assert [finding.id for finding in findings if finding.verdict != "ok"] == ["cpu/exit"]
-        bad_end = f"after cpu/threads the process {detail}"
-        assert findings[-1].detail == bad_end
-        assert findings[-1].values == {"bad_ends": [bad_end]}
+    findings = list(examine(only, dataclasses.replace(QUICK, silence=6)))
+    # cpu/exit is told of even where it is not asked for.
+    assert [finding.id for finding in findings if finding.verdict != "ok"] == ["cpu/exit"]
+    bad_end = f"after cpu/threads: {detail}"
+    assert (findings[-1].detail, findings[-1].values) == (bad_end, {"bad_ends": [bad_end]})
+
+
+def test_of_many_children_that_end_badly_the_first_is_told_of(tmp_path: Path) -> None:
+    plant(tmp_path, RETURN, "import atexit; atexit.register(os._exit, 3)")
+    *_, finding = examine(["cpu/threads", "cpu/memory"], QUICK)
+    assert (finding.id, finding.verdict) == ("cpu/exit", "FAIL")
+    first = "after cpu/device: ended with exit code 3"
+    assert finding.detail == f"{first}; processes that ended badly later: 2"
+    assert [end.split(":")[0] for end in finding.values["bad_ends"]] == [
+        "after cpu/device",
+        "after cpu/threads",
+        "after cpu/memory",
+    ]
 
 
 def test_a_device_that_hangs_again_is_asked_no_more(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def opens(device: str, _extent: Extent, say: Say) -> Outcome:
     return Outcome("ok", f'opened; "auto" does not take it: {facts.get("passed_over", "unknown why")}', facts)
 
 
-_alive: list[Trainer] = []
+_alive: list[Trainer] = []  # until its process ends, like the global of a script
 
 
 def ends(device: str, extent: Extent, say: Say) -> Outcome:

@@ -89,7 +89,8 @@ def _examine(
             if ends.id in chosen:
                 last = list(children.run([ends]))
         if children.bad_ends:
-            detail = "; ".join(children.bad_ends)
+            first, *later = children.bad_ends
+            detail = f"{first}; processes that ended badly later: {len(later)}" if later else first
             last = [ends.finding(Outcome("FAIL", detail, {"bad_ends": children.bad_ends}))]
         yield from last
 
@@ -122,7 +123,7 @@ class _Children:
             if remaining:
                 yield remaining.pop(0).finding(Outcome("FAIL", ended))
             elif not peaceful:
-                self.bad_ends.append(f"after {last_id} the process {ended}")
+                self.bad_ends.append(f"after {last_id}: {ended}")
         for check in remaining:
             silence = f"{PATIENCE} times the device was silent for {self._extent.silence:g} seconds"
             yield check.finding(Outcome("FAIL", f"not run: {silence}"))
