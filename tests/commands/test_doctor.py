@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
 import functools
+import inspect
 import io
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +25,7 @@ from support.doctors import QUICK
 
 README = Path(__file__).parents[2] / "README.md"
 GOOD = Finding("cpu/ties", "cpu", "pooling ties", "ok", "fine", {"shares": [1.0]})
+ABSENT = Finding("mps/device", "mps", "device", "info", "nothing to check")
 BAD = Finding("mps/step", "mps", "one step", "FAIL", "wrong", {"errors": {"loss": float("nan")}})
 
 
@@ -40,6 +44,7 @@ def test_the_devices_here_agree(call: Call) -> None:
     report = json.loads(out)
     assert [finding for finding in report["findings"] if finding["verdict"] == "FAIL"] == []
     assert (code, err, report["agreed"]) == (0, "", True)
+    assert sorted(report["checked"]) == sorted(mpsmnist.devices())
     assert report["machine"]["mpsmnist"] == mpsmnist.__version__
     expected = [check.id for check in catalogue(QUICK)]
     if "mps" not in mpsmnist.devices():
@@ -48,6 +53,10 @@ def test_the_devices_here_agree(call: Call) -> None:
     for finding in report["findings"]:
         assert finding["device"] == finding["id"].partition("/")[0]
         assert finding["values"], finding["id"]
+        if {"errors", "difference", "shares"} & finding["values"].keys():
+            assert "tolerance" in finding["values"], finding["id"]
+        if "errors" in finding["values"]:
+            assert "; at most 1e-0" in finding["detail"], finding["id"]
 
 
 def test_text_names_the_machine_and_ends_with_the_verdict(
@@ -58,10 +67,40 @@ def test_text_names_the_machine_and_ends_with_the_verdict(
     lines = out.splitlines()
     assert code == 0
     assert lines[0] == f"mpsmnist: {mpsmnist.__version__}"
-    assert lines[-2:] == ["ok    cpu/ties  pooling ties: fine", "All devices agree."]
+    assert lines[-2] == "ok    cpu/ties  pooling ties: fine"
     for device, facts in mpsmnist.describe_devices().items():
-        (line,) = [line for line in lines if line.startswith(f"{device}: ")]
-        assert all(f"{name}: {value}" in line for name, value in facts.items())
+        expected = [f"{device} {name.replace('_', ' ')}: {value}" for name, value in facts.items()]
+        assert [line for line in lines if line.startswith(f"{device} ")] == expected
+
+
+@pytest.mark.parametrize(
+    ("findings", "words", "checked"),
+    [
+        ([GOOD, dataclasses.replace(GOOD, device="mps")], "All devices agree.", ["cpu", "mps"]),
+        ([GOOD, ABSENT], "Only the CPU was checked: it agrees with itself.", ["cpu"]),
+        ([ABSENT], "Nothing was checked.", []),
+        ([GOOD, BAD], "Some checks FAILED: please send this text in a bug report.", ["cpu", "mps"]),
+    ],
+)
+def test_the_last_line_says_what_was_checked(
+    call: Call, monkeypatch: pytest.MonkeyPatch, findings: list[Finding], words: str, checked: list[str]
+) -> None:
+    good = bool(checked) and BAD not in findings
+    find(monkeypatch, *findings)
+    code, out, _ = call(main, [])
+    assert (code, out.splitlines()[-1]) == (0 if good else 1, words)
+    code, out, _ = call(main, ["--json"])
+    report = json.loads(out)
+    assert (code, report["checked"], report["agreed"]) == (0 if good else 1, checked, good)
+
+
+@pytest.mark.skipif("mps" in mpsmnist.devices(), reason="this machine has a GPU")
+def test_a_device_that_is_not_there_is_not_said_to_agree(call: Call) -> None:
+    code, out, _ = call(main, ["--only", "mps/*"])
+    *_, reason, last = out.splitlines()
+    assert (code, last) == (1, "Nothing was checked.")
+    assert reason.startswith("info  mps/device  device: nothing to check: ")
+    assert mpsmnist.describe_devices()["mps"]["unavailable"] in reason
 
 
 def test_a_failure_asks_for_a_report(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +134,70 @@ def test_one_check_alone(call: Call) -> None:
 def test_a_pattern_without_checks_is_bad_usage(call: Call) -> None:
     code, _, err = call(main, ["--only", "mps/gradient"])
     assert code == 2
-    assert "--only mps/gradient matches no check; there are cpu/device, " in err
+    assert "--only is 'mps/gradient', which matches no check; did you mean mps/gradients/1 or " in err
+    assert max(len(line) for line in err.splitlines()) < 150
+    assert {check.id for check in catalogue(Extent())} <= set(err.split())
+
+
+@pytest.mark.usefixtures("quick")
+def test_patterns_add_up(call: Call) -> None:
+    code, out, _ = call(main, ["--json", "--only", "cpu/ties", "--only", "cpu/th*"])
+    assert code == 0
+    ids = [finding["id"] for finding in json.loads(out)["findings"]]
+    assert ids == ["cpu/device", "cpu/ties", "cpu/threads"]
+    assert call(main, ["--only", "cpu/ties", "--only", "cpu/nothing"])[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"only": "nothing"}, ValueError, "only is 'nothing', which matches no check"),
+        ({"only": ["cpu/ties", "mps/tie"]}, ValueError, "only is 'mps/tie', .* did you mean mps/ties?"),
+        ({"only": []}, ValueError, "only is empty"),
+        ({"only": None}, TypeError, "only is None, expected a pattern"),
+        ({"only": 3}, TypeError, "only is 3, expected a pattern"),
+        ({"only": ["cpu/ties", 3]}, TypeError, "only is .* expected a pattern"),
+        ({"extent": 5}, TypeError, "extent is 5, expected an Extent"),
+        ({"on_progress": 5}, TypeError, "on_progress is 5, expected a function or None"),
+    ],
+)
+def test_examine_refuses_nonsense_when_it_is_called(
+    arguments: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        examine(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"sizes": ()}, ValueError),
+        ({"sizes": (1, 0)}, ValueError),
+        ({"classes": 5}, TypeError),
+        ({"sizes": "12"}, TypeError),
+        ({"latency_sizes": (1.5,)}, TypeError),
+        ({"batch_size": True}, TypeError),
+        ({"training_steps": 0}, ValueError),
+        ({"silence": -1}, ValueError),
+        ({"silence": float("nan")}, ValueError),
+        ({"silence": float("inf")}, ValueError),
+        ({"silence": None}, TypeError),
+    ],
+)
+def test_an_extent_of_nothing_is_refused(arguments: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error, match=f"{next(iter(arguments))}: .*, expected"):
+        Extent(**arguments)
+
+
+def test_the_signature_of_examine_is_for_people() -> None:
+    assert "<function" not in str(inspect.signature(examine))
+
+
+def test_help_names_every_exit_code(call: Call) -> None:
+    code, out, _ = call(main, ["--help"])
+    assert code == 0
+    epilog = out.rpartition("exit codes: ")[2]
+    assert re.findall(r"\b\d+\b", epilog) == ["0", "1", "2", "130", "143", "129"]
 
 
 @pytest.mark.usefixtures("quick")
@@ -113,7 +215,7 @@ def test_a_terminal_shows_what_is_done_and_keeps_none_of_it(monkeypatch: pytest.
     kept = [line[-1] for line in lines]
     ids = [line.split()[1] for line in kept if line.startswith("ok  ")]
     assert ids == ["cpu/device", "cpu/run/0"]
-    assert kept[-2:] == ["All devices agree.", ""]
+    assert kept[-2:] == ["Only the CPU was checked: it agrees with itself.", ""]
 
 
 def test_a_mac_names_its_system(monkeypatch: pytest.MonkeyPatch) -> None:

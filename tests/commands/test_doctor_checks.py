@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mpsmnist
-from mpsmnist.examination import checks, measurements, subjects
+from mpsmnist.examination import checks, measurements, numbers, subjects
 from mpsmnist.examination.ties import judge_shares
 from support.doctors import QUICK, FakeGpu, check_here, failures, fake
 
@@ -38,6 +38,39 @@ def test_a_wrong_gradient_of_one_batch_size_is_found(monkeypatch: pytest.MonkeyP
 
     fake(monkeypatch, gradients=wrong)
     assert failing("mps/gradients/*") == [f"mps/gradients/{size}"]
+
+
+def test_the_error_that_is_told_is_the_worst_beside_its_own_limit() -> None:
+    """A weight's gradient of many images may differ by more than a loss may."""
+    errors = {"conv0.weight, 10 classes": 9e-3, "fc1.weight, 10 classes": 1e-3}
+    outcome = numbers._judged_by_tolerance(errors, 256)
+    assert outcome.verdict == "FAIL"
+    assert outcome.detail == "worst relative error 1.0e-03 (fc1.weight, 10 classes; at most 1e-04)"
+    assert outcome.values["tolerance"] == {"conv0.weight, 10 classes": 1e-2, "fc1.weight, 10 classes": 1e-4}
+
+
+@pytest.mark.parametrize(
+    ("listed", "facts", "detail"),
+    [
+        (["mps", "cpu"], {"gpu": "Apple M1"}, 'opened; "auto" takes it'),
+        (["cpu", "mps"], {"passed_over": "it is Intel's"}, 'opened; "auto" does not take it: it is Intel\'s'),
+    ],
+)
+def test_a_gpu_that_opens_says_whether_auto_takes_it(
+    monkeypatch: pytest.MonkeyPatch, listed: list[str], facts: dict[str, str], detail: str
+) -> None:
+    fake(monkeypatch)
+    monkeypatch.setattr(checks, "devices", lambda: listed)
+    monkeypatch.setattr(checks, "describe_devices", lambda: {"mps": facts})
+    finding = check_here("mps/device")["mps/device"]
+    assert (finding.verdict, finding.detail, finding.values) == ("ok", detail, facts)
+
+
+def test_latency_says_what_is_a_mean() -> None:
+    seconds = {"step_median": 2e-3, "step_fastest": 1e-3, "run": 1e-3, "encode": 5e-4, "gpu": 1e-3}
+    assert measurements._in_words(seconds, 1.0).endswith(
+        "; means by step: encoding 0.50 ms, GPU 1.00 ms, roots per step 1"
+    )
 
 
 @pytest.mark.parametrize("size", QUICK.sizes)
@@ -79,8 +112,8 @@ def test_a_nan_in_any_update_is_found(monkeypatch: pytest.MonkeyPatch, parameter
         return (state := right()) | {parameter: np.full_like(state[parameter], np.nan)}
 
     fake(monkeypatch, state_dict=poisoned)
-    numbers = [id_ for id_ in failing() if id_ not in BY_STEP]
-    assert numbers == ["mps/initial-weights", *STEP_CHECKS]
+    found = [id_ for id_ in failing() if id_ not in BY_STEP]
+    assert found == ["mps/initial-weights", *STEP_CHECKS]
 
 
 def test_a_nan_loss_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +201,7 @@ def test_shares_of_ties_sum_to_one(shares: tuple[float, ...], verdict: str, word
     outcome = judge_shares(list(shares))
     assert outcome.verdict == verdict
     assert outcome.detail.startswith(words)
+    assert outcome.detail.endswith(f"their sum {sum(shares):.2f}, must be 1)")
 
 
 def test_memory_that_grows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .._core import DEVICES, describe_devices, devices
+from .._core import DEVICES, Trainer, describe_devices, devices
 from ..errors import DeviceError
 from ..wording import counted
 from . import flight, measurements, numbers, ties
 from .extent import Extent
 from .finding import Finding, Outcome
 from .numbers import Say
-from .subjects import make_trainer
+from .subjects import make_batch, make_trainer
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Check:
 
 
 def catalogue(extent: Extent) -> list[Check]:
-    """Return all checks in the order of the report: the CPU first, and of a device whether it opens."""
+    """Return all checks in the order of the report: the CPU first; how a device opens, to how it ends."""
     return [
         Check(f"{device}/{path}", device, name, group, function)
         for device in sorted(DEVICES, key=lambda name: name != "cpu")
@@ -64,7 +64,8 @@ def _rows(device: str, extent: Extent) -> list[_Row]:
         ("time", f"latency/{size}", f"latency, batch {size}", measurements.latency(size))
         for size in extent.latency_sizes
     ]
-    return [*rows, ("memory", "memory", "memory growth", measurements.memory_growth)]
+    rows += [("memory", "memory", "memory growth", measurements.memory_growth)]
+    return [*rows, ("exit", "exit", "end of its processes", ends)]
 
 
 def _against_the_cpu(extent: Extent) -> list[_Row]:
@@ -115,4 +116,22 @@ def opens(device: str, _extent: Extent, say: Say) -> Outcome:
         if device in devices():
             raise
         return Outcome("info", f"nothing to check: {error}", describe_devices()[device])
-    return Outcome("ok", f"opened, with {counted(trainer.threads, 'thread')}", describe_devices()[device])
+    facts = describe_devices()[device]
+    if device == "cpu":
+        return Outcome("ok", f"opened, with {counted(trainer.threads, 'thread')}", facts)
+    if device == devices()[0]:
+        return Outcome("ok", 'opened; "auto" takes it', facts)
+    return Outcome("ok", f'opened; "auto" does not take it: {facts.get("passed_over", "unknown why")}', facts)
+
+
+_alive: list[Trainer] = []  # until its process ends, like the global of a script
+
+
+def ends(device: str, extent: Extent, say: Say) -> Outcome:
+    """Leave a process that ends a trainer with steps in flight; `examine` judges its end, and all others'."""
+    say("two steps in flight")
+    trainer = make_trainer(device)
+    for _ in range(2):
+        trainer.step_async(*make_batch(0, extent.batch_size))
+    _alive.append(trainer)
+    return Outcome("ok", "all ended with exit code 0, one with 2 steps in flight", {"exit_code": 0})

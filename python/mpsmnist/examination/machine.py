@@ -24,7 +24,7 @@ def describe_machine() -> dict[str, str]:
         facts |= _describe_mac()
     facts["devices"] = ", ".join(devices())
     for device, described in describe_devices().items():
-        facts[device] = "; ".join(f"{name}: {value}" for name, value in described.items())
+        facts |= {f"{device} {name.replace('_', ' ')}": value for name, value in described.items()}
     return facts
 
 

@@ -68,7 +68,8 @@ def _in_words(seconds: dict[str, float], roots_per_step: float | None = None) ->
     words = f"step {ms['step_median']} (median; fastest {ms['step_fastest']}), in run {ms['run']}"
     if roots_per_step is None:
         return words
-    return f"{words}; encoding {ms['encode']}, GPU {ms['gpu']}, roots per step {roots_per_step:g}"
+    means = f"encoding {ms['encode']}, GPU {ms['gpu']}, roots per step {roots_per_step:g}"
+    return f"{words}; means by step: {means}"
 
 
 def _run_seconds(trainer: Trainer, batch: Batch, count: int, say: Say) -> float:

@@ -13,6 +13,8 @@ CONVENTIONS = {
     "equal maxima share the gradient": (0.25, 0.25, 0.25, 0.25),
 }
 
+TOLERANCE = 1e-3  # of a share, and of their sum
+
 
 def ties(device: str, _extent: Extent, _say: Say) -> Outcome:
     """Apple does not document which of four equal maxima gets the gradient, so any may whose shares sum to 1.
@@ -41,8 +43,9 @@ def judge_shares(shares: list[float]) -> Outcome:
     """Name the convention; shares that do not sum to 1 lose or double some of the gradient."""
     convention = "an unknown convention"
     for words, expected in CONVENTIONS.items():
-        if np.allclose(shares, expected, atol=1e-3):
+        if np.allclose(shares, expected, atol=TOLERANCE):
             convention = words
     total = sum(shares)
-    detail = f"{convention} (shares {', '.join(f'{share:.2f}' for share in shares)}; their sum {total:.2f})"
-    return judged(abs(total - 1) <= 1e-3, detail, shares=shares)
+    each = ", ".join(f"{share:.2f}" for share in shares)
+    detail = f"{convention} (shares {each}; their sum {total:.2f}, must be 1)"
+    return judged(abs(total - 1) <= TOLERANCE, detail, shares=shares, sum=total, tolerance=TOLERANCE)
