@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cpu/cpu_engine.h"
+#include "model.h"
 #include "mps/mps_engine.h"
 #include "reject.h"
 
@@ -16,10 +17,13 @@ namespace {
 ///   weights of fc0 and fc1, and C in the gradient of what goes into fc1.
 /// - gradients of convolutions at n = 65,536 (pytorch#96225).
 /// - arrays of 2^32 bytes, an assertion that aborts (pytorch#143859): conv0's outputs from n = 42,800 on.
-/// So n is the largest power of two below all three, as predictions are padded to powers of two.
-constexpr DeviceLimits kMpsLimits = {.max_batch_size = 16'384, .max_classes = 32'766};
-constexpr DeviceLimits kNoLimits = {.max_batch_size = std::numeric_limits<std::int64_t>::max(),
-                                    .max_classes = std::numeric_limits<std::int64_t>::max()};
+/// So n is the largest power of two below all three, as predictions are padded to powers of two. One more depends on n
+/// and C at once:
+/// - products (m,k) x (k,n) with 4 (m + 2 k) n >= 2^31 have bands of NaNs, on M1 and M2 (JuliaGPU/Metal.jl#381).
+constexpr DeviceLimits kMpsLimits = {
+    .max_batch_size = 16'384, .max_classes = 32'766, .max_product_bytes = (std::int64_t{1} << 31) - 1};
+constexpr std::int64_t kAny = std::numeric_limits<std::int64_t>::max();
+constexpr DeviceLimits kNoLimits = {.max_batch_size = kAny, .max_classes = kAny, .max_product_bytes = kAny};
 
 struct Device {
   const char* name;
@@ -76,6 +80,13 @@ std::string resolve_device(const std::string& requested) {
   if (std::find(expected.begin(), expected.end(), requested) != expected.end()) return requested;
   expected.insert(expected.begin(), "auto");
   reject("device: \"", requested, "\" is not known; expected ", listed(expected, "or"));
+}
+
+/// The product that reaches max_product_bytes first is the gradient of fc1's weights, (1024,n) x (n,C). fc1's logits,
+/// (n,1024) x (1024,C), are larger for n < 1024 alone, and then far below it with any C in range; so are all others.
+std::int64_t DeviceLimits::largest_batch(int num_classes) const {
+  const std::int64_t rows = max_product_bytes / static_cast<std::int64_t>(sizeof(float)) / num_classes;  // 1024 + 2 n
+  return std::min(max_batch_size, (rows - kHidden) / 2);
 }
 
 DeviceLimits device_limits(const std::string& name) {

@@ -15,8 +15,12 @@ std::string resolve_device(const std::string& requested);
 
 /// The largest sizes that a device is known to compute rightly.
 struct DeviceLimits {
-  std::int64_t max_batch_size;  ///< of a step or of gradients; predictions come in chunks
+  std::int64_t max_batch_size;
   std::int64_t max_classes;
+  std::int64_t max_product_bytes;  ///< 4 (m + 2 k) n, for a product (m,k) x (k,n)
+
+  /// Images of a step or of gradients; predictions come in chunks.
+  std::int64_t largest_batch(int num_classes) const;
 };
 
 /// The limits of the device `name`, as resolve_device() returned it.

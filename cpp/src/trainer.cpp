@@ -294,9 +294,10 @@ class Trainer::Impl {
   }
 
   void check_batch_size(const char* argument, std::int64_t n) const {
-    if (n > limits_.max_batch_size) {
-      reject(argument, ": a batch of ", n, " images; device \"", device_, "\" takes at most ", limits_.max_batch_size);
-    }
+    const std::int64_t most = limits_.largest_batch(num_classes_);
+    if (n <= most) return;
+    const std::string why = most == limits_.max_batch_size ? "" : " with " + std::to_string(num_classes_) + " classes";
+    reject(argument, ": a batch of ", n, " images; device \"", device_, "\" takes at most ", most, why);
   }
 
   float float_rate() const { return nearest_float(learning_rate_); }

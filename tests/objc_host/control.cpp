@@ -207,7 +207,9 @@ void objc_host_throw(int call, uint64_t number, const char* name, const char* re
   if (call < 0 || call >= OBJC_HOST_CALLS) objc_host::fail("no call " + std::to_string(call));
   if (number == 0) objc_host::fail("calls are numbered from 1");
   std::lock_guard lock(mutex);
-  settings.exceptions[call] = {.calls_before = number - 1, .exception = objc_host::Exception{name, reason}};
+  objc_host::Exception exception;
+  if (name != nullptr) exception = {name, reason};
+  settings.exceptions[call] = {.calls_before = number - 1, .exception = std::move(exception)};
 }
 
 void objc_host_set_roots(int roots, int first_completes) {

@@ -21,7 +21,7 @@ void count(objc_host_counter counter, std::int64_t change = 1);
 /// Counts this call; throws the exception that it must.
 void throw_if_asked(objc_host_call call);
 
-/// An exception that a call must throw.
+/// An exception that a call must throw. Without a name, its name and reason are nil.
 struct Exception {
   std::string name;
   std::string reason;

@@ -1,17 +1,53 @@
 // What Trainer cannot reach of the MPSGraph engine: its own guards, each of which refuses with DeviceError what the
 // rest of the engine never passes, and gradients announced in parts. Compiled as the core is, over the host.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
+#include <memory>
+#include <new>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "host_control.h"
 #include "model.h"
 #include "mps/command.h"
 #include "mps/mps_engine.h"
+
+namespace {
+
+/// While this is there, its thread has no memory between the encoding of a run and its commit.
+class NoMemoryBeforeCommit {
+ public:
+  NoMemoryBeforeCommit() : encodes_(objc_host_count(OBJC_HOST_ENCODES)), commits_(objc_host_count(OBJC_HOST_COMMITS)) {
+    current_ = this;
+  }
+  ~NoMemoryBeforeCommit() { current_ = nullptr; }
+
+  static bool applies() {
+    return current_ != nullptr && objc_host_count(OBJC_HOST_ENCODES) > current_->encodes_ &&
+           objc_host_count(OBJC_HOST_COMMITS) == current_->commits_;
+  }
+
+ private:
+  static thread_local const NoMemoryBeforeCommit* current_;
+  const std::int64_t encodes_, commits_;
+};
+thread_local const NoMemoryBeforeCommit* NoMemoryBeforeCommit::current_ = nullptr;
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  void* const memory = NoMemoryBeforeCommit::applies() ? nullptr : std::malloc(size);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -135,6 +171,33 @@ void an_exception_from_part_final_leaves_the_engine_usable() {
          "the gradients are the same afterwards");
 }
 
+bool ends_in_time(const detail::StepOutcome& outcome) {
+  for (int i = 0; i < 30'000 && !outcome.done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return outcome.done();
+}
+
+/// Many steps, as a queue of steps needs memory now and then only.
+void a_step_without_memory_leaves_none_open() {
+  objc_host_reset();
+  const auto engine = engine_with_batch();
+  for (int i = 0; i < 20; ++i) {
+    auto starved = std::make_shared<detail::StepOutcome>(), next = std::make_shared<detail::StepOutcome>();
+    bool begun = true;
+    try {
+      const NoMemoryBeforeCommit no_memory;
+      engine->begin_step(0, 0.01F, starved);
+    } catch (const std::bad_alloc&) {
+      begun = false;
+    }
+    if (begun) starved->wait();
+    engine->begin_step(0, 0.01F, next);
+    expect(ends_in_time(*next), "a step ends after one without memory");
+    if (failures == 0) continue;
+    std::fflush(stdout);
+    std::_Exit(1);  // the engine would wait for the step
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -153,6 +216,7 @@ int main() {
   right_use_computes();
   final_parts_cover_the_gradients_once();
   an_exception_from_part_final_leaves_the_engine_usable();
+  a_step_without_memory_leaves_none_open();
   std::printf("%d failed\n", failures);
   return failures == 0 ? 0 : 1;
 }

@@ -4,14 +4,31 @@
 #include "control.h"
 #include "runtime_shim.h"
 
+// GNUstep's has words of its own for nil.
+@interface NamelessException : NSException
+@end
+
+@implementation NamelessException
+
+- (NSString*)name {
+  return nil;
+}
+
+- (NSString*)reason {
+  return nil;
+}
+
+@end
+
 namespace objc_host {
 
 void throw_if_asked(objc_host_call call) {
   const std::optional<Exception> exception = next_exception(call);
   if (!exception) return;
-  throw_object([[NSException exceptionWithName:[NSString stringWithUTF8String:exception->name.c_str()]
-                                        reason:[NSString stringWithUTF8String:exception->reason.c_str()]
-                                      userInfo:nil] retain]);
+  Class kind = exception->name.empty() ? [NamelessException class] : [NSException class];
+  throw_object([[kind exceptionWithName:[NSString stringWithUTF8String:exception->name.c_str()]
+                                 reason:[NSString stringWithUTF8String:exception->reason.c_str()]
+                               userInfo:nil] retain]);
 }
 
 }  // namespace objc_host

@@ -25,9 +25,11 @@ Extent window_extent(std::int64_t input, std::int64_t kernel, std::int64_t strid
 }
 
 // Where Apple's hardware goes wrong, mostly without an error: the engine must not reach these.
-constexpr std::int64_t kInnerLimit = 32'766;                       // of a matrix product, on M1 and M2: pytorch#195163
-constexpr std::int64_t kConvolutionBatchLimit = 65'535;            // its gradients: pytorch#96225
-constexpr std::int64_t kArrayLimit = (std::int64_t{1} << 32) - 1;  // bytes; beyond, it aborts: pytorch#143859
+constexpr std::int64_t kInnerLimit = 32'766;  // of a matrix product, on M1 and M2: pytorch#195163
+// Of (m + 2 k) * n floats, where an (m, k) by (k, n) product has bands of NaNs on M1 and M2: JuliaGPU/Metal.jl#381.
+constexpr std::int64_t kProductLimit = (std::int64_t{1} << 31) - 1;  // bytes
+constexpr std::int64_t kConvolutionBatchLimit = 65'535;              // its gradients: pytorch#96225
+constexpr std::int64_t kArrayLimit = (std::int64_t{1} << 32) - 1;    // bytes; beyond, it aborts: pytorch#143859
 
 Shape broadcast(const Shape& a, const Shape& b) {
   Shape result(std::max(a.size(), b.size()));
@@ -109,6 +111,8 @@ int Graph::matmul(int a, int b, const std::string& name, bool transpose_a, bool 
     fail("'" + name + "': matrices (m, k) and (k, n) expected, not " + describe(a) + " and " + describe(b));
   }
   if (x[1] > kInnerLimit) fail("'" + name + "': a product whose inner dimension is " + std::to_string(x[1]));
+  const std::int64_t bytes = (x[0] + 2 * x[1]) * y[1] * static_cast<std::int64_t>(sizeof(float));
+  if (bytes > kProductLimit) fail("'" + name + "': a product of " + std::to_string(bytes) + " bytes");
   return add({.op = Op::kMatmul,
               .inputs = {a, b},
               .shape = {x[0], y[1]},

@@ -29,6 +29,7 @@ enum objc_host_call {
   OBJC_HOST_ADD_HANDLER = 13,    ///< -[MTLCommandBuffer addCompletedHandler:]
   OBJC_HOST_COMMIT = 14,         ///< -[MTLCommandBuffer commit], of the program
   OBJC_HOST_STATUS = 15,         ///< -[MTLCommandBuffer status]
+  OBJC_HOST_COMMITTED = 16,      ///< a root's commit, by the program or MPSGraph, after the root has been sent
   OBJC_HOST_CALLS
 };
 
@@ -86,7 +87,8 @@ enum objc_host_gpu {
   OBJC_HOST_GPUS
 };
 
-/// The number-th call from now throws an NSException of this name and with this reason, before it has done anything.
+/// The number-th call from now throws an NSException of this name and with this reason, or, with NULL, one whose name
+/// and reason are nil; but for OBJC_HOST_COMMITTED, before it has done anything.
 OBJC_HOST_EXPORT void objc_host_throw(int call, uint64_t number, const char* name, const char* reason);
 
 /// The GPUs of this machine: `count` kinds, each at most once. Without a default, MTLCreateSystemDefaultDevice()
@@ -104,6 +106,7 @@ enum objc_host_graph_handler {
   OBJC_HOST_GRAPH_HANDLER_LAST = 1,    ///< after them, with the same
   OBJC_HOST_GRAPH_HANDLER_UNTOLD = 2,  ///< before them, and never with an NSError
   OBJC_HOST_GRAPH_HANDLER_NEVER = 3,   ///< not at all
+  OBJC_HOST_GRAPH_HANDLER_TWICE = 4,   ///< before them, without an NSError and then with that one
   OBJC_HOST_GRAPH_HANDLERS
 };
 

@@ -133,6 +133,7 @@ void execute_all(CommandBuffer& buffer, const std::optional<CommitFault>& fault)
 
 void call_graph_handler(CommandBuffer& buffer, objc_host_graph_handler kind) {
   if (buffer.graph_handler == nil) return;
+  if (kind == OBJC_HOST_GRAPH_HANDLER_TWICE) buffer.graph_handler([NSArray array], nil);
   if (kind != OBJC_HOST_GRAPH_HANDLER_NEVER) {
     NSError* error = kind == OBJC_HOST_GRAPH_HANDLER_UNTOLD ? nil : buffer.run->error;  // its roots have all completed
     buffer.graph_handler([NSArray array], error);
@@ -346,6 +347,7 @@ NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
 - (void)commit {
   objc_host::throw_if_asked(OBJC_HOST_COMMIT);
   [self send];
+  objc_host::throw_if_asked(OBJC_HOST_COMMITTED);
 }
 
 - (void)send {
@@ -427,9 +429,10 @@ NSArray<id<MTLDevice>>* MTLCopyAllDevices(void) {
 }
 
 - (void)commitAndContinue {
+  [root_ send];
+  objc_host::throw_if_asked(OBJC_HOST_COMMITTED);
   HostCommandBuffer* next = [[HostCommandBuffer alloc] initWithQueue:root_->host_->queue run:root_->host_->run];
   next.label = [root_->host_->label stringByAppendingString:@"+"];
-  [root_ send];
   [root_ release];
   root_ = next;
 }

@@ -31,6 +31,7 @@ MESSAGES = {
     "handler-after-commit": "addCompletedHandler: the command buffer is committed",
     "inner-dimension": "'xw': a product whose inner dimension is 32767",
     "inner-dimension-of-a-gradient": "'xw/gradient': a product whose inner dimension is 32767",
+    "product-of-2^31-bytes": "'xw': a product of 2147680248 bytes",
     "missing-feed": r"missing feed: placeholder 'w' \(2, 3\)",
     "optimization-level": "compile: optimizationLevel is not Level0",
     "read-before-completion": READ_EARLY,

@@ -56,6 +56,16 @@ def test_too_many_classes_are_refused(limited, num_classes):
         mpsmnist.Trainer(device=limited, num_classes=num_classes)
 
 
+@pytest.mark.parametrize(("n", "num_classes", "most"), [(16_384, 15_888, 16_383), (7_681, 32_766, 7_680)])
+def test_a_product_that_is_too_large_is_refused(limited, n, num_classes, most):
+    """(1024 + 2 n) C floats are 2^31 bytes or more: the gradient of fc1's weights."""
+    trainer = mpsmnist.Trainer(device=limited, num_classes=num_classes)
+    message = rf'device "{limited}" takes at most {most} with {num_classes} classes$'
+    with pytest.raises(ValueError, match=message):
+        trainer.gradients(*images_and_labels(n))
+    assert trainer.steps == 0
+
+
 def test_training_names_the_option(limited):
     config = TrainConfig(device=limited, batch_size=MAX_BATCH + 1, steps=1)
     message = (

@@ -27,6 +27,13 @@ def no_faults_left():
     HOST.objc_host_reset()
 
 
+def not_apples(name, families):
+    return (
+        f'the GPU "{name}" is not one of Apple silicon (its families: {families}): a virtual machine\'s '
+        'or Intel\'s, which is used only when device "mps" is asked for by name'
+    )
+
+
 # GPUs, whether the first is the default one, what devices() says, and the GPU that "mps" is.
 MACHINES = {
     "Apple silicon": ((GPU_APPLE,), True, ["mps", "cpu"], APPLE),
@@ -58,7 +65,7 @@ def test_which_gpu(machine):
         assert facts["unavailable"] in str(refusal.value)
     else:
         assert facts["unified_memory"] == "yes"
-        assert facts.get("refused") == (CARD_REFUSED if GPU_DISCRETE in gpus else None)
+        assert (CARD_REFUSED in facts.get("other_gpus", "")) == (GPU_DISCRETE in gpus)
         assert np.isfinite(mpsmnist.Trainer(device="mps", init="he").step(*examples.discs(2, seed=1)))
 
 
@@ -66,10 +73,33 @@ def test_why_auto_passes_a_gpu_over():
     host.set_gpus(HOST, GPU_PARAVIRTUAL)
     facts = mpsmnist.describe_devices()["mps"]
     assert facts["families"] == "Apple5"
-    assert facts["passed_over"] == (
-        f'the GPU "{PARAVIRTUAL}" is not one of Apple silicon (its families: Apple5): a virtual machine\'s '
-        'or Intel\'s, which is used only when device "mps" is asked for by name'
-    )
+    assert facts["passed_over"] == not_apples(PARAVIRTUAL, "Apple5")
+
+
+# GPUs, the one taken, and what is said of the others.
+OTHERS = {
+    "Intel, Apple": ((GPU_INTEL, GPU_APPLE), APPLE, not_apples(INTEL, "Mac2")),
+    "virtual, Apple": ((GPU_PARAVIRTUAL, GPU_APPLE), APPLE, not_apples(PARAVIRTUAL, "Apple5")),
+    "Apple, Intel": ((GPU_APPLE, GPU_INTEL), APPLE, not_apples(INTEL, "Mac2")),
+    "Intel, virtual": (
+        (GPU_INTEL, GPU_PARAVIRTUAL),
+        INTEL,
+        f'the GPU "{PARAVIRTUAL}" comes after the one taken',
+    ),
+    "card, Intel, Apple": (
+        (GPU_DISCRETE, GPU_INTEL, GPU_APPLE),
+        APPLE,
+        f"{CARD_REFUSED}; {not_apples(INTEL, 'Mac2')}",
+    ),
+}
+
+
+@pytest.mark.parametrize("machine", OTHERS)
+def test_every_gpu_not_taken_is_named(machine):
+    gpus, taken, others = OTHERS[machine]
+    host.set_gpus(HOST, *gpus)
+    facts = mpsmnist.describe_devices()["mps"]
+    assert (facts["gpu"], facts["other_gpus"]) == (taken, others)
 
 
 def test_every_gpu_refused_is_named():
@@ -92,4 +122,4 @@ def test_facts_of_a_usable_gpu():
     assert facts["gpu"] == APPLE
     assert "Apple7" in facts["families"].split(", ")
     assert int(facts["working_set_bytes"]) > 0
-    assert facts.keys().isdisjoint({"passed_over", "refused", "unavailable"})
+    assert facts.keys().isdisjoint({"passed_over", "other_gpus", "unavailable"})

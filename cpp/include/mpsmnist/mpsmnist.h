@@ -55,7 +55,7 @@ MPSMNIST_EXPORT std::vector<std::string> devices();
 ///
 /// "cpu": "instruction_set", "cores". "mps": "gpu" (its name), "families", "unified_memory" ("yes"),
 /// "working_set_bytes" (what Metal recommends at most), "mpsgraph" (the framework's version), "passed_over" (why "auto"
-/// does not take it, where it does not), "refused" (other GPUs and why), or else "unavailable" alone (why, with every
+/// does not take it, where it does not), "other_gpus" (why not those), or else "unavailable" alone (why, with every
 /// GPU refused). A fact that the system does not tell is left out.
 struct DeviceDescription {
   std::string name;

@@ -16,10 +16,16 @@
 
 namespace mpsmnist::mps {
 
+/// Empty for nil, and for text that is not Unicode, whose UTF8String is NULL.
+inline std::string text_of(NSString* text) {
+  const char* const bytes = [text UTF8String];
+  return bytes == nullptr ? "" : bytes;
+}
+
 inline std::string raised(NSException* exception) {
-  const std::string name = [exception.name UTF8String];
-  return "an Apple framework raised " + name +
-         (exception.reason == nil ? std::string() : ": " + std::string([exception.reason UTF8String]));
+  const std::string name = text_of(exception.name), reason = text_of(exception.reason);
+  return "an Apple framework raised " + (name.empty() ? "an exception without a name" : name) +
+         (reason.empty() ? "" : ": " + reason);
 }
 
 /// Runs body() inside an autorelease pool; an NSException becomes a DeviceError. ARC does not drain a pool that an

@@ -27,7 +27,8 @@ struct EncodedRun {
 /// feed's, if Metal has no command buffer, or if Apple's frameworks raise an exception.
 EncodedRun encode(const Device& device, const Program& program, const TensorRefs& feeds, const TensorRefs& targets);
 
-/// Sends the run to the GPU. `done` is called exactly once, mostly on a thread of Metal's, and must not throw.
+/// Sends the run to the GPU. `done` is called exactly once, mostly on a thread of Metal's, and must not throw. The
+/// targets' memory must stay until then.
 void commit(const Device& device, const EncodedRun& run, std::function<void(RunFailure)> done);
 
 /// Sends the run to the GPU and waits for it; throws DeviceError with "[where] " before the reason if it fails.

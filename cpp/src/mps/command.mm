@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 #include <utility>
 
 #include "step_outcome.h"
@@ -34,6 +35,14 @@ void check_no_alias(const TensorRefs& feeds, const TensorRefs& targets) {
   }
 }
 
+std::vector<std::span<const float>> floats_of(const TensorRefs& tensors) {
+  std::vector<std::span<const float>> floats;
+  for (const FloatTensor* tensor : tensors) {
+    floats.emplace_back(tensor->values(), static_cast<std::size_t>(element_count(tensor->shape)));
+  }
+  return floats;
+}
+
 /// The tensors' data in the executable's order.
 NSArray<MPSGraphTensorData*>* arranged(const TensorRefs& tensors, const std::vector<std::size_t>& order) {
   NSMutableArray<MPSGraphTensorData*>* result = [NSMutableArray arrayWithCapacity:order.size()];
@@ -47,8 +56,8 @@ std::string describe(NSError* error) {
   if (error == nil) {
     return "command buffer failed without a reason";
   }
-  return "command buffer failed: " + std::string([error.localizedDescription UTF8String]) + " (" +
-         std::string([error.domain UTF8String]) + " code " + std::to_string(error.code) + ")";
+  return "command buffer failed: " + text_of(error.localizedDescription) + " (" + text_of(error.domain) + " code " +
+         std::to_string(error.code) + ")";
 }
 
 RunFailure failure_of(id<MTLCommandBuffer> root) {
@@ -109,12 +118,12 @@ void report_end_of(id<MTLCommandBuffer> root, RunEnd::Reporter reporter, std::sh
 /// nowhere. Without that, two is what can be told of a run that was split.
 std::int64_t count_roots(id<MTLCommandBuffer> first, id<MTLCommandBuffer> last) {
   if (first == last) return 1;
-  const std::string label = last.label == nil ? "" : [last.label UTF8String];
+  const std::string label = text_of(last.label);
   return 1 + std::max<std::int64_t>(1, std::count(label.begin(), label.end(), '+'));
 }
 
-/// After an exception: waits until the GPU is done with the roots that MPSGraph had committed by then. Queues execute
-/// in order, so an empty command buffer completes after them.
+/// After an exception, which may come before or after a root is committed: waits until the GPU is done with whatever
+/// was. Queues execute in order, so an empty command buffer completes after it.
 void wait_for_committed(const Device& device) noexcept {
   @try {
     MPSCommandBuffer* fence = [MPSCommandBuffer commandBufferFromCommandQueue:device.queue];
@@ -128,7 +137,7 @@ void wait_for_committed(const Device& device) noexcept {
 /// Encodes the run and has its end reported. Throws what Apple's frameworks raise as a DeviceError.
 EncodedRun encode_checked(const Device& device, const Program& program, const TensorRefs& feeds,
                           const TensorRefs& targets) {
-  const auto end = std::make_shared<RunEnd>(device.counters);
+  const auto end = std::make_shared<RunEnd>(device.counters, floats_of(targets));
   MPSCommandBuffer* command = require([MPSCommandBuffer commandBufferFromCommandQueue:device.queue],
                                       "[mps encode] Metal returned no command buffer");
   id<MTLCommandBuffer> first_root = command.rootCommandBuffer;
@@ -146,9 +155,7 @@ EncodedRun encode_checked(const Device& device, const Program& program, const Te
     }
     return {command, count_roots(first_root, last_root), end};
   } @catch (NSException* exception) {
-    if (command.rootCommandBuffer != first_root) {
-      wait_for_committed(device);
-    }
+    wait_for_committed(device);
     throw DeviceError("[mps encode] " + raised(exception));
   }
 }
@@ -168,16 +175,15 @@ EncodedRun encode(const Device& device, const Program& program, const TensorRefs
 void commit(const Device& device, const EncodedRun& run, std::function<void(RunFailure)> done) {
   const bool split = run.command_buffers > 1;
   // A run in one root has told all when that one has: nothing then waits for a handler that Apple promises little of.
-  const unsigned reporters = split ? RunEnd::kFirstRoot | RunEnd::kLastRoot | RunEnd::kGraph : RunEnd::kFirstRoot;
-  run.end->start(reporters, run.command_buffers, std::move(done));
+  unsigned reporters = split ? RunEnd::kFirstRoot | RunEnd::kLastRoot | RunEnd::kGraph : RunEnd::kFirstRoot;
   @try {
     [run.command commit];
   } @catch (NSException* exception) {
-    if (split) {
-      wait_for_committed(device);
-    }
+    wait_for_committed(device);
     run.end->fail(raised(exception));
+    reporters = 0;
   }
+  run.end->await(reporters, run.command_buffers, std::move(done));
 }
 
 void commit_and_wait(const Device& device, const EncodedRun& run, const std::string& where) {

@@ -31,10 +31,8 @@ struct Candidate {
 /// The GPU to use, nil if there is none, and what is to be said of the others.
 struct Choice {
   Candidate best;
-  std::string refused;
+  std::string others;
 };
-
-std::string text_of(NSString* text) { return [text UTF8String]; }
 
 std::string joined(const std::string& list, const std::string& item, const char* separator) {
   return list + (list.empty() ? "" : separator) + item;
@@ -48,8 +46,10 @@ std::string families_of(id<MTLDevice> gpu) {
   return names.empty() ? "none known" : names;
 }
 
+std::string named(id<MTLDevice> gpu) { return "the GPU \"" + text_of(gpu.name) + "\""; }
+
 Candidate judged(id<MTLDevice> gpu) {
-  const std::string name = "the GPU \"" + text_of(gpu.name) + "\"";
+  const std::string name = named(gpu);
   // The engine reads and writes GPU buffers in place, so the GPU must share the host's memory.
   if (!gpu.hasUnifiedMemory) {
     return {gpu,
@@ -77,17 +77,24 @@ std::vector<Candidate> candidates() {
   return found;
 }
 
+std::string why_not(const Candidate& other, const Candidate& best) {
+  if (!other.refused.empty()) return other.refused;
+  if (!other.passed_over.empty() && best.passed_over.empty()) return other.passed_over;
+  return named(other.gpu) + " comes after the one taken";
+}
+
 Choice choose_gpu() {
+  const std::vector<Candidate> all = candidates();
   Choice choice;
-  for (const Candidate& each : candidates()) {
-    if (!each.refused.empty()) {
-      choice.refused = joined(choice.refused, each.refused, "; ");
-    } else if (choice.best.gpu == nil || (each.passed_over.empty() && !choice.best.passed_over.empty())) {
-      choice.best = each;
-    }
+  for (const Candidate& each : all) {
+    if (!each.refused.empty()) continue;
+    if (choice.best.gpu == nil || (each.passed_over.empty() && !choice.best.passed_over.empty())) choice.best = each;
+  }
+  for (const Candidate& each : all) {
+    if (each.gpu != choice.best.gpu) choice.others = joined(choice.others, why_not(each, choice.best), "; ");
   }
   if (choice.best.gpu == nil) {
-    choice.best.refused = choice.refused.empty() ? "Metal found no GPU on this machine" : choice.refused;
+    choice.best.refused = choice.others.empty() ? "Metal found no GPU on this machine" : choice.others;
   }
   return choice;
 }
@@ -106,7 +113,7 @@ std::vector<Fact> facts_of(const Choice& choice) {
                              {"unified_memory", "yes"},
                              {"working_set_bytes", std::to_string(gpu.recommendedMaxWorkingSetSize)}};
   if (!choice.best.passed_over.empty()) facts.emplace_back("passed_over", choice.best.passed_over);
-  if (!choice.refused.empty()) facts.emplace_back("refused", choice.refused);
+  if (!choice.others.empty()) facts.emplace_back("other_gpus", choice.others);
   NSBundle* framework = [NSBundle bundleForClass:[MPSGraph class]];
   if (NSString* version = [framework objectForInfoDictionaryKey:@"CFBundleVersion"]) {
     facts.emplace_back("mpsgraph", text_of(version));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <utility>
 
 #include "finite.h"
@@ -80,13 +81,16 @@ class MpsEngine final : public Engine {
       const auto program = programs_.get(device_, options_, Purpose::kTrain, slot.n);
       *slot.learning_rate.values() = learning_rate;  // before encoding, where MPSGraph may commit
       const float* loss = slot.loss.values();  // the slot's while the step runs: the handler need not ask Metal for it
-      const EncodedRun run = encode_step(*program, slot);
-      const StepQueue::Ticket ticket = steps_->begin(std::move(outcome));
-      // The handler holds the program too: the cache may drop it while the step runs.
-      commit(device_, run, [steps = steps_, ticket, loss, program](RunFailure failure) {
+      // Made before begin(): it needs memory, and a ticket must be finished. It holds the program too, which the cache
+      // may drop while the step runs.
+      std::function<void(RunFailure)> done = [steps = steps_, ticket = steps_->next_ticket(), loss,
+                                              program](RunFailure failure) {
         const float value = failure ? 0 : *loss;
         steps->finish(ticket, {std::move(failure), value});
-      });
+      };
+      const EncodedRun run = encode_step(*program, slot);
+      steps_->begin(std::move(outcome));
+      commit(device_, run, std::move(done));
     });
   }
 

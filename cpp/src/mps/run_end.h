@@ -6,8 +6,10 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "mps/counters.h"
 
@@ -18,7 +20,9 @@ using RunFailure = std::optional<std::string>;
 
 /// MPSGraph may commit several root command buffers for one run, and all of them must be free of errors. Those between
 /// the first and the last are out of reach, so MPSGraph's own handler, which is given the run's NSError, reports too
-/// when a run was split.
+/// when a run was split. Apple does not promise that it is given every root's, so what a split run has written must be
+/// finite as well: a failed command buffer leaves garbage. Any split counts, as count_roots() may know of two at most.
+/// Numbers that overflow are then a failure too, which they are not in a run of one root.
 /// Reports come from any thread in any order, some of them before the run is all encoded.
 class RunEnd {
  public:
@@ -30,21 +34,26 @@ class RunEnd {
     double gpu_end = 0;
   };
 
-  explicit RunEnd(std::shared_ptr<Counters> counters) : counters_(std::move(counters)) {}
+  using Results = std::vector<std::span<const float>>;
 
-  /// Only a reporter's first report counts.
+  /// `results` is the memory that the run writes, which must stay until the run has ended.
+  RunEnd(std::shared_ptr<Counters> counters, Results results)
+      : counters_(std::move(counters)), results_(std::move(results)) {}
+
+  /// A reporter may report more than once: until the run ends, any failure counts.
   void report(Reporter reporter, Report report) noexcept;
 
-  /// Before the last root is committed. `done` is called exactly once: when all `reporters` have reported, or by
-  /// fail().
-  void start(unsigned reporters, std::int64_t command_buffers, std::function<void(RunFailure)> done);
-  /// Ends the run without the reports that are missing.
+  /// Before await(): the run has failed, whatever is reported.
   void fail(std::string reason) noexcept;
+  /// After the last root is committed. `done` is called exactly once, when all `reporters` have reported.
+  void await(unsigned reporters, std::int64_t command_buffers, std::function<void(RunFailure)> done) noexcept;
 
  private:
   void finish(std::unique_lock<std::mutex> lock) noexcept;
+  bool results_are_finite() const;
 
   const std::shared_ptr<Counters> counters_;
+  const Results results_;
   std::mutex mutex_;
   unsigned reported_ = 0;
   unsigned expected_ = 0;

@@ -19,6 +19,11 @@ bool StepQueue::failed() const {
   return failure_.has_value();
 }
 
+StepQueue::Ticket StepQueue::next_ticket() const {
+  const std::lock_guard lock(mutex_);
+  return oldest_ + steps_.size();
+}
+
 StepQueue::Ticket StepQueue::begin(std::shared_ptr<detail::StepOutcome> outcome) {
   const std::lock_guard lock(mutex_);
   const int write_set = (next_read_ + 1) % kSets;

@@ -43,6 +43,8 @@ class StepQueue {
   /// Whether a step failed since the last recover(): later ones read what it should have written, so they fail too.
   bool failed() const;
 
+  /// What the next begin() returns.
+  Ticket next_ticket() const;
   /// Enters a step that uses next_sets(). Every ticket must be given to finish() once.
   Ticket begin(std::shared_ptr<detail::StepOutcome> outcome);
   /// Notes how a step ended and passes on the outcomes that are due, from the oldest step on. From any thread.

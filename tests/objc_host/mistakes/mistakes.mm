@@ -252,6 +252,7 @@ const std::map<std::string, Mistake>& mistakes() {
        }},
       {"inner-dimension", [](Program& p) { differentiate_product(p, @[ @2, @32767 ], @[ @32767, @2 ]); }},
       {"inner-dimension-of-a-gradient", [](Program& p) { differentiate_product(p, @[ @32767, @2 ], @[ @2, @3 ]); }},
+      {"product-of-2^31-bytes", [](Program& p) { differentiate_product(p, @[ @2, @32766 ], @[ @32766, @8193 ]); }},
       {"array-of-2^32-bytes", [](Program& p) { p.network.placeholder(@[ @32768, @32768 ], @"huge"); }},
       {"convolution-of-65536",
        [](Program& p) {
