@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <new>
@@ -41,13 +40,12 @@ thread_local const NoMemoryBeforeCommit* NoMemoryBeforeCommit::current_ = nullpt
 
 }  // namespace
 
-void* operator new(std::size_t size) {
-  void* const memory = NoMemoryBeforeCommit::applies() ? nullptr : std::malloc(size);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
+// operator new as the engine calls it: the linker's --wrap, as a definition of it would clash with ThreadSanitizer's.
+extern "C" void* __real__Znwm(std::size_t size);
+extern "C" void* __wrap__Znwm(std::size_t size) {
+  if (NoMemoryBeforeCommit::applies()) throw std::bad_alloc();
+  return __real__Znwm(size);
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
