@@ -39,6 +39,13 @@ constexpr Device kDevices[] = {
     {"cpu", kNoLimits, [] { return Availability(); }, cpu::describe, cpu::make_engine},
 };
 
+const Device& device_named(const std::string& name) {
+  const auto* device =
+      std::find_if(std::begin(kDevices), std::end(kDevices), [&](const Device& d) { return d.name == name; });
+  if (device != std::end(kDevices)) return *device;
+  throw DeviceError("device \"" + name + "\" is not known");  // a name that resolve_device() did not return
+}
+
 /// `"a", "b" or "c"`, for messages.
 std::string listed(const std::vector<std::string>& names, const std::string& conjunction) {
   std::string text;
@@ -89,20 +96,13 @@ std::int64_t DeviceLimits::largest_batch(int num_classes) const {
   return std::min(max_batch_size, (rows - kHidden) / 2);
 }
 
-DeviceLimits device_limits(const std::string& name) {
-  return std::find_if(std::begin(kDevices), std::end(kDevices), [&](const Device& d) { return d.name == name; })
-      ->limits;
-}
+DeviceLimits device_limits(const std::string& name) { return device_named(name).limits; }
 
 std::unique_ptr<Engine> make_engine(const std::string& name, const EngineOptions& options) {
-  for (const Device& device : kDevices) {
-    if (device.name != name) continue;
-    const std::string reason = device.availability().unavailable;
-    if (reason.empty()) return device.make(options);
-    throw DeviceError("device \"" + name + "\" is not available: " + reason +
-                      "; available: " + listed(devices(), "and"));
-  }
-  throw DeviceError("device \"" + name + "\" is not known");  // a name that resolve_device() did not return
+  const Device& device = device_named(name);
+  const std::string reason = device.availability().unavailable;
+  if (reason.empty()) return device.make(options);
+  throw DeviceError("device \"" + name + "\" is not available: " + reason + "; available: " + listed(devices(), "and"));
 }
 
 }  // namespace mpsmnist

@@ -57,7 +57,7 @@ calls = {
     "step": lambda: trainer.step(images, labels),
     "result": lambda: trainer.step_async(images, labels).result(),
     "run": lambda: trainer.run(images, labels, np.tile(np.arange(16), (10, 1))),
-    "on_step": lambda: trainer.run(images, labels, [range(4)] * 9, on_step=lambda *_: sum(range(3000))),
+    "on_step": lambda: trainer.run(images, labels, [range(4)] * 9, on_step=lambda *_: linger()),
     "predict": lambda: trainer.predict(images),
     "array": lambda: trainer.predict(Slow()),
     "conversion": lambda: trainer.step(swapped, labels),
