@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import Trainer
+from .._core import Trainer, devices
 from ..data import Dataset, load
 from ..errors import CheckpointError, Error
 from ..network import parameter_shapes
@@ -137,7 +137,7 @@ def train(
     if saved is not None:
         _check_resume(config, saved)
     source = None if config.init_from is None else load_checkpoint(config.init_from)
-    check_target(config)
+    check_ahead(config)
     if dataset is None:
         dataset = load(config.dataset, data_dir=config.data_dir, offline=config.offline)
     if saved is not None:
@@ -157,6 +157,18 @@ def train(
     if source is not None:
         run.begin_with(source)
     return run.train()
+
+
+def check_ahead(config: TrainConfig) -> None:
+    """Check what needs no data: that there is the device, and that the run may save to its `checkpoint`.
+
+    Raises:
+        ConfigError: as of check_target().
+        DeviceError: the device is not available here.
+    """
+    if config.device not in ("auto", *devices()):
+        Trainer(device=config.device)  # which says why
+    check_target(config)
 
 
 class _Run:
