@@ -9,17 +9,17 @@
 namespace mpsmnist {
 
 /// Index of the first NaN or value of a magnitude above `limit`, or count. Looks at the bits, which order magnitudes as
-/// integers do and NaN above them all, so no compiler flag can fold it away.
+/// integers do, NaN above all, so no compiler flag can fold it away.
 inline std::int64_t first_beyond(const float* values, std::int64_t count, float limit) {
   constexpr std::uint32_t kMagnitude = 0x7FFFFFFFU;
   const auto bound = std::bit_cast<std::int32_t>(limit);
-  const auto is_bad = [bound](float value) {
-    return static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(value) & kMagnitude) > bound;
+  const auto room = [bound](float value) {  // negative if it is beyond
+    return bound - static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(value) & kMagnitude);
   };
-  std::uint32_t any = 0;  // a loop without an exit, which compilers vectorise
-  for (std::int64_t i = 0; i < count; ++i) any |= static_cast<std::uint32_t>(is_bad(values[i]));
-  if (any == 0) return count;
-  return std::find_if(values, values + count, is_bad) - values;
+  std::int32_t signs = 0;  // a loop without an exit, which compilers vectorise
+  for (std::int64_t i = 0; i < count; ++i) signs |= room(values[i]);
+  if (signs >= 0) return count;
+  return std::find_if(values, values + count, [&](float value) { return room(value) < 0; }) - values;
 }
 
 /// Index of the first NaN or infinity, or count.
