@@ -1,4 +1,5 @@
-// One way to refuse an argument: an ArgumentError, or a kind of it, whose text is put together from strings and numbers.
+// One way to refuse an argument: an ArgumentError, or a kind of it, whose text is put together from strings and
+// numbers.
 #pragma once
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-"""The scale of images: what is not of 0 to 1 as floats, or of 0 to 255 as bytes, is refused with what helps."""
+"""The scale of images: floats not of 0 to 1, and bytes not of 0 to 255, are refused with what helps."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-
 # What other programs call our choices: "gpu" is not a misspelt "cpu".
 _ALIASES = {"gpu": "mps", "metal": "mps"}
 
@@ -59,7 +58,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Suggest the choice that is the most like `word`: by another name, misspelt, cut short, or initials (--lr)."""
+    """Suggest the choice that `word` may mean: by another name, misspelt, cut short, or initials (--lr)."""
     bare = word.lstrip("-")
     by_name = {choice.lstrip("-"): choice for choice in choices}
     likely = [alias for alias in [_ALIASES.get(bare.lower())] if alias in by_name]

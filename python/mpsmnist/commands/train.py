@@ -114,7 +114,7 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
 
 def _train(arguments: argparse.Namespace, program: str) -> int:
     config = parse_config(arguments)
-    check_ahead(config)  # and again in train(): loading the data may take minutes, and the file be there by then
+    check_ahead(config)  # and again in train(): loading data may take minutes, and the file be there by then
     if arguments.plot is not None:
         plot.check_plot(arguments.plot, config)
     with contextlib.nullcontext() if arguments.quiet else telling(program):
