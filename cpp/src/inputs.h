@@ -18,6 +18,8 @@ T read_once(const T* value) {
   return *static_cast<const volatile T*>(value);
 }
 
+/// Throws ArgumentError unless so many CPU threads can be asked for; 0 stands for the cores that this process may use.
+void check_threads(std::int64_t threads);
 /// Throws ArgumentError if there are no images.
 void check_not_empty(const Images& images);
 /// Throws ArgumentError unless there are images, as many labels, and every label is valid.

@@ -14,6 +14,18 @@ class DeviceError(Error): ...
 DEVICES: tuple[str, ...]
 MOMENTUM_PREFIX: str
 
+def augment(
+    images: ArrayLike,
+    *,
+    seed: int,
+    first: int = 0,
+    rotation: float = 10.0,
+    shift: float = 2.0,
+    scale: float = 0.1,
+    shear: float = 0.1,
+    elastic: float = 1.0,
+    threads: int | None = None,
+) -> NDArray[np.uint8]: ...
 def describe_devices() -> dict[str, dict[str, str]]: ...
 def devices() -> list[str]: ...
 def handle_once(number: int) -> None: ...
