@@ -57,6 +57,11 @@ def test_a_run_reports_to_people_on_stderr_only(run_train: Call) -> None:
     assert len(lines) == 15
 
 
+def test_a_run_on_distorted_images_says_so(run_train: Call) -> None:
+    _, _, err = run_train("--steps", 1, "--augmentation", "distort")
+    assert err.splitlines()[1].startswith("steps 1 to 1, 2 images each, distorted at random, on cpu with ")
+
+
 def test_quiet_says_nothing(run_train: Call) -> None:
     assert run_train("--steps", 3, "--quiet") == (0, "", "")
 
@@ -107,6 +112,7 @@ def test_json_lines(run_train: Call, tmp_path: Path) -> None:
         "init": "uniform",
         "schedule": "constant",
         "sampling": "replacement",
+        "augmentation": "none",
         "seed": 6,
         "target_accuracy": None,
     }
@@ -151,7 +157,7 @@ def test_a_preset_and_options_over_it(run_train: Call) -> None:
     fast = PRESETS["fast"]
     assert start["total_steps"] == 2
     assert (start["batch_size"], start["momentum"]) == (2, 0.25)
-    for name in ("learning_rate", "init", "schedule", "sampling"):
+    for name in ("learning_rate", "init", "schedule", "sampling", "augmentation"):
         assert start[name] == fast[name]
     assert first["learning_rate"] < fast["learning_rate"]
 
