@@ -60,7 +60,8 @@ class TrainConfig:
 
     `steps` is the length of the run from its very beginning, also when it is resumed; `epochs` gives it as
     passes over the training images instead, rounded up to whole steps. With neither, a run has 300 steps.
-    With `epochs` each of them is evaluated, by test images and by TRAIN_SAMPLE (10,000) training images.
+    With `epochs` each of them is evaluated, by test images and by TRAIN_SAMPLE (10,000) training images; of
+    more than ten, and without `eval_every`, each second, third and so on, so that there are about ten.
 
     `augmentation` is what each training image goes through each time that it is drawn: "distort" is
     mpsmnist.augment() with its default strengths.
