@@ -54,7 +54,7 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
     add_length = group.add_mutually_exclusive_group().add_argument
     add_length("--steps", type=int, metavar="N", help="updates, from the very beginning (default 300)")
     add_length(
-        "--epochs", type=float, metavar="N", help="passes over the training images; about ten are evaluated"
+        "--epochs", type=float, metavar="N", help="passes over the training images, up to ten evaluated"
     )
     add("--batch-size", type=int, metavar="N", help="images per step (default 16)")
     add("--learning-rate", type=float, metavar="X", help="the peak with one-cycle (default 0.01)")
