@@ -28,6 +28,7 @@ void check_strengths(const Distortion& strengths) {
   check_strength("scale", strengths.scale, 0.9);
   check_strength("shear", strengths.shear, 1);
   check_strength("elastic", strengths.elastic, kImageSide);
+  check_strength("thickness", strengths.thickness, 4);
 }
 
 constexpr std::int64_t blocks_of(std::int64_t images) { return (images + kBlock - 1) / kBlock; }

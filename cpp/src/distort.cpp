@@ -18,6 +18,12 @@ constexpr int kCell = kImageSide / kCells;    // pixels along a cell's side
 constexpr int kControls = kCells + 3;         // control points along a side: each cell depends on four
 constexpr double kMiddle = kImageSide / 2.0;  // the coordinates that are distorted begin here
 
+/// `value`, but at least 0 and at most `most`: comparisons that compilers turn into vectors.
+float clip(float value, float most) {
+  const float low = value < 0 ? 0 : value;
+  return low > most ? most : low;
+}
+
 /// A float for each control point, (row, column).
 using Controls = float[kControls][kControls];
 /// One for each pixel along a side.
@@ -91,8 +97,20 @@ Affine draw_affine(const Distortion& strengths, Uniform& uniform) {
           .y0 = y0};
 }
 
-void draw_controls(const Distortion& strengths, std::uint64_t key, Controls& x, Controls& y) {
-  Uniform uniform(key);
+/// What becomes of a level, 0 to 255: clip(gain * level - offset). Strokes, whose edges are slopes, get thicker or
+/// thinner, while paper stays 0 and ink stays 255.
+struct Contrast {
+  float gain, offset;
+
+  float apply(float level) const { return clip(gain * level - offset, 255.0F); }
+};
+
+Contrast draw_contrast(const Distortion& strengths, Uniform& uniform) {
+  const double offset = strengths.thickness * (255 / 2.0) * (1 + uniform());
+  return {static_cast<float>(1 + strengths.thickness), static_cast<float>(offset)};
+}
+
+void draw_controls(const Distortion& strengths, Uniform& uniform, Controls& x, Controls& y) {
   const Affine map = draw_affine(strengths, uniform);
   for (int row = 0; row < kControls; ++row) {
     const double v = (row - 1) * kCell - kMiddle;
@@ -138,7 +156,7 @@ class Padded {
   }
 
   /// Samples where x and y are, from the middle of the image; farther out than a pixel it is zero.
-  void sample(const Side& x, const Side& y, std::uint8_t* out) const {
+  void sample(const Side& x, const Side& y, Contrast contrast, std::uint8_t* out) const {
     std::int32_t at[kImageSide];
     Side right, down;
     for (int i = 0; i < kImageSide; ++i) {
@@ -153,12 +171,14 @@ class Padded {
       const std::uint8_t* place = pixels_ + at[i];
       fours[i] = pair(place) | pair(place + kStride) << 16;
     }
+    std::int32_t levels[kImageSide];  // not yet bytes: a vector of these fits seven times, one of bytes leaves a rest
     for (int i = 0; i < kImageSide; ++i) {
       const auto pixel = [four = fours[i]](int n) { return static_cast<float>(static_cast<int>(four >> 8 * n & 255)); };
       const float above = pixel(0) + right[i] * (pixel(1) - pixel(0));
       const float below = pixel(2) + right[i] * (pixel(3) - pixel(2));
-      out[i] = static_cast<std::uint8_t>(static_cast<int>(above + down[i] * (below - above) + 0.5F));
+      levels[i] = static_cast<std::int32_t>(contrast.apply(above + down[i] * (below - above)) + 0.5F);
     }
+    for (int i = 0; i < kImageSide; ++i) out[i] = static_cast<std::uint8_t>(levels[i]);
   }
 
  private:
@@ -168,10 +188,7 @@ class Padded {
   static std::uint32_t pair(const std::uint8_t* pixels) { return pixels[0] | std::uint32_t{pixels[1]} << 8; }
 
   static float in_reach(float coordinate) {
-    constexpr float kLast = kImageSide + 1;
-    const float shifted = coordinate + (static_cast<float>(kMiddle) + 0.5F);
-    const float low = shifted < 0 ? 0 : shifted;
-    return low > kLast ? kLast : low;
+    return clip(coordinate + (static_cast<float>(kMiddle) + 0.5F), kImageSide + 1);
   }
 
   std::uint8_t pixels_[kRows * kStride] = {};
@@ -180,15 +197,17 @@ class Padded {
 }  // namespace
 
 void distort(const std::uint8_t* image, const Distortion& strengths, std::uint64_t key, std::uint8_t* out) {
+  Uniform uniform(key);
+  const Contrast contrast = draw_contrast(strengths, uniform);
   Controls controls_x, controls_y;
-  draw_controls(strengths, key, controls_x, controls_y);
+  draw_controls(strengths, uniform, controls_x, controls_y);
   const Surface x(controls_x), y(controls_y);
   const Padded source(image);
   for (int row = 0; row < kImageSide; ++row) {
     Side columns, rows;
     x.evaluate(row, columns);
     y.evaluate(row, rows);
-    source.sample(columns, rows, out + row * kImageSide);
+    source.sample(columns, rows, contrast, out + row * kImageSide);
   }
 }
 

@@ -19,11 +19,12 @@ def augment(
     *,
     seed: int,
     first: int = 0,
-    rotation: float = 10.0,
-    shift: float = 2.0,
-    scale: float = 0.1,
-    shear: float = 0.1,
-    elastic: float = 1.0,
+    rotation: float = 12.0,
+    shift: float = 1.5,
+    scale: float = 0.12,
+    shear: float = 0.15,
+    elastic: float = 2.5,
+    thickness: float = 1.0,
     threads: int | None = None,
 ) -> NDArray[np.uint8]: ...
 def describe_devices() -> dict[str, dict[str, str]]: ...

@@ -59,8 +59,8 @@ thread.join()
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory reliably")
 @pytest.mark.parametrize("call", [c for c in CALLS if c not in ("state_dict", "augment", "apply_gradients")])
 def test_no_memory(device, call):
-    """Not state_dict() and augment(), whose arrays are NumPy's, with a MemoryError of its own in words; and not
-    apply_gradients(), which needs so little that the heap may have it.
+    """Not state_dict() and augment(), whose arrays are NumPy's, with a MemoryError of its own in words; and
+    not apply_gradients(), which needs so little that the heap may have it.
     """
     if device == "mps":
         pytest.skip("the host implementation's allocations are not ours")

@@ -227,9 +227,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "augmentation": "none",
     },
     "accurate": {
-        "epochs": 30.0,
+        "epochs": 20.0,
         "batch_size": 64,
-        "learning_rate": 0.12,
+        "learning_rate": 0.03,
         "momentum": 0.9,
         "init": "he",
         "schedule": "one-cycle",
