@@ -12,8 +12,8 @@ Calls that go part of the way show the parts:
 - "augment": `augment` of the images of as many steps, per step, with as many threads as the Trainer.
 - "augmented": the same, and then the steps on them, as the training loop does with --augmentation distort.
 
-`step - native` is what Python costs, conversion and checks included; `augmented / native` is what augmentation
-adds.
+`step - native` is what Python costs, conversion and checks included; `augmented / native` is what
+augmentation adds.
 """
 
 from __future__ import annotations
