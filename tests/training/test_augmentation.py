@@ -16,7 +16,7 @@ from support.checks import assert_same_state
 from support.datasets import small_dataset
 from support.training import CYCLE, SMALL, run
 
-DISTORTED: dict[str, Any] = CYCLE | {"augmentation": "distort", "steps": 60, "seed": 3}
+DISTORTED: dict[str, Any] = CYCLE | {"augmentation": "distort", "steps": 30, "seed": 3}
 
 
 def test_each_step_is_one_on_images_that_are_distorted_anew() -> None:
@@ -44,6 +44,19 @@ def test_chunks_and_threads_do_not_matter(monkeypatch: pytest.MonkeyPatch, threa
     other = train(TrainConfig(**DISTORTED, threads=threads), dataset=small_dataset())
     np.testing.assert_array_equal(other.losses, straight.losses)
     assert_same_state(other.trainer.state_dict(), straight.trainer.state_dict())
+
+
+def test_the_threads_are_those_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def note(images: Any, **options: Any) -> Any:
+        asked.append(options["threads"])
+        return augment(images, **options)
+
+    monkeypatch.setattr(loop, "augment", note)
+    run(augmentation="distort", steps=1, threads=3)
+    run(augmentation="distort", steps=1)
+    assert asked == [3, None]
 
 
 @pytest.mark.parametrize("at", [1, 13])
