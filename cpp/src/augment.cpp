@@ -1,7 +1,6 @@
 // Images distorted by several threads. Each is drawn from a stream of its own, so how they are shared out changes
 // nothing.
 #include <algorithm>
-#include <string>
 
 #include "cpu_count.h"
 #include "distort.h"
