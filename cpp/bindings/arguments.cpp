@@ -57,6 +57,12 @@ std::string parse_text(const std::string& name, py::handle object) {
   return {text, static_cast<std::size_t>(size)};
 }
 
+bool parse_flag(const std::string& name, py::handle object) {
+  py::detail::make_caster<bool> flag;
+  if (!flag.load(object, false)) throw py::type_error(name + ": " + shown(object) + "; expected True or False");
+  return static_cast<bool>(flag);
+}
+
 double parse_number(const std::string& name, py::handle object) {
   const double value = or_hang([&] { return PyFloat_AsDouble(object.ptr()); });
   if (PyErr_Occurred() == nullptr) return value;

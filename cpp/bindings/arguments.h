@@ -20,6 +20,8 @@ std::string shown(double value);
 std::string type_name(py::handle object);
 
 std::string parse_text(const std::string& name, py::handle object);
+/// True or False, of Python or of NumPy.
+bool parse_flag(const std::string& name, py::handle object);
 /// Anything with __float__ or __index__.
 double parse_number(const std::string& name, py::handle object);
 /// Anything with __index__. `expected`, such as "2 to 100000", is for numbers past 64 bits.

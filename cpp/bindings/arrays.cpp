@@ -147,12 +147,8 @@ BorrowedLabels probability_labels(const py::array& array, py::handle object, int
 }
 
 [[noreturn]] void refuse_image_dtype(const py::array& array, py::handle object) {
-  const std::string dtype = text(array.dtype());
-  std::string wanted;
-  if (is_integer(array)) wanted = "uint8";
-  if (array.dtype().kind() == 'b' || dtype.find("float") != std::string::npos) wanted = "float32";
-  throw py::type_error("images: dtype " + dtype + "; expected uint8 (0 to 255) or float32 (0 to 1)" +
-                       conversion_hint("images", object, wanted));
+  throw py::type_error("images: dtype " + text(array.dtype()) + "; expected uint8 (0 to 255) or float32 (0 to 1)" +
+                       image_dtype_hint(object, array));
 }
 
 }  // namespace

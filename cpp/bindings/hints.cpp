@@ -1,6 +1,7 @@
 #include "hints.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "arguments.h"
 #include "python_calls.h"
@@ -24,6 +25,24 @@ std::string to_dtype(py::handle object, const std::string& wanted) {
   return wanted == "float32" ? ".float()" : wanted == "uint8" ? ".byte()" : ".long()";
 }
 
+/// The least and the greatest of the values; of none, zeros.
+std::pair<double, double> range(const py::array& numbers) {
+  if (numbers.size() == 0) return {0, 0};
+  const py::object numpy = import_module("numpy");
+  const py::object plain = call(get_attribute(numpy, "asarray"), numbers);  // methods of subclasses are not trusted
+  const auto extreme = [&](const char* name) {
+    return parse_number("images", call(get_attribute(numpy, name), plain));
+  };
+  return {extreme("min"), extreme("max")};
+}
+
+bool is_unit_scale(const std::pair<double, double>& range) { return range.first >= 0 && range.second <= 1; }
+
+/// Whether they are levels of 0 to 255: 0 to 16 and their like, of which bytes would be nearly black, are not.
+bool is_byte_scale(const std::pair<double, double>& range) {
+  return range.first >= 0 && range.second >= 128 && range.second <= 255;
+}
+
 }  // namespace
 
 std::string conversion_hint(const std::string& name, py::handle object, const std::string& wanted) {
@@ -39,6 +58,27 @@ std::string conversion_hint(const std::string& name, py::handle object, const st
   if (bfloat16 || !wanted.empty()) calls += to_dtype(object, bfloat16 ? "float32" : wanted);
   if (!calls.empty()) return "; use " + name + calls;
   return wanted.empty() ? "" : "; use numpy.asarray(" + name + ", numpy." + wanted + ")";
+}
+
+std::string image_dtype_hint(py::handle object, const py::array& images) {
+  const char kind = images.dtype().kind();
+  if (kind == 'b') return conversion_hint("images", object, "float32");
+  if (kind == 'i' || kind == 'u') {
+    const auto levels = range(images);
+    if (is_unit_scale(levels)) return conversion_hint("images", object, "float32");
+    if (is_byte_scale(levels)) return conversion_hint("images", object, "uint8");
+    return "; scale them to 0 to 1, as float32";
+  }
+  if (kind == 'f') return conversion_hint("images", object, is_byte_scale(range(images)) ? "uint8" : "float32");
+  const bool other_float = utf8(images.dtype()).find("float") != std::string::npos;  // of ml_dtypes
+  return conversion_hint("images", object, other_float ? "float32" : "");
+}
+
+std::string image_scale_hint(py::handle object, const py::array& images) {
+  if (images.dtype().kind() == 'u') return conversion_hint("images", object, "float32");
+  if (range(images).second <= 1.0 / 128) return "; use images * 255 if they were divided by 255 twice";
+  return conversion_hint("images", object, "uint8") +
+         " or images / 255 if they are of 0 to 255, or Trainer(standardized=True) if they are standardized";
 }
 
 std::string image_shape_hint(const Shape& shape) {

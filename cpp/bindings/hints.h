@@ -13,6 +13,12 @@ namespace mpsmnist::bindings {
 /// then to the dtype `wanted`, unless that is empty. "" where nothing is known to help.
 std::string conversion_hint(const std::string& name, py::handle object, const std::string& wanted = "");
 
+/// For images of a dtype that is none, by what they hold: the dtype whose scale that is.
+std::string image_dtype_hint(py::handle object, const py::array& images);
+
+/// For images that are a ScaleError: what brings them to a scale that fits, or says that theirs is meant.
+std::string image_scale_hint(py::handle object, const py::array& images);
+
 /// For images of a shape that is none.
 std::string image_shape_hint(const Shape& shape);
 

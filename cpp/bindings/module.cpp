@@ -12,6 +12,7 @@
 #include "arrays.h"
 #include "class.h"
 #include "gil.h"
+#include "hints.h"
 #include "named_gradients.h"
 #include "signals.h"
 #include "splitmix64.h"
@@ -65,7 +66,7 @@ struct DeleteWithoutGil {
 using TrainerHolder = std::unique_ptr<Trainer, DeleteWithoutGil>;
 
 TrainerHolder make_trainer(py::handle device, py::handle learning_rate, py::handle momentum, py::handle num_classes,
-                           py::handle seed, py::handle init, py::handle threads) {
+                           py::handle seed, py::handle init, py::handle threads, py::handle standardized) {
   TrainerOptions options;
   options.device = parse_text("device", device);
   options.learning_rate = parse_number("learning_rate", learning_rate);
@@ -74,22 +75,32 @@ TrainerHolder make_trainer(py::handle device, py::handle learning_rate, py::hand
   options.seed = parse_unsigned("seed", seed);
   options.init = parse_init(init);
   options.threads = parse_threads(threads);
+  options.standardized = parse_flag("standardized", standardized);
   const GilRelease release;
   return TrainerHolder(new Trainer(options));
+}
+
+/// Calls call() without the GIL. If it finds the scale of the images wrong, the error gets a hint for their object.
+template <typename Call>
+auto with_scale_hint(py::handle object, const BorrowedImages& images, const Call& call) {
+  try {
+    const GilRelease release;
+    return call();
+  } catch (const ScaleError& error) {
+    throw py::value_error(error.what() + image_scale_hint(object, images.owner));
+  }
 }
 
 float step(Trainer& self, py::handle images, py::handle labels) {
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
-  const GilRelease release;
-  return self.step(x.view, y.view);
+  return with_scale_hint(images, x, [&] { return self.step(x.view, y.view); });
 }
 
 PendingLoss step_async(Trainer& self, py::handle images, py::handle labels) {
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
-  const GilRelease release;
-  return self.step_async(x.view, y.view);
+  return with_scale_hint(images, x, [&] { return self.step_async(x.view, y.view); });
 }
 
 /// Whether this is the thread that runs signal handlers.
@@ -162,10 +173,7 @@ py::array_t<float> run(Trainer& self, py::handle images, py::handle labels, py::
   const float* rates_data = learning_rates.is_none() ? nullptr : rates.data();
   float* losses_data = losses.mutable_data();
   const OnStep report = with_signal_check(on_step);
-  {
-    const GilRelease release;
-    self.run(x.view, y.view, rows.view, rates_data, losses_data, report);
-  }
+  with_scale_hint(images, x, [&] { self.run(x.view, y.view, rows.view, rates_data, losses_data, report); });
   return losses;
 }
 
@@ -174,10 +182,7 @@ py::array_t<float> predict(Trainer& self, py::handle images) {
   py::array_t<float> probabilities({x.view.count, std::int64_t{self.num_classes()}});
   float* data = probabilities.mutable_data();
   const OnImages check = signal_check();
-  {
-    const GilRelease release;
-    self.predict(x.view, data, check);
-  }
+  with_scale_hint(images, x, [&] { self.predict(x.view, data, check); });
   return probabilities;
 }
 
@@ -185,18 +190,13 @@ Evaluation evaluate(Trainer& self, py::handle images, py::handle labels) {
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
   const OnImages check = signal_check();
-  const GilRelease release;
-  return self.evaluate(x.view, y.view, check);
+  return with_scale_hint(images, x, [&] { return self.evaluate(x.view, y.view, check); });
 }
 
 NamedGradients gradients(Trainer& self, py::handle images, py::handle labels) {
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
-  Gradients result;
-  {
-    const GilRelease release;
-    result = self.gradients(x.view, y.view);
-  }
+  Gradients result = with_scale_hint(images, x, [&] { return self.gradients(x.view, y.view); });
   return {result.loss, array_over(std::move(result.flat), self.parameter_count()), self.parameters()};
 }
 
@@ -400,10 +400,14 @@ void bind_pending_loss(py::module_& m) {
 
 constexpr const char* kTrainerDoc = R"(Trains the MNIST convolutional network on one device.
 
-Images are uint8 (0..255, scaled by 1/255) or float32 (taken as they are), of shape (n, 784), (n, 28, 28), (n, 28, 28, 1)
-or (n, 1, 28, 28). Labels are integers (n,), or float probabilities (n, C) whose rows sum to 1. NumPy arrays, CPU objects
-with __dlpack__, buffers and objects with __array__ are accepted. Any n >= 1, but on "mps" steps and gradients take at
-most 16,384. Any thread may call; calls take turns, and run() lets others in between two steps.
+Images are uint8 (0..255, scaled by 1/255) or float32 (0..1, taken as they are), of shape (n, 784), (n, 28, 28),
+(n, 28, 28, 1) or (n, 1, 28, 28). Floats beyond 1 or -1, by more than 2**-7 (rounding, down to bfloat16's), are a
+ValueError, because they train badly without a word when they are 0..255; so are images that are nearly black in every
+pixel but not blank, bytes of 0 and 1 or floats of 0 to 1/255. Trainer(standardized=True) takes any finite floats.
+
+Labels are integers (n,), or float probabilities (n, C) whose rows sum to 1. NumPy arrays, CPU objects with __dlpack__,
+buffers and objects with __array__ are accepted. Any n >= 1, but on "mps" steps and gradients take at most 16,384. Any
+thread may call; calls take turns, and run() lets others in between two steps.
 
 Bad arguments raise ValueError or TypeError before anything changes. A step that fails on the device raises DeviceError
 and leaves the weights of the last completed step; memory and threads that the system refuses are a DeviceError too. In a
@@ -415,12 +419,15 @@ void bind_trainer(py::module_& m, const py::object& evaluation_type) {
   Class<Trainer, TrainerHolder>(m, "Trainer", kTrainerDoc,  //
                                 &make_trainer, "device"_a = "auto", "learning_rate"_a = 0.01, "momentum"_a = 0.0,
                                 "num_classes"_a = 10, "seed"_a = 0, "init"_a = "uniform", "threads"_a = py::none(),
+                                py::kw_only(), "standardized"_a = false,
                                 R"(Make a network with fresh weights.
 
 device: "auto" (the Apple GPU where there is one, else the CPU), "mps" or "cpu". learning_rate: 0 or more. momentum: in
 [0, 1); 0 is plain SGD. num_classes: 2 to 100,000, on "mps" to 32,766. init: "uniform" (weights in [-0.2, 0.2), biases
 0.1) or "he" (weights in ±sqrt(6 / fan_in), biases 0); the same seed gives the same weights everywhere. threads: for the
-CPU; None takes the cores that this process may use.)")
+CPU; None takes the cores that this process may use. standardized: float images are (x - mean) / deviation, so that
+values above 1 are meant, or are otherwise not of 0 to 1 on purpose: they need only be finite. It belongs to the Trainer
+because its predictions fit images of the scale that it was trained on. It changes no value and nothing of uint8 images.)")
       .def("step", &step, "images"_a, "labels"_a,
            "One update with the batch of images and their labels; waits, and returns the mean loss before it.")
       .def("step_async", &step_async, "images"_a, "labels"_a,

@@ -6,6 +6,7 @@ namespace mpsmnist {
 Error::~Error() = default;
 DeviceError::~DeviceError() = default;
 ArgumentError::~ArgumentError() = default;
+ScaleError::~ScaleError() = default;
 
 const char* version() noexcept { return MPSMNIST_VERSION; }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -57,7 +59,24 @@ void check_lengths(const Images& images, const Labels& labels) {
   if (images.count != labels.count) {
     reject("images and labels differ in length: ", images.count, " images but ", labels.count, " labels");
   }
-  check_not_empty(images);
+}
+
+/// "pixel (row, column) of image i", for the index of a pixel among those of all images.
+std::string place(std::int64_t pixel) {
+  const std::int64_t in_image = pixel % kImagePixels;
+  return "pixel (" + std::to_string(in_image / kImageSide) + ", " + std::to_string(in_image % kImageSide) +
+         ") of image " + std::to_string(pixel / kImagePixels);
+}
+
+/// Throws ScaleError if pixels are lit but none is light. Looks no further than to the first that is light: where the
+/// scale is right, among the first hundreds.
+template <typename Value>
+void check_any_light(const Value* pixels, std::int64_t count, bool (*is_lit)(Value), bool (*is_light)(Value),
+                     const char* expected) {
+  const Value* const end = pixels + count;
+  if (std::find_if(pixels, end, is_light) != end) return;
+  const Value* const lit = std::find_if(pixels, end, is_lit);
+  if (lit != end) reject<ScaleError>("images: all are nearly black: ", place(lit - pixels), " is ", *lit, expected);
 }
 
 }  // namespace
@@ -79,29 +98,44 @@ void check_threads(std::int64_t threads) {
   }
 }
 
-void check_not_empty(const Images& images) {
+void check_not_dark(const Images& images, bool standardized) {
   if (images.count < 1) reject("images: the batch is empty; expected at least one image");
-}
-
-void check_image(const Images& images, std::int64_t row) {
-  const auto* floats = std::get_if<const float*>(&images.data);
-  if (floats == nullptr) return;  // every byte is valid
-  const float* pixels = *floats + row * kImagePixels;
-  const std::int64_t bad = first_not_finite(pixels, kImagePixels);
-  if (bad < kImagePixels) {
-    reject("images: pixel (", bad / kImageSide, ", ", bad % kImageSide, ") of image ", row, " is ", pixels[bad],
-           "; expected finite values");
+  const std::int64_t count = images.count * kImagePixels;
+  if (const auto* bytes = std::get_if<const std::uint8_t*>(&images.data)) {
+    check_any_light<std::uint8_t>(
+        *bytes, count, [](std::uint8_t level) { return level > 0; }, [](std::uint8_t level) { return level > 1; },
+        ", and none is above 1; expected bytes of 0 to 255");
+  } else if (!standardized) {
+    check_any_light<float>(  // below the smallest normal float all is 0
+        std::get<const float*>(images.data), count,
+        [](float value) { return std::abs(value) >= std::numeric_limits<float>::min(); },
+        [](float value) { return !(std::abs(value) <= kMaxPixel / 255); },
+        ", and none is above 1/255; expected floats of 0 to 1");
   }
 }
 
-void check_labels(const Images& images, const Labels& labels, int num_classes) {
+void check_image(const Images& images, std::int64_t row, bool standardized) {
+  const auto* floats = std::get_if<const float*>(&images.data);
+  if (floats == nullptr) return;  // every byte is valid
+  const float* pixels = *floats + row * kImagePixels;
+  const float most = standardized ? std::numeric_limits<float>::max() : kMaxPixel;
+  const std::int64_t bad = first_beyond(pixels, kImagePixels, most);
+  if (bad == kImagePixels) return;
+  const float value = pixels[bad];
+  const std::string found = "images: " + place(row * kImagePixels + bad) + " is ";
+  if (!std::isfinite(value)) reject(found, value, "; expected finite values");
+  reject<ScaleError>(found, value, "; expected floats of 0 to 1");
+}
+
+void check_labels(const Images& images, const Labels& labels, int num_classes, bool standardized) {
   check_lengths(images, labels);
+  check_not_dark(images, standardized);
   for (std::int64_t row = 0; row < labels.count; ++row) check_label(labels, row, num_classes);
 }
 
-void check_examples(const Images& images, const Labels& labels, int num_classes) {
-  check_labels(images, labels, num_classes);
-  for (std::int64_t row = 0; row < images.count; ++row) check_image(images, row);
+void check_examples(const Images& images, const Labels& labels, int num_classes, bool standardized) {
+  check_labels(images, labels, num_classes, standardized);
+  for (std::int64_t row = 0; row < images.count; ++row) check_image(images, row, standardized);
 }
 
 std::int64_t batch_row(const Images& images, const Batches& batches, std::int64_t step, std::int64_t i) {
@@ -113,13 +147,15 @@ std::int64_t batch_row(const Images& images, const Batches& batches, std::int64_
   return row;
 }
 
-void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes) {
+void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes,
+                   bool standardized) {
   check_lengths(images, labels);
+  check_not_dark(images, standardized);
   if (batches.batch_size < 1) reject("batches: rows are empty; expected at least one index per row");
   for (std::int64_t step = 0; step < batches.steps; ++step) {
     for (std::int64_t i = 0; i < batches.batch_size; ++i) {
       const std::int64_t row = batch_row(images, batches, step, i);
-      check_image(images, row);
+      check_image(images, row, standardized);
       check_label(labels, row, num_classes);
     }
   }

@@ -18,20 +18,26 @@ T read_once(const T* value) {
   return *static_cast<const volatile T*>(value);
 }
 
+/// How far from 0 a pixel of float images may be: 1, and what bfloat16, the coarsest of the usual types, rounds it to.
+inline constexpr float kMaxPixel = 1 + 0x1p-7F;
+
 /// Throws ArgumentError unless so many CPU threads can be asked for; 0 stands for the cores that this process may use.
 void check_threads(std::int64_t threads);
-/// Throws ArgumentError if there are no images.
-void check_not_empty(const Images& images);
-/// Throws ArgumentError unless there are images, as many labels, and every label is valid.
-void check_labels(const Images& images, const Labels& labels, int num_classes);
-/// Throws ArgumentError unless every pixel of image `row` is finite.
-void check_image(const Images& images, std::int64_t row);
+/// Throws ArgumentError if there are no images, and ScaleError if all are nearly black but not all are 0: bytes of 0
+/// and 1, or floats of 0 to 1/255 that are not `standardized`.
+void check_not_dark(const Images& images, bool standardized);
+/// The same; and throws ArgumentError unless there are as many labels, and every label is valid.
+void check_labels(const Images& images, const Labels& labels, int num_classes, bool standardized);
+/// Throws ArgumentError unless every pixel of image `row` is finite, and ScaleError unless floats are at most kMaxPixel
+/// from 0 or `standardized`.
+void check_image(const Images& images, std::int64_t row, bool standardized);
 /// All of the above.
-void check_examples(const Images& images, const Labels& labels, int num_classes);
+void check_examples(const Images& images, const Labels& labels, int num_classes, bool standardized);
 /// The index of image `i` of batch `step`. Throws ArgumentError unless there is such an image.
 std::int64_t batch_row(const Images& images, const Batches& batches, std::int64_t step, std::int64_t i);
 /// The same for the rows that `batches` selects, whose indices must be in range.
-void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes);
+void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes,
+                   bool standardized);
 /// Throws ArgumentError, naming `what`, prefix + the parameter's name, and the element, unless flat (P,) is all finite.
 void check_finite(const char* what, const std::vector<Parameter>& parameters, const float* flat,
                   const char* prefix = "");

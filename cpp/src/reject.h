@@ -1,4 +1,5 @@
-// One way to refuse an argument: an ArgumentError whose text is put together from strings and numbers.
+// One way to refuse an argument: an ArgumentError, or a kind of it, whose text is put together from strings and
+// numbers.
 #pragma once
 
 #include <cstdio>
@@ -9,8 +10,8 @@
 
 namespace mpsmnist {
 
-/// Throws ArgumentError with the parts joined; numbers are written as %g or in full when they are integers.
-template <typename... Parts>
+/// Throws the error with the parts joined; numbers are written as %g or in full when they are integers.
+template <typename Refusal = ArgumentError, typename... Parts>
 [[noreturn]] void reject(const Parts&... parts) {
   std::string text;
   const auto append = [&text](const auto& part) {
@@ -26,7 +27,7 @@ template <typename... Parts>
     }
   };
   (append(parts), ...);
-  throw ArgumentError(text);
+  throw Refusal(text);
 }
 
 }  // namespace mpsmnist

@@ -98,6 +98,7 @@ class Trainer::Impl {
         momentum_(momentum_factor(options.momentum)),
         learning_rate_(options.learning_rate),
         threads_option_(static_cast<int>(options.threads)),
+        standardized_(options.standardized),
         session_(make_session(0)),
         threads_(session_->engine().threads()) {
     in_turn([&] {
@@ -108,7 +109,7 @@ class Trainer::Impl {
 
   float step(const Images& images, const Labels& labels) {
     check_batch_size("images", images.count);
-    check_examples(images, labels, num_classes_);
+    check_examples(images, labels, num_classes_, standardized_);
     return in_turn([&] {
       session().drain();
       return session().step(stage(images, labels), float_rate());
@@ -117,7 +118,7 @@ class Trainer::Impl {
 
   std::shared_ptr<StepOutcome> step_async(const Images& images, const Labels& labels) {
     check_batch_size("images", images.count);
-    check_examples(images, labels, num_classes_);
+    check_examples(images, labels, num_classes_, standardized_);
     return in_turn([&] {
       while (!session().has_room()) session().finish_oldest();
       return session().begin(stage(images, labels), float_rate());
@@ -127,7 +128,7 @@ class Trainer::Impl {
   void run(const Images& images, const Labels& labels, const Batches& batches, const float* learning_rates,
            float* losses, const OnStep& on_step) {
     check_batch_size("batches", batches.batch_size);
-    check_batches(images, labels, batches, num_classes_);
+    check_batches(images, labels, batches, num_classes_, standardized_);
     if (learning_rates != nullptr) {
       for (std::int64_t i = 0; i < batches.steps; ++i) learning_rate_at(learning_rates, i);
     }
@@ -171,7 +172,7 @@ class Trainer::Impl {
   }
 
   void predict(const Images& images, float* probabilities, const OnImages& on_images) {
-    check_not_empty(images);
+    check_not_dark(images, standardized_);
     in_turn([&] {
       for_each_chunk(images, on_images, [&](std::int64_t first, std::int64_t count, const float* logits) {
         for (std::int64_t i = 0; i < count; ++i) {
@@ -182,7 +183,7 @@ class Trainer::Impl {
   }
 
   Evaluation evaluate(const Images& images, const Labels& labels, const OnImages& on_images) {
-    check_labels(images, labels, num_classes_);
+    check_labels(images, labels, num_classes_, standardized_);
     Evaluation evaluation{0, 0, images.count};
     in_turn([&] {
       std::vector<float> expected(static_cast<std::size_t>(num_classes_));
@@ -201,7 +202,7 @@ class Trainer::Impl {
 
   Gradients gradients(const Images& images, const Labels& labels) {
     check_batch_size("images", images.count);
-    check_examples(images, labels, num_classes_);
+    check_examples(images, labels, num_classes_, standardized_);
     return in_turn([&] {
       session().drain();
       return session().engine().backpropagate(stage(images, labels), {});
@@ -359,7 +360,7 @@ class Trainer::Impl {
         const FloatMode mode;
         const StagedBatch batch = session().stage(count);
         for (std::int64_t i = 0; i < count; ++i) {
-          check_image(images, first + i);
+          check_image(images, first + i, standardized_);
           stage_image(images, first + i, batch.images + i * kImagePixels);
         }
         session().engine().logits(session().next_slot(), logits.data());
@@ -370,6 +371,7 @@ class Trainer::Impl {
   }
 
   const int threads_option_;
+  const bool standardized_;
   TurnLock turns_;  // recursive, because callbacks may call the Trainer
   std::unique_ptr<Session> session_;
   Session* abandoned_ = nullptr;  // in a forked child that lost it: never touched again, but for its count of steps

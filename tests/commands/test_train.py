@@ -249,11 +249,18 @@ def test_failures(run_train: Call, tmp_path: Path) -> None:
         assert "Traceback" not in err
 
 
+def _must_not_load(*_: object, **__: object) -> Dataset:
+    pytest.fail("data were loaded")
+
+
 @pytest.mark.skipif("mps" in mpsmnist.devices(), reason="this machine has an Apple GPU")
-def test_a_missing_device_is_a_failure(run_train: Call) -> None:
+def test_a_missing_device_is_a_failure_before_data_are_loaded(
+    run_train: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "load", _must_not_load)
     code, _, err = run_train("--device", "mps", "--quiet")
     assert code == 1
-    assert "mps" in err
+    assert 'device "mps" is not available: ' in err
 
 
 def test_resuming_with_another_seed_is_bad_usage(run_train: Call, tmp_path: Path) -> None:
@@ -311,10 +318,7 @@ def test_an_existing_checkpoint_is_overwritten_only_on_request(run_train: Call, 
 def test_the_checkpoints_place_is_looked_at_before_data_are_loaded(
     run_train: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(*_: object, **__: object) -> Dataset:
-        pytest.fail("data were loaded")
-
-    monkeypatch.setattr(cli, "load", load)
+    monkeypatch.setattr(cli, "load", _must_not_load)
     code, _, err = run_train("--checkpoint", tmp_path / ("n" * 256))
     assert code == 2
     assert "File name too long" in err.splitlines()[-1]

@@ -1,4 +1,5 @@
-// Arrays that change after they were checked: through the C++ API, where nobody copies them. Run under the sanitizers.
+// What callers hand in, through the C++ API: images of a wrong scale, and arrays that change after they were checked,
+// which nobody copies here. Run under the sanitizers.
 #include "inputs.h"
 
 #include <doctest/doctest.h>
@@ -11,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "finite.h"
 #include "model.h"
 #include "mpsmnist/mpsmnist.h"
 
@@ -134,6 +136,39 @@ TEST_CASE("inputs: any pixel and any probability is safe to compute with") {
         trainer.predict(arrays.images(), predictions.data());
       }
     }
+  }
+}
+
+TEST_CASE("inputs: the first value beyond a limit is found, wherever it is") {
+  for (const float limit : {1.0F, kMaxPixel, std::numeric_limits<float>::max()}) {
+    const float beyond = std::nextafter(limit, kInfinity);
+    for (std::int64_t count = 1; count < 70; ++count) {
+      std::vector<float> values(static_cast<std::size_t>(count), -limit);
+      CHECK(first_beyond(values.data(), count, limit) == count);
+      for (const float bad : {beyond, -beyond, kNan, -kNan, kInfinity, -kInfinity}) {
+        for (std::size_t at = 0; at < values.size(); ++at) {
+          values[at] = bad;
+          REQUIRE(first_beyond(values.data(), count, limit) == static_cast<std::int64_t>(at));
+          values[at] = limit;
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("inputs: images of a wrong scale are a ScaleError, floats not if they are standardized") {
+  Arrays<std::int64_t> arrays;
+  const std::vector<std::uint8_t> bytes(kImages * kImagePixels, 1);
+  Trainer plain({.device = "cpu", .init = Init::kHe});
+  Trainer standardized({.device = "cpu", .init = Init::kHe, .standardized = true});
+  for (const float value : {255.0F, -2.0F, 1.01F, 1.0F / 255}) {
+    std::fill(arrays.pixels.begin(), arrays.pixels.end(), value);
+    CHECK_THROWS_AS(plain.step(arrays.images(), arrays.labels()), ScaleError);
+    CHECK(std::isfinite(standardized.gradients(arrays.images(), arrays.labels()).loss));
+  }
+  for (Trainer* trainer : {&plain, &standardized}) {
+    CHECK_THROWS_AS(trainer->step({bytes.data(), kImages}, arrays.labels()), ScaleError);
+    CHECK(trainer->steps() == 0);
   }
 }
 

@@ -74,6 +74,11 @@ DISAGREEMENTS = {
         NAMES[1],
         "label 10 at index 7, expected 0 to 9",
     ),
+    "levels of 0 and 1": (
+        {"train_images": TRAIN // 255},
+        NAMES[0],
+        "no pixel is above 1, expected levels of 0 to 255",
+    ),
     "nothing": ({"test_images": TRAIN[:0], "test_labels": LABELS[:0]}, NAMES[2], "is empty"),
 }
 

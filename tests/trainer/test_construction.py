@@ -101,6 +101,8 @@ def test_default_threads_are_the_cores_of_this_process():
         ({"threads": 10**30}, ValueError, r"^threads: 10{30}; expected 1 or more"),
         ({"threads": 10**6}, ValueError, r"threads.*1000000"),
         ({"threads": "all"}, TypeError, r"^threads: 'all'; expected an integer$"),
+        ({"standardized": 1}, TypeError, r"^standardized: 1; expected True or False$"),
+        ({"standardized": None}, TypeError, r"^standardized: None; expected True or False$"),
         (
             {"batch_size": 16},
             TypeError,

@@ -59,7 +59,7 @@ def test_docstrings_are_without_them():
     assert (mpsmnist.Trainer.step.__doc__ or "").startswith("One update")
 
 
-TRAINER = r"expected Trainer\(device='auto', learning_rate=0\.01, .*, threads=None\)$"
+TRAINER = r"expected Trainer\(device='auto', learning_rate=0\.01, .*, threads=None, \*, standardized=False\)$"
 
 BAD_CALLS = {
     "an abbreviation": (

@@ -42,6 +42,13 @@ class MPSMNIST_EXPORT ArgumentError : public std::invalid_argument {
   ~ArgumentError() override;
 };
 
+/// Images whose scale is not the one that their type stands for. Another type, or another factor, mends it.
+class MPSMNIST_EXPORT ScaleError : public ArgumentError {
+ public:
+  using ArgumentError::ArgumentError;
+  ~ScaleError() override;
+};
+
 /// The package's version, such as "0.1.0".
 MPSMNIST_EXPORT const char* version() noexcept;
 
@@ -65,7 +72,9 @@ struct DeviceDescription {
 /// Every known device.
 MPSMNIST_EXPORT std::vector<DeviceDescription> describe_devices();
 
-/// Images (count, 28, 28), contiguous: bytes 0..255 (scaled by 1/255) or floats taken as they are.
+/// Images (count, 28, 28), contiguous: bytes 0..255 (scaled by 1/255) or floats of 0..1, taken as they are. ScaleError
+/// for floats beyond 1 or -1, by more than the 2^-7 that bfloat16 may round; and for images that no pixel lifts above
+/// 1/255, though not all are 0. See TrainerOptions::standardized.
 struct Images {
   std::variant<const std::uint8_t*, const float*> data;
   std::int64_t count = 0;
@@ -121,6 +130,8 @@ struct TrainerOptions {
   std::uint64_t seed = 0;
   Init init = Init::kUniform;
   std::int64_t threads = 0;  ///< CPU threads; 0 takes the cores that this process may use
+  /// Images are (x - mean) / deviation, or otherwise not of 0..1 on purpose: floats need only be finite.
+  bool standardized = false;
 };
 
 /// What a Trainer's device has done since the Trainer was made. Zeros on the CPU, which compiles and queues nothing.

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
+# What other programs call our choices: "gpu" is not a misspelt "cpu".
+_ALIASES = {"gpu": "mps", "metal": "mps"}
+
 
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser whose errors suggest what may have been meant, and name options as they are typed."""
@@ -55,10 +58,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def _did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Suggest the choice that is the most like `word`: misspelt, cut short, or its initials (--lr)."""
+    """Suggest the choice that `word` may mean: by another name, misspelt, cut short, or initials (--lr)."""
     bare = word.lstrip("-")
     by_name = {choice.lstrip("-"): choice for choice in choices}
-    likely = [name for name in by_name if name.startswith(bare) or bare == _initials(name)]
+    likely = [alias for alias in [_ALIASES.get(bare.lower())] if alias in by_name]
+    likely += [name for name in by_name if name.startswith(bare) or bare == _initials(name)]
     likely += get_close_matches(bare, by_name, n=1)
     return f"; did you mean {by_name[likely[0]]}?" if bare and likely else ""
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from ..data import DATASETS, Dataset, SyntheticDataWarning, load
 from ..errors import Error
 from ..training.chance import chance, is_same_answer
-from ..training.checkpoint import check_target
 from ..training.config import (
     AUGMENTATIONS,
     DEVICE_CHOICES,
@@ -21,7 +20,7 @@ from ..training.config import (
     preset_options,
 )
 from ..training.events import CheckpointFailedEvent, TrainResult
-from ..training.loop import DivergedError, UnsavedError, resumed_config, train
+from ..training.loop import DivergedError, UnsavedError, check_ahead, resumed_config, train
 from ..training.sampling import SAMPLINGS
 from ..training.schedule import SCHEDULES
 from ..user_files import expand_path
@@ -123,7 +122,7 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
 
 def _train(arguments: argparse.Namespace, program: str) -> int:
     config = parse_config(arguments)
-    check_target(config)  # train() checks it too, but here the data are loaded before that
+    check_ahead(config)  # and again in train(): loading data may take minutes, and the file be there by then
     if arguments.plot is not None:
         plot.check_plot(arguments.plot, config)
     with contextlib.nullcontext() if arguments.quiet else telling(program):

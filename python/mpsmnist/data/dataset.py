@@ -84,6 +84,8 @@ def _read_pair(
             raise DatasetError(f"{path}: holds {array.dtype}, expected uint8 (IDX type 0x08)")
         if len(array) == 0:
             raise DatasetError(f"{path}: is empty, expected at least one item")
+    if images.max() == 1:
+        raise DatasetError(f"{images_path}: no pixel is above 1, expected levels of 0 to 255")
     if len(images) != len(labels):
         raise DatasetError(f"{labels_path}: {len(labels)} labels, expected {len(images)} as in {images_path}")
     if labels.max() >= num_classes:

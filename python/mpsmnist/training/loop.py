@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import Trainer, augment
+from .._core import Trainer, augment, devices
 from ..data import Dataset, load
 from ..errors import CheckpointError, Error
 from ..network import parameter_shapes
@@ -137,7 +137,7 @@ def train(
     if saved is not None:
         _check_resume(config, saved)
     source = None if config.init_from is None else load_checkpoint(config.init_from)
-    check_target(config)
+    check_ahead(config)
     if dataset is None:
         dataset = load(config.dataset, data_dir=config.data_dir, offline=config.offline)
     if saved is not None:
@@ -157,6 +157,18 @@ def train(
     if source is not None:
         run.begin_with(source)
     return run.train()
+
+
+def check_ahead(config: TrainConfig) -> None:
+    """Check what needs no data: that there is the device, and that the run may save to its `checkpoint`.
+
+    Raises:
+        ConfigError: as of check_target().
+        DeviceError: the device is not available here.
+    """
+    if config.device not in ("auto", *devices()):
+        Trainer(device=config.device)  # which says why
+    check_target(config)
 
 
 class _Run:
@@ -205,7 +217,7 @@ class _Run:
         """Raise ConfigError if the device takes no batches so large: it is asked to run none of them."""
         none = np.empty((0, self._config.batch_size), np.int64)
         try:
-            self._trainer.run(self._dataset.train_images[:1], self._dataset.train_labels[:1], none)
+            self._trainer.run(np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.uint8), none)
         except ValueError as error:
             raise ConfigError(f"batch_size is {self._config.batch_size}: {error}") from error
 
