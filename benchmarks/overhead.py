@@ -9,8 +9,11 @@ Calls that go part of the way show the parts:
   Python exception. An upper bound for what arrays and checks cost.
 - "native": `run` of many steps, per step: the core alone, with its own gathering of the images.
 - "step" and "step, float32": the whole call, with bytes and with floats.
+- "augment": `augment` of the images of as many steps, per step, with as many threads as the Trainer.
+- "augmented": the same, and then the steps on them, as the training loop does with --augmentation distort.
 
-`step - native` is what Python costs, conversion and checks included.
+`step - native` is what Python costs, conversion and checks included; `augmented / native` is what
+augmentation adds.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from harness.arguments import add_common, positive
 from harness.command import run
 from harness.environment import cpus_for, pin
 from harness.workload import INIT, LEARNING_RATE, SEED, read_dataset
-from mpsmnist import Trainer, devices
+from mpsmnist import Trainer, augment, devices
 from mpsmnist.data import Dataset
 
 CHEAP_CALLS = 200
@@ -52,17 +55,24 @@ def parts(trainer: Trainer, images: Any, labels: Any, batches: Any) -> dict[str,
     bad = some_labels.copy()
     bad[-1] = 255
 
-    def native() -> float:
+    def distorted() -> tuple[Any, Any, Any]:
+        rows = batches.ravel()
+        drawn = augment(images[rows], seed=SEED, threads=trainer.threads)
+        return drawn, labels[rows], np.arange(rows.size).reshape(batches.shape)
+
+    def per_step(turn: Callable[[], object]) -> float:
         begin = time.perf_counter()
-        trainer.run(images, labels, batches)
+        turn()
         return (time.perf_counter() - begin) / len(batches)
 
     return {
         "call": lambda: _per_call(trainer.synchronize, CHEAP_CALLS),
         "refused": lambda: _per_call(lambda: _refused(trainer, byte_images, bad), CHEAP_CALLS),
-        "native": native,
+        "native": lambda: per_step(lambda: trainer.run(images, labels, batches)),
         "step": lambda: _per_call(lambda: trainer.step(byte_images, some_labels), len(batches)),
         "step, float32": lambda: _per_call(lambda: trainer.step(floats, some_labels), len(batches)),
+        "augment": lambda: per_step(distorted),
+        "augmented": lambda: per_step(lambda: trainer.run(*distorted())),
     }
 
 

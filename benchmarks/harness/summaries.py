@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import estimates
 from .estimates import Rounds
@@ -201,18 +202,24 @@ def _interval_of_firsts(firsts: Sequence[dict[str, Any] | None], key: str) -> di
 
 
 def _overhead(measured: Rows, settings: Result) -> dict[str, Rows]:
-    """Microseconds per call of each part and of two differences: median and quartiles of the rounds."""
+    """Microseconds per call of the parts and of differences, and a ratio: medians and quartiles of rounds."""
     del settings
     rows: Rows = []
     for batch in measured:
         seconds = {part: np.array(values) for part, values in batch["seconds"].items()}
         seconds["step - native"] = seconds["step"] - seconds["native"]
         seconds["float32 - bytes"] = seconds["step, float32"] - seconds["step"]
+        size = {"batch_size": batch["batch_size"]}
         for part, values in seconds.items():
-            low, median, high = (float(value) for value in np.percentile(MICROSECONDS * values, (25, 50, 75)))
-            figures = {"median": median, "low": low, "high": high}
-            rows.append({"batch_size": batch["batch_size"], "part": part, "microseconds": figures})
+            rows.append({**size, "part": part, "microseconds": _quartiles(MICROSECONDS * values)})
+        ratios = seconds["augmented"] / seconds["native"]
+        rows.append({**size, "part": "augmented / native", "ratio": _quartiles(ratios)})
     return {"rows": rows}
+
+
+def _quartiles(values: NDArray[np.float64]) -> dict[str, float]:
+    low, median, high = (float(value) for value in np.percentile(values, (25, 50, 75)))
+    return {"median": median, "low": low, "high": high}
 
 
 def _phases(measured: Rows, settings: Result) -> dict[str, Rows]:

@@ -231,7 +231,12 @@ def _overhead(summary: Result) -> list[str]:
 def overhead(rows: Rows) -> list[str]:
     """The parts of a step."""
     parts = list(dict.fromkeys(row["part"] for row in rows))
-    cells = {(row["batch_size"], row["part"]): interval(row["microseconds"], ".1f") for row in rows}
+    cells = {
+        (row["batch_size"], row["part"]): interval(row["microseconds"], ".1f")
+        if "microseconds" in row
+        else interval(row["ratio"], ".3f")
+        for row in rows
+    }
     sizes = sizes_of(rows)
     lines = table(["batch", *parts], [[str(size), *(cells[size, part] for part in parts)] for size in sizes])
     return [*lines, "", "Microseconds per call: the median of the rounds (quartiles)."]

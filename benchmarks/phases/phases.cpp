@@ -17,8 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "cpu/cpu_count.h"
 #include "cpu/network.h"
+#include "cpu_count.h"
 #include "model.h"
 
 namespace {
@@ -96,7 +96,7 @@ struct Peaks {
 };
 
 Peaks measure_peaks(int threads) {
-  cpu::ThreadTeam team(threads);
+  ThreadTeam team(threads);
   std::vector<float> results(static_cast<std::size_t>(threads) * 64);
   const auto on_all = [&](const std::function<float(std::int64_t)>& work) {
     team.run(threads, [&](std::int64_t task, int) { results[static_cast<std::size_t>(task) * 64] = work(task); });
@@ -217,7 +217,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   EngineOptions options{.parameters = model_parameters(kClasses), .num_classes = kClasses};
-  options.threads = argc > 2 ? std::atoi(argv[2]) : cpu::usable_cores();
+  options.threads = argc > 2 ? std::atoi(argv[2]) : usable_cores();
   std::vector<std::int64_t> batches;
   for (int i = 3; i < argc; ++i) batches.push_back(std::atoll(argv[i]));
   if (batches.empty()) batches = {16, 64, 256};

@@ -21,6 +21,9 @@ Shape shape_of(const py::array& array) { return Shape(array.shape(), array.shape
 
 bool is_integer(const py::array& array) { return array.dtype().kind() == 'i' || array.dtype().kind() == 'u'; }
 bool is_float(const py::array& array) { return array.dtype().kind() == 'f'; }
+bool is_bytes(const py::array& array) {
+  return array.dtype().kind() == 'u' && array.itemsize() == sizeof(std::uint8_t);
+}
 
 /// Whether DLPack's device type (DLDeviceType in dlpack.h) means memory that the CPU reads; NumPy takes the same ones.
 bool is_host_memory(std::int64_t device_type) {
@@ -97,6 +100,12 @@ bool holds_images(const Shape& shape) {
   }
 }
 
+void check_image_shape(const Shape& shape) {
+  if (holds_images(shape)) return;
+  throw py::value_error("images: shape " + text(shape) +
+                        "; expected (n, 784), (n, 28, 28), (n, 28, 28, 1) or (n, 1, 28, 28)" + image_shape_hint(shape));
+}
+
 template <typename T>
 BorrowedImages images_of(const py::array& array) {
   const auto owner = contiguous<T>(array);
@@ -151,15 +160,22 @@ BorrowedImages borrow_images(py::handle object) {
     throw py::value_error("images: integers of shape " + text(shape) +
                           ", like labels; expected images first, then labels");
   }
-  const bool bytes = array.dtype().kind() == 'u' && array.itemsize() == sizeof(std::uint8_t);
+  const bool bytes = is_bytes(array);
   const bool floats = is_float(array) && array.itemsize() == sizeof(float);
   if (!bytes && !floats) refuse_image_dtype(array, object);
-  if (!holds_images(shape)) {
-    throw py::value_error("images: shape " + text(shape) +
-                          "; expected (n, 784), (n, 28, 28), (n, 28, 28, 1) or (n, 1, 28, 28)" +
-                          image_shape_hint(shape));
-  }
+  check_image_shape(shape);
   return bytes ? images_of<std::uint8_t>(array) : images_of<float>(array);
+}
+
+BorrowedImages borrow_byte_images(py::handle object) {
+  const py::array array = to_array("images", object);
+  if (!is_bytes(array)) {
+    const char* scaled = "; from floats of 0 to 1: numpy.rint(255 * numpy.asarray(images)).astype(numpy.uint8)";
+    throw py::type_error("images: dtype " + text(array.dtype()) + "; expected uint8 (0 to 255)" +
+                         (is_integer(array) ? conversion_hint("images", object, "uint8") : scaled));
+  }
+  check_image_shape(shape_of(array));
+  return images_of<std::uint8_t>(array);
 }
 
 BorrowedLabels borrow_labels(py::handle object, int num_classes) {

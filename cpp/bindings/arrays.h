@@ -32,6 +32,8 @@ struct BorrowedBatches {
 
 /// uint8 or float32, (n,784), (n,28,28), (n,28,28,1) or (n,1,28,28).
 BorrowedImages borrow_images(py::handle object);
+/// The same, but uint8 alone.
+BorrowedImages borrow_byte_images(py::handle object);
 /// Integers (n,), or floats (n, num_classes).
 BorrowedLabels borrow_labels(py::handle object, int num_classes);
 /// Integers (steps, batch_size).

@@ -302,6 +302,29 @@ void load_state_dict(Trainer& self, const py::object& mapping) {
   self.write_state(parameters_data, momentum_data);
 }
 
+py::array_t<std::uint8_t> augment_images(py::handle images, py::handle seed, py::handle first, py::handle rotation,
+                                         py::handle shift, py::handle scale, py::handle shear, py::handle elastic,
+                                         py::handle thickness, py::handle threads) {
+  const auto x = borrow_byte_images(images);
+  const Distortion strengths{.rotation = parse_number("rotation", rotation),
+                             .shift = parse_number("shift", shift),
+                             .scale = parse_number("scale", scale),
+                             .shear = parse_number("shear", shear),
+                             .elastic = parse_number("elastic", elastic),
+                             .thickness = parse_number("thickness", thickness)};
+  const std::uint64_t stream = parse_unsigned("seed", seed);
+  const std::uint64_t position = parse_unsigned("first", first);
+  const std::int64_t count = parse_threads(threads);
+  py::array_t<std::uint8_t> distorted({x.view.count, std::int64_t{28}, std::int64_t{28}});
+  std::uint8_t* data = distorted.mutable_data();
+  const OnImages check = signal_check();
+  {
+    const GilRelease release;
+    augment(std::get<const std::uint8_t*>(x.view.data), x.view.count, strengths, stream, position, data, count, check);
+  }
+  return distorted;
+}
+
 py::dict diagnostics(Trainer& self) {
   Diagnostics d;
   {
@@ -461,6 +484,28 @@ the device by this process.)")
       .def_uncopyable("take its state_dict(), and load_state_dict() it into another");
 }
 
+constexpr const char* kAugmentDoc =
+    R"(Distort each of the images at random, as handwriting varies: a new uint8 array (n, 28, 28).
+
+images: uint8, of the shapes that Trainer takes; they stay as they are. Every draw is uniform in plus or minus a
+strength: rotation in degrees (0 to 180); shift along each axis in pixels (0 to 28); scale of each axis (0 to 0.9,
+factors of 1 - scale to 1 + scale); shear (0 to 1); elastic, how many pixels each of 7 x 7 control points of a smooth
+displacement moves along each axis (0 to 28). One bilinear resampling does all of this, with zeros outside of the image.
+Then strokes get thicker or thinner: levels become clip((1 + thickness) * level - u, 0, 255), with u uniform in 0 to
+255 * thickness (0 to 4). Strengths of 0 change nothing.
+
+Image i is drawn from the stream of seed and first + i alone: the same bytes on every platform, for any number of threads
+and for any split into calls, such as one a batch with first = step * batch size. threads: None takes the cores that this
+process may use. Bad values raise ValueError or TypeError; Ctrl-C ends a long call.)";
+
+void bind_augment(py::module_& m) {
+  const Distortion defaults;
+  define(m, "augment", &augment_images, "images"_a, py::kw_only(), "seed"_a, "first"_a = 0,
+         "rotation"_a = defaults.rotation, "shift"_a = defaults.shift, "scale"_a = defaults.scale,
+         "shear"_a = defaults.shear, "elastic"_a = defaults.elastic, "thickness"_a = defaults.thickness,
+         "threads"_a = py::none(), kAugmentDoc);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
@@ -474,6 +519,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   bind_pending_loss(m);
   bind_gradients(m);
   bind_trainer(m, evaluation_type);
+  bind_augment(m);
   m.attr("MOMENTUM_PREFIX") = kMomentumPrefix;
   m.attr("DEVICES") = py::tuple(py::cast(known_devices()));
   define(m, "parameter_shapes", &parameter_shapes, "num_classes"_a = 10,

@@ -91,6 +91,13 @@ void check_finite(const char* what, const std::vector<Parameter>& parameters, co
   }
 }
 
+void check_threads(std::int64_t threads) {
+  constexpr int kMaxThreads = 1024;
+  if (threads < 0 || threads > kMaxThreads) {
+    reject("threads: ", threads, "; expected 1 to ", kMaxThreads, ", or 0 for the cores that this process may use");
+  }
+}
+
 void check_not_dark(const Images& images, bool standardized) {
   if (images.count < 1) reject("images: the batch is empty; expected at least one image");
   const std::int64_t count = images.count * kImagePixels;

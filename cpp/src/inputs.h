@@ -21,6 +21,8 @@ T read_once(const T* value) {
 /// How far from 0 a pixel of float images may be: 1, and what bfloat16, the coarsest of the usual types, rounds it to.
 inline constexpr float kMaxPixel = 1 + 0x1p-7F;
 
+/// Throws ArgumentError unless so many CPU threads can be asked for; 0 stands for the cores that this process may use.
+void check_threads(std::int64_t threads);
 /// Throws ArgumentError if there are no images, and ScaleError if all are nearly black but not all are 0: bytes of 0
 /// and 1, or floats of 0 to 1/255 that are not `standardized`.
 void check_not_dark(const Images& images, bool standardized);

@@ -29,8 +29,6 @@ namespace {
 /// Predictions are made in chunks, so that their buffers stay small and an engine compiles few sizes.
 constexpr std::int64_t kPredictChunk = 256;
 
-constexpr int kMaxThreads = 1024;
-
 bool is_learning_rate(double value) { return std::isfinite(nearest_float(value)) && value >= 0; }
 
 constexpr char kExpectedRate[] = "; expected 0 or more, and finite as a float32";
@@ -51,10 +49,7 @@ const TrainerOptions& checked(const TrainerOptions& options) {
   if (!(options.momentum >= 0 && nearest_float(options.momentum) < 1)) {
     reject("momentum: ", options.momentum, "; expected at least 0 and less than 1");
   }
-  if (options.threads < 0 || options.threads > kMaxThreads) {
-    reject("threads: ", options.threads, "; expected 1 to ", kMaxThreads,
-           ", or 0 for the cores that this process may use");
-  }
+  check_threads(options.threads);
   return options;
 }
 

@@ -7,7 +7,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 try:
-    from ._core import Evaluation, Gradients, PendingLoss, Trainer, __version__, describe_devices, devices
+    from ._core import (
+        Evaluation,
+        Gradients,
+        PendingLoss,
+        Trainer,
+        __version__,
+        augment,
+        describe_devices,
+        devices,
+    )
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}._core":
         raise
@@ -37,6 +46,7 @@ __all__ = [
     "PendingLoss",
     "Trainer",
     "__version__",
+    "augment",
     "describe_devices",
     "devices",
 ]

@@ -14,6 +14,19 @@ class DeviceError(Error): ...
 DEVICES: tuple[str, ...]
 MOMENTUM_PREFIX: str
 
+def augment(
+    images: ArrayLike,
+    *,
+    seed: int,
+    first: int = 0,
+    rotation: float = 12.0,
+    shift: float = 1.5,
+    scale: float = 0.12,
+    shear: float = 0.15,
+    elastic: float = 2.5,
+    thickness: float = 1.0,
+    threads: int | None = None,
+) -> NDArray[np.uint8]: ...
 def describe_devices() -> dict[str, dict[str, str]]: ...
 def devices() -> list[str]: ...
 def handle_once(number: int) -> None: ...

@@ -26,13 +26,16 @@ def test_overhead_has_every_part_of_a_step(digits: Path, tmp_path: Path) -> None
     options = ["--batch-sizes", "1", "2", "--rounds", "2", "--steps", "2"]
     run = benchmarks.run("overhead.py", options, digits, tmp_path, plot=False)
     assert run.status == 0
-    measured = ["call", "refused", "native", "step", "step, float32"]
+    measured = ["call", "refused", "native", "step", "step, float32", "augment", "augmented"]
     assert [list(batch["seconds"]) for batch in run.raw["measured"]] == [measured, measured]
     for size in (1, 2):
         rows = run.rows(batch_size=size)
-        assert [row["part"] for row in rows] == [*measured, "step - native", "float32 - bytes"]
-        assert all(row["microseconds"]["low"] <= row["microseconds"]["high"] for row in rows)
+        derived = ["step - native", "float32 - bytes", "augmented / native"]
+        assert [row["part"] for row in rows] == [*measured, *derived]
+        figures = [*(row["microseconds"] for row in rows[:-1]), rows[-1]["ratio"]]
+        assert all(figure["low"] <= figure["high"] for figure in figures)
     assert "| step - native" in run.text
+    assert "| augmented / native" in run.text
 
 
 def test_time_to_accuracy_runs_both_and_says_never_of_what_was_not_reached(

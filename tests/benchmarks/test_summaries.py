@@ -153,7 +153,9 @@ def test_a_target_is_reached_at_the_first_evaluation_that_shows_it() -> None:
 
 def test_overhead_is_the_median_of_the_rounds_differences() -> None:
     seconds = {"native": [1e-6, 5e-6, 2e-6], "step": [2e-6, 7e-6, 5e-6], "step, float32": [1e-6, 1e-6, 1e-6]}
+    seconds["augmented"] = [2e-6, 5e-6, 3e-6]
     rows = summaries.summarize(raw("overhead", [{"batch_size": 8, "seconds": seconds}]))["rows"]
+    assert rows.pop()["ratio"] == {"median": 1.5, "low": 1.25, "high": 1.75}
     found = {row["part"]: row["microseconds"] for row in rows}
     assert found["step - native"] == pytest.approx({"median": 2, "low": 1.5, "high": 2.5})
     assert found["float32 - bytes"]["median"] == pytest.approx(-4)

@@ -57,6 +57,11 @@ def test_a_run_reports_to_people_on_stderr_only(run_train: Call) -> None:
     assert len(lines) == 15
 
 
+def test_a_run_on_distorted_images_says_so(run_train: Call) -> None:
+    _, _, err = run_train("--steps", 1, "--augmentation", "distort")
+    assert err.splitlines()[1].startswith("steps 1 to 1, 2 images each, distorted at random, on cpu with ")
+
+
 def test_quiet_says_nothing(run_train: Call) -> None:
     assert run_train("--steps", 3, "--quiet") == (0, "", "")
 
@@ -107,6 +112,7 @@ def test_json_lines(run_train: Call, tmp_path: Path) -> None:
         "init": "uniform",
         "schedule": "constant",
         "sampling": "replacement",
+        "augmentation": "none",
         "seed": 6,
         "target_accuracy": None,
     }
@@ -151,7 +157,7 @@ def test_a_preset_and_options_over_it(run_train: Call) -> None:
     fast = PRESETS["fast"]
     assert start["total_steps"] == 2
     assert (start["batch_size"], start["momentum"]) == (2, 0.25)
-    for name in ("learning_rate", "init", "schedule", "sampling"):
+    for name in ("learning_rate", "init", "schedule", "sampling", "augmentation"):
         assert start[name] == fast[name]
     assert first["learning_rate"] < fast["learning_rate"]
 
@@ -425,7 +431,8 @@ def test_a_run_that_learned_is_not_warned_of(run_train: Call) -> None:
         (["--steps", 20], list(range(2, 21, 2))),
         (["--steps", 3], [1, 2, 3]),
         (["--epochs", 2], [*range(5, 51, 5)]),  # an epoch is 25 steps: five evaluations each
-        (["--epochs", 12], [*range(25, 301, 25)]),
+        (["--epochs", 10], [*range(25, 251, 25)]),
+        (["--epochs", 12], [*range(50, 301, 50)]),
         (["--steps", 20, "--eval-every", 15], [15, 20]),
     ],
 )

@@ -1,5 +1,5 @@
 // How many cores this process may use.
-#include "cpu/cpu_count.h"
+#include "cpu_count.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -29,15 +29,15 @@ class Root {
     std::ofstream(file) << text;
   }
 
-  double quota() const { return cpu::quota_cores(folder_.string()); }
+  double quota() const { return quota_cores(folder_.string()); }
 
  private:
   std::filesystem::path folder_;
 };
 
 TEST_CASE("cpu count: at least one core, and no more than there are") {
-  CHECK(cpu::usable_cores() >= 1);
-  CHECK(cpu::usable_cores() <= static_cast<int>(std::thread::hardware_concurrency()));
+  CHECK(usable_cores() >= 1);
+  CHECK(usable_cores() <= static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 TEST_CASE("cpu count: cgroup v2, quota and period") {

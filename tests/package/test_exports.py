@@ -26,6 +26,7 @@ EXPORTS = {
     "PendingLoss",
     "Trainer",
     "__version__",
+    "augment",
     "describe_devices",
     "devices",
 }

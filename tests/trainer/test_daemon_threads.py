@@ -57,6 +57,7 @@ calls = {
     "step": lambda: trainer.step(images, labels),
     "result": lambda: trainer.step_async(images, labels).result(),
     "run": lambda: trainer.run(images, labels, np.tile(np.arange(16), (10, 1))),
+    "augment": lambda: mpsmnist.augment(Slow(), seed=Slow(), shift=Slow(), threads=2),
     "on_step": lambda: trainer.run(images, labels, [range(4)] * 9, on_step=lambda *_: linger()),
     "predict": lambda: trainer.predict(images),
     "array": lambda: trainer.predict(Slow()),
@@ -87,7 +88,7 @@ for _ in range(6):
 """
 CALLS = [
     *("step", "result", "run", "on_step", "predict", "array", "conversion", "mapping", "numbers", "refusal"),
-    *("evaluate", "gradients", "state_dict"),
+    *("evaluate", "gradients", "state_dict", "augment"),
     *("load_state_dict", "synchronize", "steps", "constructor", "deletion"),
 ]
 

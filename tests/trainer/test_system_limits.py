@@ -29,12 +29,13 @@ calls = {
     "apply_gradients": lambda: trainer.apply_gradients(flat),
     "state_dict": lambda: trainer.state_dict(),
     "load_state_dict": lambda: trainer.load_state_dict(weights),
+    "augment": lambda: mpsmnist.augment(images, seed=1, threads=1),
     "constructor": lambda: mpsmnist.Trainer(device=device, threads=THREADS),
 }
 """
 CALLS = [
     *("step", "step_async", "run", "on_step", "predict", "evaluate", "gradients", "apply_gradients"),
-    *("state_dict", "load_state_dict", "constructor"),
+    *("state_dict", "load_state_dict", "augment", "constructor"),
 ]
 
 
@@ -56,10 +57,10 @@ thread.join()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory reliably")
-@pytest.mark.parametrize("call", [c for c in CALLS if c not in ("state_dict", "apply_gradients")])
+@pytest.mark.parametrize("call", [c for c in CALLS if c not in ("state_dict", "augment", "apply_gradients")])
 def test_no_memory(device, call):
-    """Not state_dict(), whose arrays are NumPy's, with a MemoryError of its own in words; and not
-    apply_gradients(), which needs so little that the heap may have it.
+    """Not state_dict() and augment(), whose arrays are NumPy's, with a MemoryError of its own in words; and
+    not apply_gradients(), which needs so little that the heap may have it.
     """
     if device == "mps":
         pytest.skip("the host implementation's allocations are not ours")

@@ -103,6 +103,7 @@ def test_the_limit_of_threads_is_the_cores() -> None:
         ({"init": []}, r"init is \[\]"),
         ({"schedule": "cosine"}, "schedule is 'cosine', expected one of constant, one-cycle"),
         ({"sampling": "random"}, "sampling is 'random', expected one of replacement, shuffle"),
+        ({"augmentation": True}, "augmentation is True, expected one of none, distort"),
         ({"device": "cuda"}, "device is 'cuda', expected one of auto, mps, cpu"),
         ({"dataset": None}, "dataset is None"),
         ({"seed": -1}, "seed is -1, expected a whole number from 0 to 18446744073709551615"),

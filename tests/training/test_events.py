@@ -65,6 +65,7 @@ def test_every_event_is_plain_json(tmp_path: Path) -> None:
         "init": "uniform",
         "schedule": "constant",
         "sampling": "replacement",
+        "augmentation": "none",
         "seed": 2**64 - 1,
         "target_accuracy": 1.0,
     }

@@ -115,6 +115,7 @@ def test_a_resumed_run_keeps_its_options_and_place(tmp_path: Path) -> None:
         ({"init": "he"}, "init is 'he', but"),
         ({"schedule": "one-cycle"}, "schedule is 'one-cycle', but"),
         ({"sampling": "shuffle"}, "sampling is 'shuffle', but"),
+        ({"augmentation": "distort"}, "augmentation is 'distort', but the run in .* has 'none'"),
         ({"dataset": "mnist"}, "dataset is 'mnist', but the run in .* trains on 'discs'"),
         ({"steps": 3}, "steps is 3, but the run in .* is at step 4 already: give the length"),
         ({"steps": None, "epochs": 0.1}, "epochs is 0.1, or 3 steps, but the run in .* is at step 4 already"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -89,6 +90,19 @@ def test_each_epoch_is_evaluated() -> None:
     assert plan(total=64, epoch=epoch) == [26, 51, 64]  # two epochs and a half
     assert plan(total=13, epoch=epoch) == [13]  # half an epoch
     assert plan(total=3, epoch=Fraction(2, 5)) == [1, 2, 3]  # batches of several epochs
+
+
+@pytest.mark.parametrize(("epochs", "apart"), [(10, 1), (11, 2), (20, 2), (21, 3), (30, 3), (100, 10)])
+@pytest.mark.parametrize("curves", [False, True])
+def test_about_ten_of_many_epochs_are_evaluated(epochs: int, apart: int, curves: bool) -> None:
+    epoch = Fraction(11, 3)
+    total = math.ceil(epochs * epoch)
+    ends = [math.ceil(n * epoch) for n in range(1, epochs + 1)]
+    evaluated = plan(total=total, epoch=epoch, curves=curves)
+    assert evaluated == sorted({*ends[apart - 1 :: apart], total})
+    assert set(ends) <= set(plan(total=total, epoch=epoch, every=3, curves=curves))
+    evaluations = plan_evaluations("constant", total, None, epoch=epoch, has_target=False)
+    assert all(evaluations.ends_epoch(step) for step in evaluated)
 
 
 def test_intervals_are_counted_from_the_beginning_of_the_epoch() -> None:

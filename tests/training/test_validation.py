@@ -185,7 +185,8 @@ def test_checkpoints_without_the_new_options_still_load(tmp_path: Path) -> None:
     with safe_open(path, framework="numpy") as file:
         metadata, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     fields = json.loads(metadata["run"])
-    del fields["options"]["validation"], fields["options"]["epochs"]
+    for name in ("validation", "epochs", "augmentation"):
+        del fields["options"][name]
     save_file(state, path, metadata | {"run": json.dumps(fields)})
     assert checkpoint.load(path).options == options
     result = train(resumed_config(path, steps=6), dataset=small_dataset())

@@ -238,4 +238,32 @@ class MPSMNIST_EXPORT Trainer {
   std::unique_ptr<Impl> impl_;
 };
 
+/// How strongly augment() distorts. Each draw is uniform in plus or minus its strength, but for that of thickness.
+///
+/// With pixel (r, c) at v = r - 13.5, u = c - 13.5, an image shows at (u, v) what its source has at
+/// rotation * [[1, shear], [0, 1]] * diag(scale, scale) * (u, v) + shift + elastic(u, v), where the two scales are
+/// drawn each on its own, and each component of elastic is a uniform cubic B-spline surface over 7 x 7 control points,
+/// 7 pixels apart. Between pixels the source is bilinear, and outside of the image it is 0. Its levels then become
+/// clip((1 + thickness) * level - u, 0, 255) with u uniform in 0 to 255 * thickness.
+///
+/// The defaults are those of `--preset accurate`, chosen on training images of MNIST that were held out.
+struct Distortion {
+  double rotation = 12;  ///< degrees, 0 to 180
+  double shift = 1.5;    ///< pixels along each axis, 0 to 28
+  double scale = 0.12;   ///< of the factors about 1, 0 to 0.9
+  double shear = 0.15;   ///< 0 to 1
+  double elastic = 2.5;  ///< pixels that each control point moves along each axis, 0 to 28
+  double thickness = 1;  ///< of strokes, whose edges are slopes: 0 to 4
+};
+
+/// Writes images (count, 28, 28), distorted at random, to out (count, 28, 28). What image i becomes depends on nothing
+/// but its pixels, the strengths, `seed` and first + i: the bytes are the same on every platform, for any number of
+/// threads, and for parts of the images in calls of their own. The images may change meanwhile; `out` is another array.
+///
+/// Throws ArgumentError before anything is written, and DeviceError if the system refuses the threads; 0 stands for the
+/// cores that this process may use. on_images runs on the calling thread, and what it throws ends the call.
+MPSMNIST_EXPORT void augment(const std::uint8_t* images, std::int64_t count, const Distortion& strengths,
+                             std::uint64_t seed, std::uint64_t first, std::uint8_t* out, std::int64_t threads = 0,
+                             const OnImages& on_images = {});
+
 }  // namespace mpsmnist

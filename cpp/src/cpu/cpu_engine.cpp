@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "buffer.h"
-#include "cpu/cpu_count.h"
 #include "cpu/executor.h"
 #include "cpu/isa.h"
 #include "cpu/network.h"
+#include "cpu_count.h"
 #include "gradient_memory.h"
 #include "system_limits.h"
 

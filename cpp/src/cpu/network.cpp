@@ -5,9 +5,9 @@
 #include <new>
 #include <string>
 
-#include "cpu/cpu_count.h"
 #include "cpu/isa.h"
 #include "cpu/softmax.h"
+#include "cpu_count.h"
 
 namespace mpsmnist::cpu {
 

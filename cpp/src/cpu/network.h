@@ -10,8 +10,8 @@
 #include "cpu/activations.h"
 #include "cpu/kernels.h"
 #include "cpu/packing.h"
-#include "cpu/thread_team.h"
 #include "engine.h"
+#include "thread_team.h"
 
 namespace mpsmnist::cpu {
 

@@ -67,6 +67,7 @@ class TextReporter:
         if config.epochs is not None:
             self._epochs = f" of {config.epochs:g}"
         device = f"cpu with {counted(event.threads, 'thread')}" if event.device == "cpu" else event.device
+        distorted = "" if config.augmentation == "none" else ", distorted at random"
         held_out = "" if config.validation is None else f", {counted(config.validation, 'validation image')}"
         say(
             f"{dataset.name}: {counted(event.train_images, 'training image')}{held_out} and "
@@ -76,8 +77,8 @@ class TextReporter:
             say(_what_next(event))
             return
         say(
-            f"steps {event.step + 1} to {event.total_steps}, {counted(config.batch_size, 'image')} each, "
-            f"on {device}; "
+            f"steps {event.step + 1} to {event.total_steps}, {counted(config.batch_size, 'image')} each"
+            f"{distorted}, on {device}; "
             f"{config.schedule} learning rate {config.learning_rate:g}, momentum {config.momentum:g}, "
             f"seed {config.seed}"
         )

@@ -24,7 +24,7 @@ from ..errors import CheckpointError
 from ..files import atomic_write, resolve
 from ..network import has_momentum_buffers, state_shapes
 from ..user_files import open_regular, reason_of
-from .config import ADDED_FIELDS, SAVED_FIELDS, ConfigError, TrainConfig, check_output
+from .config import ADDED_OPTIONS, SAVED_FIELDS, ConfigError, TrainConfig, check_output
 from .foreign import MAKERS, describe_file, describe_safetensors
 
 FORMAT = "mpsmnist checkpoint 2"
@@ -178,7 +178,7 @@ def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
     for name, kind in _RUN_FIELDS.items():
         if type(run[name]) is not kind:
             raise _bad(path, f"has {name} {reprlib.repr(run[name])} in its metadata")
-    run["options"] = dict.fromkeys(ADDED_FIELDS) | run["options"]
+    run["options"] = ADDED_OPTIONS | run["options"]
     if run["options"].keys() != set(SAVED_FIELDS):
         raise _bad(path, f"has options that are not {', '.join(SAVED_FIELDS)}")
     try:

@@ -18,6 +18,8 @@ from ..user_files import expand_path, reason_of
 from .sampling import SAMPLINGS, Sampling
 from .schedule import SCHEDULES, EvaluationPlan, Schedule, plan_evaluations
 
+Augmentation = Literal["none", "distort"]
+AUGMENTATIONS: tuple[str, ...] = get_args(Augmentation)
 Init = Literal["uniform", "he"]
 INITS: tuple[str, ...] = get_args(Init)
 DEVICE_CHOICES = ("auto", *DEVICES)
@@ -27,12 +29,22 @@ MAX_BATCH_SIZE = 2**20  # tens of gigabytes on any device
 MAX_THREADS = 1024  # the core's limit
 
 # How a run trains: what presets set (but for the seed) and events tell.
-RECIPE_FIELDS = ("batch_size", "learning_rate", "momentum", "init", "schedule", "sampling", "seed")
+RECIPE_FIELDS = (
+    "batch_size",
+    "learning_rate",
+    "momentum",
+    "init",
+    "schedule",
+    "sampling",
+    "augmentation",
+    "seed",
+)
 # What a resumed run must not change, or it would not be the same run.
 KEPT_FIELDS = (*RECIPE_FIELDS, "validation")
 # What else a checkpoint remembers. Paths and threads belong to a machine, not to a run.
 SAVED_FIELDS = (*KEPT_FIELDS, "epochs", "device", "eval_every", "target_accuracy", "checkpoint_every")
-ADDED_FIELDS = ("validation", "epochs")  # which older checkpoints lack: they are None there
+# Those of them that older checkpoints lack, and what they stand for there.
+ADDED_OPTIONS: dict[str, Any] = {"validation": None, "epochs": None, "augmentation": "none"}
 
 
 class ConfigError(ValueError):
@@ -48,7 +60,11 @@ class TrainConfig:
 
     `steps` is the length of the run from its very beginning, also when it is resumed; `epochs` gives it as
     passes over the training images instead, rounded up to whole steps. With neither, a run has 300 steps.
-    With `epochs` each of them is evaluated, by test images and by TRAIN_SAMPLE (10,000) training images.
+    With `epochs` each of them is evaluated, by test images and by TRAIN_SAMPLE (10,000) training images; of
+    more than ten, and without `eval_every`, each second, third and so on, so that there are about ten.
+
+    `augmentation` is what each training image goes through each time that it is drawn: "distort" is
+    mpsmnist.augment() with its default strengths.
 
     `validation` holds so many training images out: nothing is trained on them, and evaluations and
     `target_accuracy` go by them instead of the test images, which are seen once, at the end of the run.
@@ -62,6 +78,7 @@ class TrainConfig:
     init: Init = "uniform"
     schedule: Schedule = "constant"
     sampling: Sampling = "replacement"
+    augmentation: Augmentation = "none"
     seed: int = 0
     dataset: str = "auto"
     data_dir: Path | None = None
@@ -91,6 +108,7 @@ class TrainConfig:
             ("init", INITS),
             ("schedule", SCHEDULES),
             ("sampling", SAMPLINGS),
+            ("augmentation", AUGMENTATIONS),
             ("device", DEVICE_CHOICES),
         ):
             if getattr(self, name) not in choices:
@@ -206,6 +224,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "init": "he",
         "schedule": "one-cycle",
         "sampling": "shuffle",
+        "augmentation": "none",
+    },
+    "accurate": {
+        "epochs": 20.0,
+        "batch_size": 64,
+        "learning_rate": 0.03,
+        "momentum": 0.9,
+        "init": "he",
+        "schedule": "one-cycle",
+        "sampling": "shuffle",
+        "augmentation": "distort",
     },
 }
 

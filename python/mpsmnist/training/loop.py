@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import Trainer, devices
+from .._core import Trainer, augment, devices
 from ..data import Dataset, load
 from ..errors import CheckpointError, Error
 from ..network import parameter_shapes
@@ -32,7 +32,7 @@ from .events import (
     TrainResult,
 )
 from .progress import ProgressBar
-from .sampling import Sampler
+from .sampling import Sampler, augmentation_seed
 from .schedule import learning_rates
 from .split import LabelledImages, split
 
@@ -278,7 +278,10 @@ class _Run:
         rates = learning_rates(
             config.schedule, config.learning_rate, first=self._step, count=count, total=self._total_steps
         )
-        losses = self._trainer.run(*self._split.train, batches, learning_rates=rates)
+        examples = self._split.train
+        if config.augmentation == "distort":
+            examples, batches = self._distort(batches)
+        losses = self._trainer.run(*examples, batches, learning_rates=rates)
         seconds = time.perf_counter() - begin
         self._seconds += seconds
         self._chunk = max(1, min(MAX_CHUNK, int(count * CHUNK_SECONDS / max(seconds, 1e-9))))
@@ -291,6 +294,18 @@ class _Run:
         if good < count:
             self._last = StepEvent(self._step + 1, float(losses[good]), float(rates[good]))
             raise self._diverged()
+
+    def _distort(self, batches: NDArray[np.int64]) -> tuple[LabelledImages, NDArray[np.int64]]:
+        """Return the images of the next batches, each distorted anew, and those batches as rows of them."""
+        drawn = batches.ravel()
+        images = augment(
+            self._split.train.images[drawn],
+            seed=augmentation_seed(self._config.seed),
+            first=self._step * self._config.batch_size,
+            threads=self._config.threads,
+        )
+        rows = np.arange(drawn.size).reshape(batches.shape)
+        return LabelledImages(images, self._split.train.labels[drawn]), rows
 
     def _evaluate(self) -> None:
         try:

@@ -1,5 +1,6 @@
-"""Which training images are held out, and which make up which batch: functions of the seed and the step.
+"""Which training images are held out, which make up which batch, and how they are augmented.
 
+All of it is a function of the seed and the step.
 No state here matters, so a resumed run needs only its step count. The random numbers are SplitMix64's, not
 NumPy's: the streams behind NumPy's methods may change between its versions, and these batches must not.
 """
@@ -14,7 +15,14 @@ from .._core import splitmix64
 Sampling = Literal["replacement", "shuffle"]
 SAMPLINGS: tuple[str, ...] = get_args(Sampling)
 
-_HELD_OUT = 2**63  # the seed's stream for held_out(); batches use those from 0 on
+# Streams of the seed; batches use those from 0 on.
+_HELD_OUT = 2**63
+_AUGMENTATION = 2**63 + 1
+
+
+def augmentation_seed(seed: int) -> int:
+    """Return the seed for the augmentation of the images that are drawn."""
+    return _key(seed, _AUGMENTATION)
 
 
 def held_out(size: int, count: int, seed: int) -> NDArray[np.bool_]:

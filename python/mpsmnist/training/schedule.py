@@ -17,7 +17,8 @@ WARM_UP = 0.2
 START = 0.1
 END = 0.001
 
-# A run with a target accuracy, or with curves, is evaluated about so often, if nothing says otherwise.
+# A run with a target accuracy, with curves, or of more epochs is evaluated about so often, if nothing says
+# otherwise. To evaluate an epoch takes a tenth of the time that training it takes.
 EVALUATIONS = 10
 
 
@@ -45,7 +46,8 @@ class EvaluationPlan:
     """
 
     total: int  # steps of the run
-    epoch: Fraction | None = None  # steps in a pass over the images; each pass is evaluated
+    epoch: Fraction | None = None  # steps in a pass over the images
+    epochs: int = 1  # passes from one evaluation to the next
     every: int | None = None  # steps, counted from the beginning of the epoch, or else of the run
     points: tuple[int, ...] = ()  # other numbers of steps, ascending
 
@@ -61,9 +63,9 @@ class EvaluationPlan:
         """Return the first evaluated number of steps above `step`, which is below `total`."""
         begin, steps = 0, [self.total]
         if self.epoch is not None:
-            epochs = step // self.epoch  # completed
-            begin = math.ceil(epochs * self.epoch)
-            steps.append(math.ceil((epochs + 1) * self.epoch))
+            completed = step // self.epoch
+            begin = math.ceil(completed * self.epoch)
+            steps.append(math.ceil((completed // self.epochs + 1) * self.epochs * self.epoch))
         if self.every is not None:
             steps.append(step + self.every - (step - begin) % self.every)
         steps += [point for point in self.points if point > step]
@@ -87,24 +89,29 @@ def plan_evaluations(
 ) -> EvaluationPlan:
     """Plan the evaluations of a run of `total` steps, with `epoch` steps in an epoch if it counts in epochs.
 
-    Each epoch is evaluated then. Without `every`, a run with a target accuracy is evaluated at least ten
-    times: evenly when the learning rate is constant, but ever closer together in the last half of a one-cycle
-    run, which is at its best at the end. With neither, a run whose `curves` are wanted is evaluated evenly.
+    Each epoch is evaluated then, or without `every` each second, third and so on of more than EVALUATIONS.
+    Without `every`, a run with a target accuracy is evaluated at least ten times: evenly when the learning
+    rate is constant, but ever closer together in the last half of a one-cycle run, which is at its best at
+    the end. With neither, a run whose `curves` are wanted is evaluated evenly.
     """
+    if every is not None:
+        return EvaluationPlan(total=total, epoch=epoch, every=every)
+    epochs = 1 if epoch is None else max(1, math.ceil(total // epoch / EVALUATIONS))
     points: tuple[int, ...] = ()
-    if every is None and has_target and schedule != "constant":
+    if has_target and schedule != "constant":
         points = tuple(round(total * (1 - 0.5 * 0.75**i)) for i in range(EVALUATIONS - 1))
-    elif every is None and (has_target or curves):
+    elif has_target or curves:
         every = _even_interval(total, epoch)
-    return EvaluationPlan(total=total, epoch=epoch, every=every, points=points)
+    return EvaluationPlan(total=total, epoch=epoch, epochs=epochs, every=every, points=points)
 
 
-def _even_interval(total: int, epoch: Fraction | None) -> int:
+def _even_interval(total: int, epoch: Fraction | None) -> int | None:
     """Return the interval in steps at which a run is evaluated EVALUATIONS times, or a few more.
 
-    Of a run that counts in epochs it is a part of an epoch, so that the last interval of each is no stump.
+    Of a run that counts in epochs it is a part of an epoch, so that the last interval of each is no stump, or
+    None where the ends of epochs are enough.
     """
     if epoch is None:
         return math.ceil(total / EVALUATIONS)
     parts = math.ceil(EVALUATIONS * epoch / total)  # of each epoch
-    return math.ceil(epoch / parts)
+    return None if parts == 1 else math.ceil(epoch / parts)

@@ -6,14 +6,14 @@
 #include <cstdint>
 
 #include "cpu/kernels.h"
-#include "cpu/thread_team.h"
+#include "thread_team.h"
 
 namespace mpsmnist::test {
 
 using cpu::ActiveInputs;
 using cpu::Kernels;
 using cpu::Sink;
-using Team = cpu::ThreadTeam;
+using Team = ThreadTeam;
 
 inline Sink store_to(float* gradient) { return {.gradient = gradient}; }
 

@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace mpsmnist::cpu {
+namespace mpsmnist {
 
 /// The cores of the affinity mask, or fewer if a container's CPU quota (cgroup v1 or v2, rounded up) allows less.
 int usable_cores();
@@ -11,4 +11,4 @@ int usable_cores();
 /// That quota, infinity where there is none, from the proc and sys below the folder `root` ("": the system's own).
 double quota_cores(const std::string& root);
 
-}  // namespace mpsmnist::cpu
+}  // namespace mpsmnist

@@ -1,4 +1,4 @@
-#include "cpu/cpu_count.h"
+#include "cpu_count.h"
 
 #include <algorithm>
 #include <cmath>
@@ -13,7 +13,7 @@
 #include <sched.h>
 #endif
 
-namespace mpsmnist::cpu {
+namespace mpsmnist {
 namespace {
 
 constexpr double kUnlimited = std::numeric_limits<double>::infinity();
@@ -93,4 +93,4 @@ int usable_cores() {
   return quota < cores ? std::max(1, static_cast<int>(quota)) : cores;
 }
 
-}  // namespace mpsmnist::cpu
+}  // namespace mpsmnist

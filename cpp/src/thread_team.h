@@ -5,7 +5,7 @@
 #include <memory>
 #include <type_traits>
 
-namespace mpsmnist::cpu {
+namespace mpsmnist {
 
 /// Runs numbered tasks on the calling thread and `threads - 1` workers. One caller at a time.
 ///
@@ -44,4 +44,4 @@ class ThreadTeam {
   std::unique_ptr<Shared> shared_;  // null in a forked child whose threads could not be started
 };
 
-}  // namespace mpsmnist::cpu
+}  // namespace mpsmnist

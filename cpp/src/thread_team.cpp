@@ -1,4 +1,4 @@
-#include "cpu/thread_team.h"
+#include "thread_team.h"
 
 #include <atomic>
 #include <chrono>
@@ -11,7 +11,7 @@
 #include "float_mode.h"
 #include "fork.h"
 
-namespace mpsmnist::cpu {
+namespace mpsmnist {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -169,4 +169,4 @@ void ThreadTeam::run_tasks(std::int64_t count, Function function, void* context)
   shared.wait_finished(count);
 }
 
-}  // namespace mpsmnist::cpu
+}  // namespace mpsmnist
