@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib.util
+import io
+import itertools
+import logging
 import math
 import os
+import re
 import struct
 import subprocess
 import sys
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, TiffImagePlugin, features
 
 from mpsmnist.prediction import reading
 from mpsmnist.prediction.pictures import prepare
-from mpsmnist.prediction.reading import Picture, PictureError, read_pictures
-from support.datasets import write_idx
+from mpsmnist.prediction.reading import Picture, PictureError, read_pictures, read_pictures_from
+from support.datasets import idx_bytes, write_idx
 from support.examples import discs
 from support.pictures import drawing, write_png
 
@@ -67,6 +74,28 @@ def test_a_turned_photograph_is_turned_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_one(tmp_path / "picture.png"), np.rot90(drawing(), -1))
 
 
+def test_cmyk_keeps_its_lightness(tmp_path: Path) -> None:
+    """Printers' inks count the other way round, and Adobe's JPEGs turn them round again."""
+    ink = Image.fromarray(drawing()).convert("RGB").convert("CMYK")
+    for name in ("picture.jpg", "picture.tif"):
+        read = read_one(save(ink, tmp_path / name))
+        assert read.shape == (120, 200, 3)
+        assert abs(read.astype(int) - drawing()[..., np.newaxis]).mean() < 2, name
+
+
+IDX_TYPES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
+
+
+def write_levels(path: Path, levels: NDArray[Any]) -> Path:
+    """An IDX file of the levels' own type."""
+    code = IDX_TYPES[f"{levels.dtype.kind}{levels.dtype.itemsize}"]
+    sizes = struct.pack(f">{levels.ndim}I", *levels.shape)
+    path.write_bytes(
+        bytes([0, 0, code, levels.ndim]) + sizes + levels.astype(levels.dtype.newbyteorder(">")).tobytes()
+    )
+    return path
+
+
 @pytest.mark.parametrize("gzipped", [False, True])
 def test_idx_files_hold_many_pictures(tmp_path: Path, gzipped: bool) -> None:
     images = discs(3)[0]
@@ -76,6 +105,233 @@ def test_idx_files_hold_many_pictures(tmp_path: Path, gzipped: bool) -> None:
     names, pictures = zip(*read_pictures(path), strict=True)
     assert names == tuple(f"{path}[{index}]" for index in range(3))
     np.testing.assert_array_equal(np.stack(pictures), images)
+
+
+@pytest.mark.parametrize("top", [1, 16, 32, 100, 255])
+@pytest.mark.parametrize("dtype", IDX_TYPES)
+def test_the_levels_of_an_idx_file_are_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, dtype: str, top: int
+) -> None:
+    """What is white is decided on the whole file, of which one picture is dark, and said unless it is 255."""
+    if dtype == "i1" and top > 127:
+        pytest.skip("a signed byte holds no more than 127")
+    levels = np.zeros((2, 30, 40), dtype)
+    levels[0, 5:9, 5:9] = top
+    levels[1, 5:9, 5:9] = top / 2
+    path = write_levels(tmp_path / "images", levels)
+    with caplog.at_level(logging.INFO, "mpsmnist"):
+        bright, dark = (picture for _, picture in read_pictures(path))
+    assert (bright.dtype, bright.min(), bright.max()) == (np.uint8, 0, 255)
+    assert dark.max() == round(float(levels[1].max()) * 255 / top)
+    notes = [f"{path}: its levels, 0 to {top}, are stretched to 0 to 255"] if top < 255 else []
+    assert caplog.messages == notes
+
+
+def test_levels_below_zero_are_darker_than_zero(tmp_path: Path) -> None:
+    levels = np.array([[[-0.4242, 2.8215, 0.0]]], "f4")  # MNIST less its mean, in standard deviations
+    [(_, picture)] = read_pictures(write_levels(tmp_path / "images", levels))
+    assert picture.tolist() == [[0, 255, 33]]
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_levels_that_are_no_numbers_are_black(tmp_path: Path, dtype: str) -> None:
+    most = np.finfo(dtype).max
+    levels = np.array([[[np.nan, np.inf, -np.inf, -most, most, 0.5, 1]]], dtype)
+    [(_, picture)] = read_pictures(write_levels(tmp_path / "images", levels))
+    assert picture.tolist() == [[0, 0, 0, 0, 0, 128, 255]]
+
+
+def test_a_file_of_nothing_but_black_stays_black(tmp_path: Path) -> None:
+    [(_, picture)] = read_pictures(write_levels(tmp_path / "images", np.zeros((1, 2, 2), "f4")))
+    assert picture.tolist() == [[0, 0], [0, 0]]
+
+
+def pages(count: int = 3) -> list[Image.Image]:
+    """Pictures that tell their number: the stroke is as many rows further down."""
+    return [Image.fromarray(np.roll(drawing(), index, axis=0)) for index in range(count)]
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif", "png", "webp", "avif"])
+def test_every_page_or_frame_is_a_picture(tmp_path: Path, suffix: str) -> None:
+    if suffix == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    first, *others = pages()
+    lossless = {"quality": 100, "lossless": True} if suffix in ("webp", "avif") else {}
+    path = save(first, tmp_path / f"pages.{suffix}", save_all=True, append_images=others, **lossless)
+    names, read = zip(*read_pictures(path), strict=True)
+    assert names == tuple(f"{path}[{index}]" for index in range(3))
+    for picture, expected in zip(read, pages(), strict=True):
+        grey = picture if picture.ndim == 2 else picture[..., 0]
+        assert abs(grey.astype(int) - np.array(expected)).max() <= 8
+
+
+def test_each_page_is_turned_as_it_says(tmp_path: Path) -> None:
+    upright, turned = pages(2)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[0x0112] = 6
+    turned.encoderinfo = {"tiffinfo": tags}
+    path = save(upright, tmp_path / "pages.tif", save_all=True, append_images=[turned])
+    (_, first), (_, second) = read_pictures(path)
+    np.testing.assert_array_equal(first, np.array(upright))
+    np.testing.assert_array_equal(second, np.rot90(np.array(turned), -1))
+
+
+def test_the_second_picture_of_a_phones_jpeg_is_no_page(tmp_path: Path) -> None:
+    """In multi-picture JPEGs phones keep depth, cameras previews and the view of the other eye."""
+    first, *others = pages()
+    path = save(first, tmp_path / "photo.jpg", format="MPO", save_all=True, append_images=others)
+    with Image.open(path) as image:
+        assert (image.format, image.n_frames) == ("MPO", 3)  # type: ignore[attr-defined]
+    assert read_one(path).shape == (120, 200)
+
+
+@pytest.mark.parametrize("kind", [1, 4, 5])
+def test_a_preview_in_a_tiff_is_no_page(tmp_path: Path, kind: int) -> None:
+    first, preview, second = pages()
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[254] = kind
+    preview.encoderinfo = {"tiffinfo": tags}
+    path = save(first, tmp_path / "pages.tif", save_all=True, append_images=[preview, second])
+    read = list(read_pictures(path))
+    assert [name for name, _ in read] == [f"{path}[0]", f"{path}[1]"]
+    np.testing.assert_array_equal(read[1][1], np.array(second))
+    assert read_one(save(first, path, save_all=True, append_images=[preview])).shape == (120, 200)
+
+
+def test_a_page_that_cannot_be_read_ends_the_file_and_not_what_came_before(tmp_path: Path) -> None:
+    first, *others = pages()
+    path = save(first, tmp_path / "pages.tif", save_all=True, append_images=others, compression="tiff_lzw")
+    with Image.open(path) as image:
+        image.seek(2)
+        offset = image.tag_v2[273][0]  # type: ignore[attr-defined]
+    data = bytearray(path.read_bytes())
+    data[offset : offset + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    reader = read_pictures(path)
+    assert [next(reader)[0], next(reader)[0]] == [f"{path}[0]", f"{path}[1]"]
+    with pytest.raises(PictureError, match=re.escape(f"{path}[2]: ")):
+        next(reader)
+
+
+def test_a_long_animation_is_read_up_to_a_limit(tmp_path: Path) -> None:
+    frames = [Image.new("L", (4, 4), index % 250) for index in range(10_000)]
+    path = save(frames[0], tmp_path / "long.gif", save_all=True, append_images=frames[1:])
+    reader = read_pictures(path)
+    names = [name for name, _ in itertools.islice(reader, reading.MAX_FRAMES)]
+    assert names[-1] == f"{path}[999]"
+    with pytest.raises(
+        PictureError, match=r"long.gif\[1000\]: only what comes before .* at most 1,000 frames"
+    ):
+        next(reader)
+
+
+def test_the_pixels_of_all_frames_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *others = pages()
+    path = save(first, tmp_path / "large.gif", save_all=True, append_images=others)
+    monkeypatch.setattr(reading, "MAX_PIXELS_OF_ALL", 2 * 120 * 200)
+    reader = read_pictures(path)
+    assert [next(reader)[0], next(reader)[0]] == [f"{path}[0]", f"{path}[1]"]
+    with pytest.raises(PictureError, match=r"large.gif\[2\]: .* 48,000 pixels together; split the file"):
+        next(reader)
+
+
+def test_a_frame_that_outgrows_the_first_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frames of a GIF may be larger than its screen."""
+    small, large = Image.new("L", (10, 10), 7), Image.new("L", (110, 100), 9)
+    with (tmp_path / "growing.gif").open("wb") as file:
+        save(small, tmp_path / "small.gif")
+        save(large, tmp_path / "large.gif")
+        frame = (tmp_path / "large.gif").read_bytes()
+        file.write((tmp_path / "small.gif").read_bytes()[:-1] + frame[frame.index(b",\0\0\0\0") :])
+    monkeypatch.setattr(reading, "MAX_PIXELS", 10_000)
+    reader = read_pictures(tmp_path / "growing.gif")
+    assert next(reader)[1].shape[:2] == (10, 10)
+    with pytest.raises(
+        PictureError, match=r"growing.gif\[1\]: 110 x 100 pixels, more than 10,000: reduce it"
+    ):
+        next(reader)
+
+
+@pytest.mark.parametrize("suffix", ["ico", "tga", "bmp", "ppm", "jp2"])
+def test_formats_without_pages(tmp_path: Path, suffix: str) -> None:
+    """An icon has the same picture in several sizes, of which the largest is read."""
+    picture = drawing()[:100, :100]
+    options = {"sizes": [(16, 16), (100, 100)]} if suffix == "ico" else {}
+    read = read_one(save(Image.fromarray(picture), tmp_path / f"picture.{suffix}", **options))
+    np.testing.assert_array_equal(read if read.ndim == 2 else read[..., 0], picture)
+
+
+heic = pytest.mark.skipif(
+    importlib.util.find_spec("pillow_heif") is None, reason="pillow-heif is not installed"
+)
+
+
+def write_heic(path: Path) -> Path:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.fromarray(np.stack([drawing()] * 3, axis=-1))
+    pillow_heif.from_pillow(image).save(path, quality=90, exif=exif.tobytes())
+    return path
+
+
+@heic
+@pytest.mark.parametrize("brand", [b"heic", b"mif1"])
+def test_a_heic_photograph_is_read_and_turned(tmp_path: Path, brand: bytes) -> None:
+    path = write_heic(tmp_path / "photo.heic")
+    path.write_bytes(path.read_bytes()[:8] + brand + path.read_bytes()[12:])
+    read = read_one(path)
+    assert abs(read[..., 0].astype(int) - np.rot90(drawing(), -1)).mean() < 3
+    assert "HEIF" not in Image.OPEN  # Pillow is left as it was
+
+
+@heic
+def test_the_other_pictures_of_a_heic_are_no_pages(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    bundle = pillow_heif.HeifFile()
+    for page in pages(2):
+        bundle.add_from_pillow(page.convert("RGB"))
+    bundle.save(tmp_path / "burst.heic", quality=90, primary_index=1)
+    read = read_one(tmp_path / "burst.heic")
+    assert abs(read[..., 0].astype(int) - np.array(pages(2)[1])).mean() < 3
+
+
+HEIC_STUB = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+
+
+@pytest.mark.parametrize("content", [HEIC_STUB, b"\0\0\0\x24ftypmif1" + bytes(40)])
+def test_without_pillow_heif_a_heic_picture_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "photo.heic").write_bytes(content)
+    remedy = "it is a HEIC picture: `pip install 'mpsmnist[heic]'` lets it be read, or save it as PNG or JPEG"
+    with pytest.raises(PictureError, match=re.escape(f"photo.heic: {remedy}") + "$"):
+        read_one(tmp_path / "photo.heic")
+
+
+@heic
+def test_a_damaged_heic_picture_is_said_to_be_damaged(tmp_path: Path) -> None:
+    (tmp_path / "photo.heic").write_bytes(HEIC_STUB)
+    with pytest.raises(PictureError, match=r"photo.heic: it is a HEIC picture, but cannot be read: \S"):
+        read_one(tmp_path / "photo.heic")
+    whole = write_heic(tmp_path / "photo.heic").read_bytes()
+    (tmp_path / "photo.heic").write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(PictureError, match=r"photo.heic: \S"):
+        read_one(tmp_path / "photo.heic")
+
+
+def test_an_open_file_is_read_by_the_name_it_is_given() -> None:
+    buffer = io.BytesIO()
+    pages()[0].save(buffer, "TIFF", save_all=True, append_images=pages()[1:])
+    assert [name for name, _ in read_pictures_from(buffer, "stdin")] == ["stdin[0]", "stdin[1]", "stdin[2]"]
+    [(name, picture)] = read_pictures_from(io.BytesIO(idx_bytes(discs(1)[0])), "stdin")
+    assert (name, picture.shape) == ("stdin[0]", (28, 28))
+
+
+def test_a_folder_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r": it is a folder, expected a file: name the pictures in it$"):
+        read_one(tmp_path)
 
 
 def test_a_jpeg_2000_is_no_idx_file(tmp_path: Path) -> None:
@@ -94,13 +350,11 @@ def test_a_jpeg_2000_is_no_idx_file(tmp_path: Path) -> None:
         (b"", "it is an empty file$"),
         (b"hello world", r"neither a picture \(PNG, .*\) nor an IDX file"),
         (b"\x89PNG\r\n\x1a\n" + b"x" * 40, "neither|Truncated|broken"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), "it is a HEIC picture: save it as PNG or JPEG$"),
-        (b"\0\0\0\x24ftypmif1" + bytes(40), "it is a HEIC picture: save it as PNG or JPEG$"),
         (b"<?xml version='1.0'?>\n<svg xmlns=''/>", "it is an SVG drawing: save it as PNG or JPEG$"),
         (b"%PDF-1.7", "it is a PDF document: save it as PNG or JPEG$"),
         (b"\0\0\x08\x03\0\0", "truncated"),
         (b"\0\0\x08\x01\0\0\0\x01\x05", "expected shape"),
-        (b"\0\0\x08\x03" + b"\0\0\0\x02\0\0\0\0\0\0\0\x1c", "expected uint8 pictures"),
+        (b"\0\0\x08\x03" + b"\0\0\0\x02\0\0\0\0\0\0\0\x1c", r"holds uint8 \(2, 0, 28\), expected pictures"),
         (b"\x1f\x8b junk", "gzip"),
     ],
 )
@@ -259,13 +513,29 @@ def test_whatever_pillow_raises_is_an_error_of_the_picture(
         read_one(path)
 
 
-@pytest.mark.parametrize(
-    "kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "PPM", "DDS", "ICO"]
-)
-def test_mutations_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """A hundred files with a few bytes changed, most of them in the header."""
+KINDS = {
+    **{kind: {} for kind in ("PNG", "JPEG", "BMP", "WEBP", "AVIF", "JPEG2000", "PPM", "TGA", "ICO", "DDS")},
+    **{kind: {"save_all": True} for kind in ("GIF", "MPO")},
+    "TIFF": {"save_all": True, "compression": "tiff_lzw"},
+    "HEIF": {},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mutations_are_read_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """A hundred files with a few bytes changed, most of them in the header, and no word on stderr."""
     monkeypatch.setattr(reading, "MAX_PIXELS", 1_000_000)
-    path = save(Image.fromarray(drawing(30, 40)).convert("RGB"), tmp_path / "picture", format=kind)
+    path = tmp_path / "picture"
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+        write_heic(path)
+    elif kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    else:
+        image = Image.fromarray(drawing(30, 40)).convert("RGB")
+        save(image, path, format=kind, append_images=[image.rotate(90)], **KINDS[kind])
     data = path.read_bytes()
     random = np.random.default_rng(0)
     for _ in range(100):
@@ -276,6 +546,18 @@ def test_mutations_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.Monke
         with contextlib.suppress(PictureError):
             for _, picture in read_pictures(path):
                 prepare(picture)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_libtiff_prints_is_kept_back_and_stderr_as_it_was(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = save(Image.fromarray(drawing()), tmp_path / "picture.tif", compression="tiff_lzw")
+    path.write_bytes(path.read_bytes().replace(b"\x80\x00", b"\xff\xff", 1))
+    with pytest.raises(PictureError, match=r"picture.tif: \S"):
+        read_one(path)
+    os.write(2, b"later")
+    assert capfd.readouterr().err == "later"
 
 
 def test_a_format_that_runs_programs_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +573,8 @@ def test_a_format_that_runs_programs_is_not_read(tmp_path: Path, monkeypatch: py
     [
         (b"<!DOCTYPE html>\n<html>", "it is an HTML or XML page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer"),
-        (b"\0\0\x0d\x03" + b"\0\0\0\1" * 3 + bytes(4), r"unsupported IDX type 0x0d \(32-bit floats\)"),
+        (b"\0\0\x0d\x03" + b"\0\0\0\1" * 3, "its header declares 32-bit floats .* can hold at most 16"),
+        (b"\0\0\x42\x03" + b"\0\0\0\1" * 3, "neither a picture .* nor an IDX file"),
     ],
 )
 def test_what_a_file_is_instead_is_said(tmp_path: Path, content: bytes, words: str) -> None:
