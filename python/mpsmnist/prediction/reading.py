@@ -39,6 +39,7 @@ NO_LEVEL = 1e30  # in an IDX file of floats this and more is taken for 0, as wha
 SUBFILE_TYPE, NO_PAGE = 254, 0b101  # the tag of TIFF, and its bits for a reduced copy and for a mask
 
 _log = logging.getLogger(__name__)
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or what it logs of bad files goes to stderr
 _one_at_a_time = threading.Lock()  # what _pillow() changes is the process's, and must not overlap
 
 # uint8: grey (h, w), colour (h, w, 3) or colour with alpha (h, w, 4), at most WORKING_SIDE a side.
@@ -98,7 +99,11 @@ def _pillow() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise PictureError(_too_many_pixels(str(error))) from error
     except Exception as error:  # what Pillow makes of bad files is no closed set
-        raise PictureError(str(error) or type(error).__name__) from error
+        raise PictureError(_in_one_line(error)) from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _too_many_pixels(message: str) -> str:
@@ -134,13 +139,13 @@ def _open_heic(file: IO[bytes]) -> Image.Image:
     try:
         image: Image.Image = HeifImageFile(file)  # type: ignore[no-untyped-call]
     except SyntaxError as error:
-        raise PictureError(f"it is {FileKind.HEIC.value}, but cannot be read: {error}") from error
+        raise PictureError(f"it is {FileKind.HEIC.value}, but cannot be read: {_in_one_line(error)}") from error
     return image
 
 
 def _say_what_it_is(kind: FileKind | None) -> str:
     if kind is None:
-        return f"neither a picture ({', '.join(FORMATS)}, HEIC) nor an IDX file"
+        return f"neither a picture that can be read ({', '.join(FORMATS)}, HEIC) nor an IDX file"
     remedy = ": save it as PNG or JPEG" if kind in (FileKind.SVG, FileKind.PDF) else ""
     return f"it is {kind.value}{remedy}"
 
