@@ -14,7 +14,7 @@ WITHIN = 0.35  # of a hole's length; a mark so long in it is the digit, and what
 ALONG_THE_EDGE = 0.4  # of a mark's length; more lies along the edge of the picture, and does not just reach it
 SPECK = 0.06  # of the heaviest mark's ink
 PALE = 0.4  # of the heaviest mark's strength
-NEAR = 0.5  # of the longest side of the heaviest mark
+NEAR = 0.25  # of the longest side of the heaviest mark
 
 
 def drop_surroundings(mask: Mask) -> Mask:

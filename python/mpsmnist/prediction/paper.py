@@ -16,7 +16,10 @@ COARSE = 100  # pixels a side are enough to find the scale with
 SLACK = 1.25  # where strokes meet they are wider
 KEPT_EDGES = 0.1  # a share of the edges; paper that keeps no more of them has let go of the ink
 FAINTEST = 4.0  # levels from the paper to the ink; less is blank
-ABOVE_NOISE = 5  # standard deviations
+BEYOND = (0.02, 0.04)  # of the picture's side; between these distances from ink there is paper,
+SOFTEST = 0.5  # and no more of the ink's strength, or it is light or shadow
+ABOVE_NOISE = 6  # standard deviations
+CERTAIN = 20  # standard deviations of the mean of all of the ink's pixels
 NEIGHBOURHOOD = 0.3  # of the shorter side: ink is judged by the strongest ink so near
 
 
@@ -31,12 +34,24 @@ def edges(levels: Levels) -> float:
 
 
 def noise(levels: Levels) -> float:
-    """Estimate the noise's standard deviation, robustly, from the mask of J. Immerkaer (1996)."""
-    if min(levels.shape) < 3:
-        return 0.0
-    rows = levels[:-2] - 2 * levels[1:-1] + levels[2:]
-    mask = np.abs(rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]) / 6
-    return float(np.quantile(mask, 0.35)) / 0.4538  # of a normal distribution's absolute values
+    """Estimate the standard deviation of noise and grain: of what differs from its neighbourhood's mean.
+
+    The middle third is far from ink, which is in one tail, and from what ink does to its neighbourhood.
+    """
+    around = ndimage.uniform_filter(levels, max(3, int(mean_side(levels) / 15) | 1))
+    low, high = np.quantile((levels - around)[::2, ::2], (0.35, 0.65))
+    return float(high - low) / 0.7706  # of a normal distribution
+
+
+def stands_out(ink: Levels, mask: NDArray[np.bool_], noise: float) -> bool:
+    """Tell whether masked ink ends too soon for light or shadow, and is too much for chance."""
+    if not mask.any():
+        return False
+    strength = float(ink[mask].mean())
+    inner, outer = (ndimage.maximum_filter(mask, 1 + 2 * math.ceil(mean_side(mask) * way)) for way in BEYOND)
+    around = outer & ~inner
+    ends = not around.any() or float(ink[around].mean()) <= SOFTEST * strength
+    return ends and strength * math.sqrt(np.count_nonzero(mask)) >= CERTAIN * noise
 
 
 def find_paper(levels: Levels) -> Levels:

@@ -9,14 +9,15 @@ from scipy import ndimage
 
 from .colours import Levels, to_levels
 from .marks import Mask, drop_specks, drop_surroundings, one_digit, split_into_digits, thickness
-from .paper import FAINTEST, edges, evened, find_paper, ink_above, marked, noise
+from .paper import FAINTEST, edges, evened, find_paper, ink_above, marked, noise, stands_out
 from .reading import Picture, PictureError
 from .rules import strike_rules
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
 CENTRE = 14
-WORKING_SIDE = 512  # pixels show a digit well enough, even one of many on a page
+ONE, MANY = 256, 512  # pixels a side show a digit well enough, and the digits of a page
+SHARP_SIDE = 128  # pixels a side, or less, are too few to be smoothed
 ANY, HALF = 0.25, 0.5  # of the strongest ink near by: what may be a line or a frame, and what is a stroke
 FULL = 200  # of 255: the strongest ink of any of MNIST's digits is more
 
@@ -55,7 +56,7 @@ def prepare(picture: Picture, invert: bool | None = None) -> Digit:
     """
     if not invert and _is_as_mnists(picture):
         return Digit(picture, False)
-    found = _find(picture, invert)
+    found = _find(picture, invert, ONE)
     return _as_mnists(found, one_digit(found.ink, found.mask))
 
 
@@ -70,7 +71,7 @@ def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
     """
     if not invert and _is_as_mnists(picture):
         return [Digit(picture, False)]
-    found = _find(picture, invert)
+    found = _find(picture, invert, MANY)
     return [_as_mnists(found, mask) for mask in split_into_digits(found.mask)]
 
 
@@ -84,24 +85,28 @@ def _is_as_mnists(picture: Picture) -> bool:
     return bool(np.abs(np.subtract(centre, CENTRE)).max() <= 1)
 
 
-def _find(picture: Picture, invert: bool | None) -> _Found:
+def _find(picture: Picture, invert: bool | None, side: int) -> _Found:
     """Look for ink in a picture; once more, closer, if all of it is in a small part of a large one."""
-    factor = -(-max(picture.shape[:2]) // WORKING_SIDE)
-    if factor == 1:
-        return _find_in(picture, invert)
-    found = _find_in(np.asarray(Image.fromarray(picture).reduce(factor)), invert)
+    found = _find_in(picture, invert, side)
+    factor = _reduction(picture, side)
     ends = [np.flatnonzero(found.mask.any(axis=axis))[[0, -1]] * factor for axis in (1, 0)]
     margin = int(max(np.ptp(end) for end in ends)) + factor
-    rows, columns = (slice(max(int(end[0]) - margin, 0), int(end[1]) + margin) for end in ends)
-    if 2 * margin > WORKING_SIDE // 2:
+    if factor == 1 or margin > side * factor // 4:
         return found
-    return _find_in(picture[rows, columns], found.inverted)
+    rows, columns = (slice(max(int(end[0]) - margin, 0), int(end[1]) + margin) for end in ends)
+    return _find_in(picture[rows, columns], found.inverted, side)
 
 
-def _find_in(picture: Picture, invert: bool | None) -> _Found:
+def _reduction(picture: Picture, side: int) -> int:
+    return -(-max(picture.shape[:2]) // side)
+
+
+def _find_in(picture: Picture, invert: bool | None, side: int) -> _Found:
+    if (factor := _reduction(picture, side)) > 1:
+        picture = np.asarray(Image.fromarray(picture).reduce(factor))
     levels = to_levels(picture)
-    if max(levels.shape) > WORKING_SIDE // 4:
-        levels = ndimage.gaussian_filter(levels, max(levels.shape) / 280, truncate=2.5)
+    if max(levels.shape) > SHARP_SIDE:
+        levels = ndimage.gaussian_filter(levels, max(levels.shape) / 2 / SHARP_SIDE, truncate=2.5)
     strongest_noise = noise(levels)
     candidates = [
         _look_for(-levels if dark else levels, strongest_noise, dark)
@@ -122,7 +127,7 @@ def _look_for(levels: Levels, grain: float, inverted: bool) -> _Found:
     cleared = np.where(ndimage.maximum_filter(gone, 3) if gone.any() else gone, 0, ink)
     kept = marked(cleared, grain, HALF)
     mask = drop_specks(cleared, _without_print(kept) if gone.any() else kept)
-    if not mask.any():
+    if not stands_out(ink, mask, grain):
         return _Found(ink, mask, 0.0, inverted)
     digits = float(ink[mask].sum()) / float(ink[kept | gone].sum())
     return _Found(cleared, mask, _evidence(cleared, mask, paper) * (1 + digits), inverted)
