@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from mpsmnist.predict import load_trainer, predict_picture
+from mpsmnist.prediction.pictures import prepare
 from support.examples import discs
-from support.pictures import save_weights
+from support.pictures import drawing, save_weights
 
 
 def test_a_picture_gets_the_networks_own_probabilities(tmp_path: Path) -> None:
     trainer = save_weights(tmp_path / "run")
-    image = discs(1)[0][0]
+    image = prepare(drawing()).pixels  # as MNIST's, and taken as it is
     result = predict_picture(load_trainer(tmp_path / "run", "cpu"), "disc", image)
     expected = trainer.predict(image[np.newaxis])[0]
     assert result.probabilities == expected.tolist()
