@@ -207,7 +207,11 @@ def test_a_drawing_grows_without_jumps() -> None:
 
 def test_digits_come_in_reading_order() -> None:
     """A 7 and a 1, and below them a 5 whose bar does not touch it."""
-    seven, one, five = np.zeros((60, 40), np.uint8), np.zeros((60, 40), np.uint8), np.zeros((60, 40), np.uint8)
+    seven, one, five = (
+        np.zeros((60, 40), np.uint8),
+        np.zeros((60, 40), np.uint8),
+        np.zeros((60, 40), np.uint8),
+    )
     seven[:8] = seven[:, 32:] = one[:, 16:24] = 255
     five[:7, :38] = five[12:32, :8] = five[26:34] = five[26:60, 32:] = five[52:] = 255
     page = np.zeros((280, 280), np.uint8)

@@ -11,7 +11,9 @@ Mask = NDArray[np.bool_]
 SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
 LARGE = 0.25  # of the picture's shorter side, or of the longest mark: long enough to be a digit
 WITHIN = 0.35  # of a hole's length; a mark so long in it is the digit, and what is around it a frame
-ALONG_THE_EDGE = 0.4  # of a mark's length; more lies along the edge of the picture, and does not just reach it
+ALONG_THE_EDGE = (
+    0.4  # of a mark's length; more lies along the edge of the picture, and does not just reach it
+)
 SPECK = 0.06  # of the heaviest mark's ink
 PALE = 0.4  # of the heaviest mark's strength
 NEAR = 0.25  # of the longest side of the heaviest mark

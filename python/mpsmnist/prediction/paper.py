@@ -66,7 +66,9 @@ def find_paper(levels: Levels) -> Levels:
     step = int(-(-side // COARSE))
     coarse = ndimage.uniform_filter(levels, step)[::step, ::step] if step > 1 else levels
     limit = edges(_opened(coarse, SCALES[-1])) + KEPT_EDGES * edges(coarse)
-    first = bisect.bisect_left(SCALES, True, hi=len(SCALES) - 1, key=lambda scale: edges(_opened(coarse, scale)) <= limit)
+    first = bisect.bisect_left(
+        SCALES, True, hi=len(SCALES) - 1, key=lambda scale: edges(_opened(coarse, scale)) <= limit
+    )
     return _opened(ndimage.uniform_filter(levels, 3), min(SLACK * SCALES[first], SCALES[-1]))
 
 

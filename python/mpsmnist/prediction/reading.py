@@ -139,7 +139,9 @@ def _open_heic(file: IO[bytes]) -> Image.Image:
     try:
         image: Image.Image = HeifImageFile(file)  # type: ignore[no-untyped-call]
     except SyntaxError as error:
-        raise PictureError(f"it is {FileKind.HEIC.value}, but cannot be read: {_in_one_line(error)}") from error
+        raise PictureError(
+            f"it is {FileKind.HEIC.value}, but cannot be read: {_in_one_line(error)}"
+        ) from error
     return image
 
 

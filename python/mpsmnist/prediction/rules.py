@@ -57,11 +57,15 @@ def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
     box = sides and min(spanning) >= 2
     rules = none
     for axis in (0, 1):
-        rest = _substantial(mask & ~_pixels(mask, [line for line in lines if line.spans or line.axis == axis]))
+        rest = _substantial(
+            mask & ~_pixels(mask, [line for line in lines if line.spans or line.axis == axis])
+        )
         ends = np.flatnonzero(rest.any(axis=1 - axis))
         if rest.any(axis=0).sum() + rest.any(axis=1).sum() < SHORTEST * max(mask.shape):
             continue
-        rules = rules | _pixels(mask, [line for line in lines if line.axis == axis and _goes_past(line, ends, box)])
+        rules = rules | _pixels(
+            mask, [line for line in lines if line.axis == axis and _goes_past(line, ends, box)]
+        )
     return rules
 
 

@@ -9,8 +9,9 @@ from .colours import Levels
 
 DARK = 20  # levels, added before the logarithm: below, noise matters more than light
 BLUR = 0.02  # of the picture's side: flattens the edges of ink much, and those of shadows little
-SHARP = 0.5
-STEP = 1.8
+STEP = 1.8  # times as steep as when blurred; what is more blurred than that is the edge of a shadow,
+SHARP = 0.6  # unless the steepest slopes of the picture are hardly sharper: this share of them is sharp, too
+STEEPEST = 0.9  # quantile
 AROUND = 0.25  # of the picture's side: wider than ink
 ABOVE_GRAIN = 6  # times the usual slope, which is the noise's
 
@@ -26,7 +27,8 @@ def without_shadows(levels: Levels) -> Levels:
     if not clear.any():
         return np.full_like(levels, levels.mean())
     sharpness = steepness / (remaining + 1e-3)
-    sharp = clear & (sharpness > min(STEP, SHARP * float(np.quantile(sharpness[clear], 0.9))))
+    steepest = steepness >= np.quantile(steepness[clear], STEEPEST)  # the edges of ink, for the most part
+    sharp = clear & (sharpness > min(STEP, SHARP * float(np.median(sharpness[steepest]))))
     sharp = ndimage.maximum_filter(sharp, 3)
     flat = _from_slopes(np.where(sharp, slopes[0], 0), np.where(sharp, slopes[1], 0))
     even: Levels = np.exp(flat + logarithm.mean()) - DARK
