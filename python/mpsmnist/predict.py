@@ -14,10 +14,10 @@ from .commands.main import run_subcommand
 if __name__ == "__main__":  # before the other imports: the command does its own, where Ctrl-C is handled
     sys.exit(run_subcommand("predict", "python -m mpsmnist.predict"))
 
-from .commands.predict import format_prediction
-from .prediction.predictor import Prediction, load_trainer, predict_picture
+from .commands.answers import format_prediction
+from .prediction.predictor import Prediction, load_trainer, predict_digits, predict_picture
 
-__all__ = ["Prediction", "format_prediction", "load_trainer", "main", "predict_picture"]
+__all__ = ["Prediction", "format_prediction", "load_trainer", "main", "predict_digits", "predict_picture"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

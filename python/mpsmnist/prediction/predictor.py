@@ -8,16 +8,21 @@ from numpy.typing import NDArray
 
 from .._core import Trainer
 from ..training.checkpoint import load
-from .pictures import prepare
+from .pictures import Digit, prepare, prepare_all
+from .reading import Picture
+
+LIKELY = 0.5  # a less probable answer is a guess
 
 
 class Prediction(NamedTuple):
-    """The network's answer for one picture."""
+    """The network's answer for one digit."""
 
     image: str
     digit: int
     probabilities: list[float]
     inverted: bool  # the picture was dark on light
+    unsure: str | None  # why the answer should not be relied on
+    pixels: NDArray[np.uint8]  # (28, 28), what the network saw
 
 
 def load_trainer(path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> Trainer:
@@ -28,10 +33,40 @@ def load_trainer(path: str | os.PathLike[str], device: str = "auto", threads: in
     return trainer
 
 
-def predict_picture(
-    trainer: Trainer, name: str, picture: NDArray[np.uint8], invert: bool | None = None
-) -> Prediction:
-    """Read a picture of one digit, uint8 (height, width). Raises PictureError if it is blank."""
-    digit = prepare(picture, invert)
+def predict_picture(trainer: Trainer, name: str, picture: Picture, invert: bool | None = None) -> Prediction:
+    """Read a picture of one digit.
+
+    Args:
+        trainer: the network.
+        name: what the prediction's `image` is to be.
+        picture: uint8, grey (h, w), colour (h, w, 3) or colour with alpha (h, w, 4).
+        invert: whether it is dark on light; None judges by the picture.
+
+    Raises:
+        PictureError: nothing is there.
+    """
+    digits = prepare_all(picture, invert)
+    if len(digits) == 1:
+        return _predict(trainer, name, digits[0])
+    best = _predict(trainer, name, prepare(picture, invert))
+    return best._replace(unsure=f"{len(digits)} digits: try --many")
+
+
+def predict_digits(
+    trainer: Trainer, name: str, picture: Picture, invert: bool | None = None
+) -> list[Prediction]:
+    """Read all digits of a picture, left to right and line after line. As predict_picture() otherwise."""
+    return [_predict(trainer, name, digit) for digit in prepare_all(picture, invert)]
+
+
+def _predict(trainer: Trainer, name: str, digit: Digit) -> Prediction:
     probabilities = trainer.predict(digit.pixels[np.newaxis])[0]
-    return Prediction(name, int(probabilities.argmax()), probabilities.tolist(), digit.inverted)
+    unlikely = probabilities.max() < LIKELY
+    return Prediction(
+        image=name,
+        digit=int(probabilities.argmax()),
+        probabilities=probabilities.tolist(),
+        inverted=digit.inverted,
+        unsure="no digit is likely" if unlikely else None,
+        pixels=digit.pixels,
+    )
