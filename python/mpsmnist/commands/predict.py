@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .._core import Trainer
-from ..prediction.pictures import PictureError, read_pictures
 from ..prediction.predictor import Prediction, load_trainer, predict_picture
+from ..prediction.reading import PictureError, read_pictures
 from ..training.config import DEVICE_CHOICES, MAX_THREADS
 from ..user_files import expand_path
 from .console import DONE, FAILED, Command, complain, require_whole_number

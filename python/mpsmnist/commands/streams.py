@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
+from ..descriptors import discarding
 from .shared import Shared
 
 
@@ -113,21 +114,8 @@ def _drop_unwritten(stream: TextIO | _Closed) -> None:
         pass
     except OSError:
         # Without a descriptor it is no stream of Python's, which knows nothing of its buffer.
-        with contextlib.suppress(OSError, ValueError, AttributeError), _discarding(stream.fileno()):
+        with contextlib.suppress(OSError, ValueError, AttributeError), discarding(stream.fileno()):
             stream.flush()
-
-
-@contextlib.contextmanager
-def _discarding(descriptor: int) -> Iterator[None]:
-    """Let the descriptor be the null device's in the block."""
-    kept, null = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, descriptor)
-    try:
-        yield
-    finally:
-        os.dup2(kept, descriptor)
-        os.close(kept)
-        os.close(null)
 
 
 @contextlib.contextmanager
