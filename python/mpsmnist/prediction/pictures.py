@@ -1,18 +1,25 @@
-"""Pictures of single digits, made to look like MNIST's: 28x28, light ink on black, centred by mass."""
+"""Pictures of digits, made to look like MNIST's: 28x28, light ink on black, centred by mass."""
 
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
-from .reading import Picture, PictureError, reduced
+from .colours import Levels, to_levels
+from .marks import Mask, drop_specks, drop_surroundings, one_digit, split_into_digits, thickness
+from .paper import FAINTEST, edges, evened, find_paper, ink_above, marked, noise, stands_out
+from .reading import Picture, PictureError
+from .rules import strike_rules
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
 CENTRE = 14
-MIN_CONTRAST = 16  # grey levels from the background to the darkest or lightest spot; less is blank
-NOISE = 0.1  # ink fainter than this share of the strongest is taken for paper grain or JPEG noise
+ONE, MANY = 256, 512  # pixels a side show a digit well enough, and the digits of a page
+SHARP_SIDE = 128  # pixels a side, or less, are too few to be smoothed
+ANY, HALF = 0.25, 0.5  # of the strongest ink near by: what may be a line or a frame, and what is a stroke
+FULL = 200  # of 255: the strongest ink of any of MNIST's digits is more
 
 Grey: TypeAlias = NDArray[np.uint8]
 
@@ -24,66 +31,145 @@ class Digit(NamedTuple):
     inverted: bool  # it was dark on light
 
 
+class _Found(NamedTuple):
+    """What there is in a picture, if it is dark on light, or if it is light on dark."""
+
+    ink: Levels
+    mask: Mask
+    evidence: float
+    inverted: bool
+
+
 def prepare(picture: Picture, invert: bool | None = None) -> Digit:
     """Make a picture of one digit look like MNIST's.
 
-    A 28x28 picture of light ink on black is taken as it is. Any other is inverted if it is dark on light,
-    cropped to its ink, scaled to fit a 20x20 box and centred by its centre of mass, as MNIST's digits were.
+    A picture as MNIST has them is taken as it is. In any other the digit is looked for: ink that stands out
+    of the paper around it, without rules, frames and specks. It is scaled to fit a 20x20 box and centred by
+    its centre of mass, as MNIST's digits were. All the marks near the largest one are taken for its strokes.
 
     Args:
         picture: uint8, grey (h, w), colour (h, w, 3) or colour with alpha (h, w, 4).
-        invert: whether it is dark on light; None judges by the border.
+        invert: whether it is dark on light; None judges by what would be ink and what paper.
 
     Raises:
         PictureError: the picture is blank.
     """
-    picture = _to_grey(reduced(picture))
-    background = float(np.median(_border(picture)))
-    inverted = background > 127 if invert is None else invert
-    levels = picture.astype(np.float64)
-    ink = (background - levels if inverted else levels - background).clip(0, None)
-    if ink.max() < MIN_CONTRAST:
-        raise PictureError("the picture is blank: nothing differs from its border")
-    if picture.shape == (SIDE, SIDE) and not inverted and background < MIN_CONTRAST:
-        return Digit(picture, inverted)
-    ink = np.where(ink < NOISE * ink.max(), 0, ink)
-    return Digit(_centre(_fit(_crop(ink))), inverted)
+    if not invert and _is_as_mnists(picture):
+        return Digit(picture, False)
+    found = _find(picture, invert, ONE)
+    return _as_mnists(found, one_digit(found.ink, found.mask))
 
 
-def _to_grey(picture: Picture) -> Grey:
-    if picture.ndim == 2:
-        return picture
-    image = Image.fromarray(picture)
-    grey = image.convert("L")
-    if image.mode == "RGB":
-        return np.array(grey)
-    levels = np.asarray(grey, np.float64)
-    alpha = np.asarray(image.getchannel("A"), np.float64) / 255
-    # What shows through is white paper under dark ink, and a blackboard under light ink.
-    paper = 255 if (levels * alpha).sum() < 127.5 * alpha.sum() else 0
-    blend: NDArray[np.float64] = levels * alpha + paper * (1 - alpha)
-    return blend.round().astype(np.uint8)
+def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
+    """Make a picture like MNIST's of every digit in a picture, as prepare() does of one.
+
+    Returns:
+        The digits in reading order: from left to right, and the lines from top to bottom.
+
+    Raises:
+        PictureError: the picture is blank.
+    """
+    if not invert and _is_as_mnists(picture):
+        return [Digit(picture, False)]
+    found = _find(picture, invert, MANY)
+    return [_as_mnists(found, mask) for mask in split_into_digits(found.mask)]
 
 
-def _border(picture: Grey) -> Grey:
-    return np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+def _is_as_mnists(picture: Picture) -> bool:
+    """Tell whether it has the size, the contrast, the box and the centre of MNIST's digits."""
+    if picture.shape != (SIDE, SIDE) or picture.max() < FULL:
+        return False
+    if max(np.ptp(np.flatnonzero(picture.any(axis=axis))) + 1 for axis in (0, 1)) != BOX:
+        return False
+    centre = ndimage.center_of_mass(picture)
+    return bool(np.abs(np.subtract(centre, CENTRE)).max() <= 1)
 
 
-def _crop(ink: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+def _find(picture: Picture, invert: bool | None, side: int) -> _Found:
+    """Look for ink in a picture; once more, closer, if all of it is in a small part of a large one."""
+    found = _find_in(picture, invert, side)
+    factor = _reduction(picture, side)
+    ends = [np.flatnonzero(found.mask.any(axis=axis))[[0, -1]] * factor for axis in (1, 0)]
+    margin = int(max(np.ptp(end) for end in ends)) + factor
+    if factor == 1 or margin > side * factor // 4:
+        return found
+    rows, columns = (slice(max(int(end[0]) - margin, 0), int(end[1]) + margin) for end in ends)
+    return _find_in(picture[rows, columns], found.inverted, side)
+
+
+def _reduction(picture: Picture, side: int) -> int:
+    return -(-max(picture.shape[:2]) // side)
+
+
+def _find_in(picture: Picture, invert: bool | None, side: int) -> _Found:
+    if (factor := _reduction(picture, side)) > 1:
+        picture = np.asarray(Image.fromarray(picture).reduce(factor))
+    levels = to_levels(picture)
+    if max(levels.shape) > SHARP_SIDE:
+        levels = ndimage.gaussian_filter(levels, max(levels.shape) / 2 / SHARP_SIDE, truncate=2.5)
+    strongest_noise = noise(levels)
+    candidates = [
+        _look_for(-levels if dark else levels, strongest_noise, dark)
+        for dark in ((True, False) if invert is None else (invert,))
+    ]
+    best = max(candidates, key=lambda found: found.evidence)
+    if best.evidence == 0:
+        raise PictureError("the picture is blank: nothing stands out of its paper")
+    return best
+
+
+def _look_for(levels: Levels, grain: float, inverted: bool) -> _Found:
+    """Look for light ink on dark paper, and judge whether it is that."""
+    paper = find_paper(levels)
+    ink = ink_above(levels, paper)
+    everything = marked(ink, grain, ANY)
+    gone = everything & ~_without_print(everything)
+    cleared = np.where(ndimage.maximum_filter(gone, 3) if gone.any() else gone, 0, ink)
+    kept = marked(cleared, grain, HALF)
+    mask = drop_specks(cleared, _without_print(kept) if gone.any() else kept)
+    if not stands_out(ink, mask, grain):
+        return _Found(ink, mask, 0.0, inverted)
+    digits = float(ink[mask].sum()) / float(ink[kept | gone].sum())
+    return _Found(cleared, mask, _evidence(cleared, mask, paper) * (1 + digits), inverted)
+
+
+def _without_print(mask: Mask) -> Mask:
+    return drop_surroundings(strike_rules(drop_surroundings(mask)))
+
+
+def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:
+    """Judge by strength; by strokes, which are thin for their length, do not run along the edges of the
+    picture, and have paper around them that is even: between the strokes of ink, ink looks like rough paper.
+    """
+    strength = float(ink[mask].mean())
+    edge = float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
+    around = tuple(
+        slice(max(int(marks[0]) - 2, 0), int(marks[-1]) + 3)
+        for marks in (np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0)))
+    )
+    roughness = edges(paper[around]) / max(edges(np.where(mask, ink, 0)[around]), FAINTEST)
+    return float(strength**0.5 * (1 - edge) ** 2 / (0.05 + thickness(ink, mask) ** 2) / (0.1 + roughness))
+
+
+def _as_mnists(found: _Found, mask: Mask) -> Digit:
+    return Digit(_centred(_fitted(_cropped(evened(found.ink, mask)))), found.inverted)
+
+
+def _cropped(ink: Levels) -> Levels:
+    rows, columns = np.flatnonzero((ink > 0.3).any(axis=1)), np.flatnonzero((ink > 0.3).any(axis=0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _fit(ink: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fitted(ink: Levels) -> Levels:
     """Scale to the box with proportions kept, and the strongest ink to 255."""
     height, width = (max(1, round(side * BOX / max(ink.shape))) for side in ink.shape)
     image = Image.fromarray(ink.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-    scaled = np.array(image, np.float64)
+    scaled = np.array(image, np.float32)
     scaled *= 255 / scaled.max()
     return scaled
 
 
-def _centre(ink: NDArray[np.float64]) -> Grey:
+def _centred(ink: Levels) -> Grey:
     """Put the ink, at most BOX x BOX, into a SIDE x SIDE picture, centre of mass at CENTRE if it fits."""
     field = np.zeros((SIDE, SIDE), np.uint8)
     corners = []
