@@ -8,8 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
-from .._core import Trainer
-from ..prediction.predictor import load_trainer, predict_digits, predict_picture
+from ..prediction.predictor import Network, load_network, predict_digits, predict_picture
 from ..prediction.reading import Picture, PictureError, read_pictures, read_pictures_from
 from ..training.config import DEVICE_CHOICES, MAX_THREADS
 from ..user_files import expand_path, reason_of
@@ -58,8 +57,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace, program: str) -> int:
     _check(arguments)
-    trainer = load_trainer(arguments.checkpoint, arguments.device, arguments.threads)
-    ask = _asking(trainer, arguments.invert, arguments.many)
+    network = load_network(arguments.checkpoint, arguments.device, arguments.threads)
+    ask = _asking(network, arguments.invert, arguments.many)
     with telling(program):
         answers = chain.from_iterable(_answer_file(image, ask, program) for image in arguments.images)
         may_be_single = len(arguments.images) == 1 and not arguments.many
@@ -78,12 +77,12 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("- is given twice, but standard input can be read only once")
 
 
-def _asking(trainer: Trainer, invert: bool | None, many: bool) -> Ask:
+def _asking(network: Network, invert: bool | None, many: bool) -> Ask:
     def ask(name: str, picture: Picture) -> Answer:
         if not many:
-            prediction = predict_picture(trainer, name, picture, invert)
+            prediction = predict_picture(network, name, picture, invert)
             return Answer(name, [prediction], prediction.unsure)
-        predictions = predict_digits(trainer, name, picture, invert)
+        predictions = predict_digits(network, name, picture, invert)
         reasons = (
             f"digit {number} of {len(predictions)}: {prediction.unsure}"
             for number, prediction in enumerate(predictions, 1)

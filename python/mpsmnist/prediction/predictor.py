@@ -8,10 +8,17 @@ from numpy.typing import NDArray
 
 from .._core import Trainer
 from ..training.checkpoint import load
+from .doubt import reason_to_doubt
+from .familiarity import Familiarity
 from .pictures import Digit, prepare, prepare_all
 from .reading import Picture
 
-LIKELY = 0.5  # a less probable answer is a guess
+
+class Network(NamedTuple):
+    """A trained network, and what is known of the images that it was trained on."""
+
+    trainer: Trainer
+    familiarity: Familiarity | None
 
 
 class Prediction(NamedTuple):
@@ -25,19 +32,20 @@ class Prediction(NamedTuple):
     pixels: NDArray[np.uint8]  # (28, 28), what the network saw
 
 
-def load_trainer(path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> Trainer:
-    """Make a Trainer with the weights of a checkpoint. Raises CheckpointError and DeviceError."""
+def load_network(path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> Network:
+    """Load a checkpoint into a Trainer. Raises CheckpointError and DeviceError."""
     saved = load(path)
     trainer = Trainer(device=device, num_classes=saved.num_classes, threads=threads)
     trainer.load_state_dict(saved.state)
-    return trainer
+    familiarity = None if saved.familiarity is None else Familiarity(**saved.familiarity)
+    return Network(trainer, familiarity)
 
 
-def predict_picture(trainer: Trainer, name: str, picture: Picture, invert: bool | None = None) -> Prediction:
+def predict_picture(network: Network, name: str, picture: Picture, invert: bool | None = None) -> Prediction:
     """Read a picture of one digit.
 
     Args:
-        trainer: the network.
+        network: by load_network().
         name: what the prediction's `image` is to be.
         picture: uint8, grey (h, w), colour (h, w, 3) or colour with alpha (h, w, 4).
         invert: whether it is dark on light; None judges by the picture.
@@ -47,26 +55,25 @@ def predict_picture(trainer: Trainer, name: str, picture: Picture, invert: bool 
     """
     digits = prepare_all(picture, invert)
     if len(digits) == 1:
-        return _predict(trainer, name, digits[0])
-    best = _predict(trainer, name, prepare(picture, invert))
+        return _predict(network, name, digits[0])
+    best = _predict(network, name, prepare(picture, invert))
     return best._replace(unsure=f"{len(digits)} digits: try --many")
 
 
 def predict_digits(
-    trainer: Trainer, name: str, picture: Picture, invert: bool | None = None
+    network: Network, name: str, picture: Picture, invert: bool | None = None
 ) -> list[Prediction]:
     """Read all digits of a picture, left to right and line after line. As predict_picture() otherwise."""
-    return [_predict(trainer, name, digit) for digit in prepare_all(picture, invert)]
+    return [_predict(network, name, digit) for digit in prepare_all(picture, invert)]
 
 
-def _predict(trainer: Trainer, name: str, digit: Digit) -> Prediction:
-    probabilities = trainer.predict(digit.pixels[np.newaxis])[0]
-    unlikely = probabilities.max() < LIKELY
+def _predict(network: Network, name: str, digit: Digit) -> Prediction:
+    probabilities = network.trainer.predict(digit.pixels[np.newaxis])[0]
     return Prediction(
         image=name,
         digit=int(probabilities.argmax()),
         probabilities=probabilities.tolist(),
         inverted=digit.inverted,
-        unsure="no digit is likely" if unlikely else None,
+        unsure=reason_to_doubt(probabilities, digit.pixels, network.familiarity),
         pixels=digit.pixels,
     )
