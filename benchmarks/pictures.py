@@ -23,9 +23,8 @@ from PIL import Image, ImageDraw
 from harness.arguments import add_common, output_path, positive
 from harness.command import run
 from harness.environment import ROOT
-from mpsmnist import Trainer
 from mpsmnist.prediction.pictures import prepare
-from mpsmnist.prediction.predictor import Prediction, load_trainer, predict_picture
+from mpsmnist.prediction.predictor import Network, Prediction, load_network, predict_picture
 from mpsmnist.prediction.reading import Picture, PictureError, read_pictures
 
 sys.path.append(str(ROOT / "tests"))
@@ -67,22 +66,22 @@ def _makers(count: int, seed: int) -> dict[str, tuple[str, Iterable[Drawn]]]:
     return digits | others
 
 
-def measure(options: argparse.Namespace, trainer: Trainer) -> Iterator[list[dict[str, Any]]]:
+def measure(options: argparse.Namespace, network: Network) -> Iterator[list[dict[str, Any]]]:
     """For each picture of each kind the digit, the answer (None: refused), and why it is unsure."""
     makers = _makers(options.pictures, options.seed)
     for sort in dict.fromkeys(sort for sort, _ in makers.values()):
         names = [name for name in makers if makers[name][0] == sort and name in (options.kinds or makers)]
         if names:
-            yield [_measure_kind(trainer, name, *makers[name]) for name in names]
+            yield [_measure_kind(network, name, *makers[name]) for name in names]
 
 
-def _measure_kind(trainer: Trainer, name: str, sort: str, drawn: Iterable[Drawn]) -> dict[str, Any]:
-    answers = [_answer(trainer, digit, file) for digit, file in drawn]
+def _measure_kind(network: Network, name: str, sort: str, drawn: Iterable[Drawn]) -> dict[str, Any]:
+    answers = [_answer(network, digit, file) for digit, file in drawn]
     return {"kind": name, "sort": sort, "answers": answers}
 
 
-def _answer(trainer: Trainer, digit: int | None, file: bytes) -> tuple[int | None, int | None, str | None]:
-    answer = _predict(trainer, file)
+def _answer(network: Network, digit: int | None, file: bytes) -> tuple[int | None, int | None, str | None]:
+    answer = _predict(network, file)
     return (digit, None, "refused") if answer is None else (digit, answer.digit, answer.unsure)
 
 
@@ -94,14 +93,14 @@ def _read(file: bytes) -> Picture:
         return picture
 
 
-def _predict(trainer: Trainer, file: bytes) -> Prediction | None:
+def _predict(network: Network, file: bytes) -> Prediction | None:
     try:
-        return predict_picture(trainer, "", _read(file))
+        return predict_picture(network, "", _read(file))
     except PictureError:
         return None
 
 
-def contact_sheet(options: argparse.Namespace, trainer: Trainer, columns: int = 8) -> Image.Image:
+def contact_sheet(options: argparse.Namespace, network: Network, columns: int = 8) -> Image.Image:
     """Some pictures of each kind, each beside its 28x28 and the answer; a "?" is an unsure one."""
     makers = _makers(columns, options.seed)
     kinds = options.kinds or [*makers]
@@ -113,7 +112,7 @@ def contact_sheet(options: argparse.Namespace, trainer: Trainer, columns: int = 
             corner = CELL + column * 2 * CELL, row * CELL
             picture = _read(file)
             sheet.paste(_thumbnail(picture), corner)
-            answer = _predict(trainer, file)
+            answer = _predict(network, file)
             if answer is not None:
                 sheet.paste(_thumbnail(prepare(picture).pixels), (corner[0] + CELL, corner[1]))
                 wrong = digit is not None and answer.digit != digit
@@ -140,11 +139,11 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     for reason in ink.left_out():
         print(reason)
-    trainer = load_trainer(options.checkpoint, "cpu", options.threads)
+    network = load_network(options.checkpoint, "cpu", options.threads)
     settings = {"checkpoint": options.checkpoint.name, "pictures": options.pictures, "seed": options.seed}
-    run("pictures", options, arguments=arguments, settings=settings, parts=measure(options, trainer))
+    run("pictures", options, arguments=arguments, settings=settings, parts=measure(options, network))
     if options.contact_sheet is not None:
-        contact_sheet(options, trainer).save(options.contact_sheet)
+        contact_sheet(options, network).save(options.contact_sheet)
     return 0
 
 

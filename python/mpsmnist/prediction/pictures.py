@@ -12,6 +12,7 @@ from .marks import Mask, drop_specks, drop_surroundings, one_digit, split_into_d
 from .paper import FAINTEST, edges, evened, find_paper, ink_above, marked, noise, stands_out
 from .reading import Picture, PictureError
 from .rules import strike_rules
+from .shadows import without_shadows
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
@@ -107,9 +108,11 @@ def _find_in(picture: Picture, invert: bool | None, side: int) -> _Found:
     levels = to_levels(picture)
     if max(levels.shape) > SHARP_SIDE:
         levels = ndimage.gaussian_filter(levels, max(levels.shape) / 2 / SHARP_SIDE, truncate=2.5)
-    strongest_noise = noise(levels)
+    grain = noise(levels)
+    if max(levels.shape) > SHARP_SIDE // 2:
+        levels = without_shadows(levels)
     candidates = [
-        _look_for(-levels if dark else levels, strongest_noise, dark)
+        _look_for(-levels if dark else levels, grain, dark)
         for dark in ((True, False) if invert is None else (invert,))
     ]
     best = max(candidates, key=lambda found: found.evidence)

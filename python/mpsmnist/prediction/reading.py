@@ -139,7 +139,9 @@ def _open_heic(file: IO[bytes]) -> Image.Image:
     try:
         image: Image.Image = HeifImageFile(file)  # type: ignore[no-untyped-call]
     except SyntaxError as error:
-        raise PictureError(f"it is {FileKind.HEIC.value}, but cannot be read: {_in_one_line(error)}") from error
+        raise PictureError(
+            f"it is {FileKind.HEIC.value}, but cannot be read: {_in_one_line(error)}"
+        ) from error
     return image
 
 
@@ -206,6 +208,7 @@ def _decode(image: Image.Image) -> Picture:
     if not 0 < width * height <= MAX_PIXELS:
         problem = f"more than {MAX_PIXELS:,}: reduce it" if width * height else "there is nothing to see"
         raise PictureError(f"{width} x {height} pixels, {problem}")
+    image.getexif()  # older Pillows cannot read it once the pixels are loaded, which turns a TIFF by itself
     _load(image)
     small = _reduce(image, _working_mode(image))
     small.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
