@@ -279,7 +279,7 @@ def test_a_spoilt_checkpoint_is_refused(
     tmp_path: Path, spoil: Callable[[State, Run], None], words: str
 ) -> None:
     good = make()
-    run = {name: value for name, value in vars(good).items() if name != "state"}
+    run = {name: value for name, value in vars(good).items() if name not in ("state", "familiarity")}
     spoil(good.state, run)
     save_file(good.state, tmp_path / "run", {"format": FORMAT, "run": json.dumps(run)})
     with pytest.raises(CheckpointError, match=words) as error:
@@ -360,7 +360,7 @@ def write_file(path: Path, header: bytes, size: int) -> None:
 
 def header_of(checkpoint: Checkpoint) -> tuple[dict[str, Any], int]:
     """The header that a safetensors file of the checkpoint has, and the size of what follows."""
-    run = {name: value for name, value in vars(checkpoint).items() if name != "state"}
+    run = {name: value for name, value in vars(checkpoint).items() if name not in ("state", "familiarity")}
     header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "run": json.dumps(run)}}
     offset = 0
     for name, tensor in checkpoint.state.items():
@@ -500,7 +500,7 @@ def test_others_can_read_the_format(tmp_path: Path) -> None:
 def test_a_checkpoint_of_the_previous_format_is_loaded(tmp_path: Path) -> None:
     """It has one entry more, which always was step * batch_size."""
     good = make(0.9)
-    run = {name: value for name, value in vars(good).items() if name != "state"} | {"sampler_position": 48}
+    run = {name: value for name, value in vars(good).items() if name not in ("state", "familiarity")} | {"sampler_position": 48}
     metadata = {"format": "mpsmnist checkpoint 1", "run": json.dumps(run)}
     save_file(good.state, tmp_path / "run", metadata)
     assert_same(load(tmp_path / "run"), good)
