@@ -105,11 +105,11 @@ def _describe(images: Images) -> NDArray[np.float32]:
     smooth = ndimage.gaussian_filter(images.astype(np.float32) / 255, (0, 0.7, 0.7))
     down, across = (part.reshape(len(images), -1) for part in np.gradient(smooth, axis=(1, 2)))
     strength = np.hypot(down, across)
-    direction = np.arctan2(down, across) * (DIRECTIONS / np.pi)  # modulo DIRECTIONS
+    direction = np.arctan2(down, across) % np.float32(np.pi) * np.float32(DIRECTIONS / np.pi)
     parts = []
     for middle in range(DIRECTIONS):  # an edge between two directions counts for both, more for the nearer
-        off = np.abs((direction - middle + DIRECTIONS / 2) % DIRECTIONS - DIRECTIONS / 2)
-        parts.append((strength * np.maximum(1 - off, 0)) @ _cells())
+        off = np.abs(direction - np.float32(middle))
+        parts.append((strength * np.maximum(1 - np.minimum(off, DIRECTIONS - off), 0)) @ _cells())
     described: NDArray[np.float32] = np.sqrt(np.concatenate(parts, axis=1))
     described /= np.maximum(np.linalg.norm(described, axis=1, keepdims=True), 1e-6)
     return described
