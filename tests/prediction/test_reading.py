@@ -518,7 +518,7 @@ def test_whatever_pillow_raises_is_an_error_of_the_picture(
 
     path = write_png(tmp_path / "picture.png", drawing())
     monkeypatch.setattr(Image, "open", fail)
-    with pytest.raises(PictureError, match=r"picture.png: .*odd( lines)?\W?$"):
+    with pytest.raises(PictureError, match=r"picture.png: cannot be read: .*odd( lines)?\W?$"):
         read_one(path)
 
 

@@ -99,7 +99,7 @@ def _pillow() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise PictureError(_too_many_pixels(str(error))) from error
     except Exception as error:  # what Pillow makes of bad files is no closed set
-        raise PictureError(_in_one_line(error)) from error
+        raise PictureError(f"cannot be read: {_in_one_line(error)}") from error
 
 
 def _in_one_line(error: Exception) -> str:
