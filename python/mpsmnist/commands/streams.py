@@ -11,6 +11,8 @@ from typing import Any, TextIO, cast
 from ..descriptors import discarding
 from .shared import Shared
 
+MAX_STDIN = 1 << 28  # bytes that are kept of it in memory
+
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
@@ -40,6 +42,19 @@ def flush_stdout() -> None:
     """Write what is left in stdout's buffer. Raises OSError, which names stdout."""
     with _naming_stdout():
         sys.stdout.flush()
+
+
+def read_stdin() -> bytes:
+    """Read all of stdin, from a pipe or a file. Raises OSError: it is closed, a terminal, too large."""
+    stream = getattr(sys.stdin, "buffer", None)  # sys.stdin is None if the process started without it
+    if stream is None:
+        raise OSError("it is closed")
+    if stream.isatty():
+        raise OSError("it is a terminal, expected a pipe or a file")
+    data: bytes = stream.read(MAX_STDIN + 1)
+    if len(data) > MAX_STDIN:
+        raise OSError(f"more than {MAX_STDIN:,} bytes")
+    return data
 
 
 @contextlib.contextmanager
