@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import mpsmnist
+from support.pictures import drawing, write_png
 
 PACKAGE = Path(str(importlib.resources.files("mpsmnist")))
 
@@ -46,8 +47,8 @@ MAY_IMPORT = {
 }
 
 HEAVY = {
-    "PIL", "argparse", "asyncio", "filelock", "json", "matplotlib", "numpy", "platformdirs",
-    "requests", "safetensors", "tqdm", "urllib",
+    "PIL", "argparse", "asyncio", "filelock", "json", "matplotlib", "numpy", "pillow_heif", "platformdirs",
+    "requests", "safetensors", "scipy", "tqdm", "urllib",
 }  # fmt: skip
 
 
@@ -175,6 +176,12 @@ def test_a_subcommand_does_not_import_the_others() -> None:
     modules = modules_after(run_main("doctor", "--help"))
     assert "mpsmnist.commands.doctor" in modules
     assert modules & {"mpsmnist.commands.train", "mpsmnist.commands.predict", "PIL", "safetensors"} == set()
+
+
+def test_reading_other_pictures_does_not_import_pillow_heif(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", drawing())
+    code = "from mpsmnist.prediction.reading import read_pictures; list(read_pictures({!r}))"
+    assert modules_after(code.format(str(tmp_path / "a.png"))) & {"PIL", "pillow_heif"} == {"PIL"}
 
 
 def test_asking_for_a_datasets_name_imports_no_downloader() -> None:

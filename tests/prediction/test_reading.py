@@ -411,8 +411,8 @@ def test_a_photograph_is_reduced_while_it_is_decoded_and_turned_back(
     monkeypatch.setattr(reading, "WORKING_SIDE", 512)
     picture = read_one(path)
     assert picture.shape == (500, 300)
-    expected = np.rot90(255 - drawing(1200, 2000), -1).reshape(500, 4, 300, 4).mean(axis=(1, 3))
-    assert abs(picture - expected).mean() < 1
+    expected = Image.fromarray(np.rot90(255 - drawing(1200, 2000), -1).copy()).reduce(4)
+    assert abs(picture.astype(int) - np.asarray(expected)).max() <= 20
 
 
 @pytest.mark.parametrize(("width", "height"), [(101, 100), (10001, 1), (1, 10001)])
@@ -518,7 +518,7 @@ def test_whatever_pillow_raises_is_an_error_of_the_picture(
 
     path = write_png(tmp_path / "picture.png", drawing())
     monkeypatch.setattr(Image, "open", fail)
-    with pytest.raises(PictureError, match=r"picture.png: .*odd( lines)?\W?$"):
+    with pytest.raises(PictureError, match=r"picture.png: cannot be read: .*odd( lines)?\W?$"):
         read_one(path)
 
 

@@ -23,13 +23,13 @@ class Answer(NamedTuple):
 
 
 def format_line(answer: Answer) -> str:
-    """Write the digits in a line, as in "seven.png: 7  99.8%"."""
-    guess = "".join(str(prediction.digit) for prediction in answer.predictions)
+    """Write the digits in a line, as in "seven.png: 7  99.8%"; a guess has no percentage to trust."""
+    digits = "".join(str(prediction.digit) for prediction in answer.predictions)
+    if answer.unsure is not None:
+        return f"{answer.image}: unsure ({answer.unsure})" + (f", best guess {digits}" if digits else "")
     if len(answer.predictions) == 1:
-        guess += f"  {max(answer.predictions[0].probabilities):.1%}"
-    if answer.unsure is None:
-        return f"{answer.image}: {guess}"
-    return f"{answer.image}: unsure ({answer.unsure})" + (f", best guess {guess}" if guess else "")
+        digits += f"  {max(answer.predictions[0].probabilities):.1%}"
+    return f"{answer.image}: {digits}"
 
 
 def format_prediction(prediction: Prediction) -> str:

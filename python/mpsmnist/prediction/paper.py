@@ -19,7 +19,7 @@ FAINTEST = 4.0  # levels from the paper to the ink; less is blank
 BEYOND = (0.02, 0.04)  # of the picture's side; between these distances from ink there is paper,
 SOFTEST = 0.5  # and no more of the ink's strength, or it is light or shadow
 ABOVE_NOISE = 6  # standard deviations
-CERTAIN = 20  # standard deviations of the mean of all of the ink's pixels
+CERTAIN = 20  # standard deviations of the mean of the pixels of the largest mark
 NEIGHBOURHOOD = 0.3  # of the shorter side: ink is judged by the strongest ink so near
 
 
@@ -36,14 +36,14 @@ def edges(levels: Levels) -> float:
 def noise(levels: Levels) -> float:
     """Estimate the standard deviation of noise and grain: of what differs from its neighbourhood's mean.
 
-    The middle third is far from ink, which is in one tail, and from what ink does to its neighbourhood.
+    The middle third is far from ink, which is in one tail; many rules still add a tenth of their contrast.
     """
     around = ndimage.uniform_filter(levels, max(3, int(mean_side(levels) / 15) | 1))
     low, high = np.quantile((levels - around)[::2, ::2], (0.35, 0.65))
     return float(high - low) / 0.7706  # of a normal distribution
 
 
-def stands_out(ink: Levels, mask: NDArray[np.bool_], noise: float) -> bool:
+def stands_out(ink: Levels, mask: NDArray[np.bool_], noise: Levels) -> bool:
     """Tell whether masked ink ends too soon for light or shadow, and is too much for chance."""
     if not mask.any():
         return False
@@ -51,7 +51,8 @@ def stands_out(ink: Levels, mask: NDArray[np.bool_], noise: float) -> bool:
     inner, outer = (ndimage.maximum_filter(mask, 1 + 2 * math.ceil(mean_side(mask) * way)) for way in BEYOND)
     around = outer & ~inner
     ends = not around.any() or float(ink[around].mean()) <= SOFTEST * strength
-    return ends and strength * math.sqrt(np.count_nonzero(mask)) >= CERTAIN * noise
+    largest = np.bincount(ndimage.label(mask)[0][mask]).max()
+    return bool(ends and strength * math.sqrt(largest) >= CERTAIN * float(noise[mask].mean()))
 
 
 def find_paper(levels: Levels) -> Levels:
@@ -87,12 +88,12 @@ def ink_above(levels: Levels, paper: Levels) -> Levels:
     return ink
 
 
-def marked(ink: Levels, noise: float, share: float) -> NDArray[np.bool_]:
+def marked(ink: Levels, noise: Levels, share: float) -> NDArray[np.bool_]:
     """Tell where ink is stronger than a share of the strongest near it, and stands out of the noise."""
     side = mean_side(ink)
     smooth = ndimage.uniform_filter(ink, 3) if side > SMALL else ink
     strongest = ndimage.maximum_filter(smooth, max(3, int(NEIGHBOURHOOD * side) | 1))
-    mask: NDArray[np.bool_] = ink > np.maximum(share * strongest, max(FAINTEST, ABOVE_NOISE * noise))
+    mask: NDArray[np.bool_] = ink > np.maximum(share * strongest, np.maximum(FAINTEST, ABOVE_NOISE * noise))
     return mask
 
 

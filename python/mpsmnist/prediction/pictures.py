@@ -12,14 +12,14 @@ from .marks import Mask, drop_specks, drop_surroundings, one_digit, split_into_d
 from .paper import FAINTEST, edges, evened, find_paper, ink_above, marked, noise, stands_out
 from .reading import Picture, PictureError
 from .rules import strike_rules
-from .shadows import without_shadows
+from .shadows import brightening, without_shadows
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
 CENTRE = 14
 ONE, MANY = 256, 512  # pixels a side show a digit well enough, and the digits of a page
 SHARP_SIDE = 128  # pixels a side, or less, are too few to be smoothed
-ANY, HALF = 0.25, 0.5  # of the strongest ink near by: what may be a line or a frame, and what is a stroke
+PRINT, STROKE = 0.25, 0.4  # of the strongest ink near: more may be print, and, print removed, the digit
 FULL = 200  # of 255: the strongest ink of any of MNIST's digits is more
 
 Grey: TypeAlias = NDArray[np.uint8]
@@ -108,8 +108,9 @@ def _find_in(picture: Picture, invert: bool | None, side: int) -> _Found:
     levels = to_levels(picture)
     if max(levels.shape) > SHARP_SIDE:
         levels = ndimage.gaussian_filter(levels, max(levels.shape) / 2 / SHARP_SIDE, truncate=2.5)
-    grain = noise(levels)
+    grain = np.full_like(levels, noise(levels))
     if max(levels.shape) > SHARP_SIDE // 2:
+        grain *= brightening(levels)
         levels = without_shadows(levels)
     candidates = [
         _look_for(-levels if dark else levels, grain, dark)
@@ -121,14 +122,14 @@ def _find_in(picture: Picture, invert: bool | None, side: int) -> _Found:
     return best
 
 
-def _look_for(levels: Levels, grain: float, inverted: bool) -> _Found:
+def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
     """Look for light ink on dark paper, and judge whether it is that."""
     paper = find_paper(levels)
     ink = ink_above(levels, paper)
-    everything = marked(ink, grain, ANY)
+    everything = marked(ink, grain, PRINT)
     gone = everything & ~_without_print(everything)
     cleared = np.where(ndimage.maximum_filter(gone, 3) if gone.any() else gone, 0, ink)
-    kept = marked(cleared, grain, HALF)
+    kept = marked(cleared, grain, STROKE)
     mask = drop_specks(cleared, _without_print(kept) if gone.any() else kept)
     if not stands_out(ink, mask, grain):
         return _Found(ink, mask, 0.0, inverted)

@@ -99,7 +99,7 @@ def _pillow() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise PictureError(_too_many_pixels(str(error))) from error
     except Exception as error:  # what Pillow makes of bad files is no closed set
-        raise PictureError(_in_one_line(error)) from error
+        raise PictureError(f"cannot be read: {_in_one_line(error)}") from error
 
 
 def _in_one_line(error: Exception) -> str:
@@ -257,12 +257,6 @@ def _stretched(image: Image.Image) -> Picture:
     return levels.clip(0, 255).round().astype(np.uint8)
 
 
-def reduced(picture: Picture) -> Picture:
-    """Shrink a picture of any size to WORKING_SIDE at most, by a whole factor."""
-    image = Image.fromarray(picture)
-    return np.array(_reduce(image, image.mode))
-
-
 def _read_idx(file: IO[bytes], name: str) -> Iterator[tuple[str, Picture]]:
     try:
         pictures = read_idx_from(file, name, shape=(None, None, None))
@@ -276,7 +270,8 @@ def _read_idx(file: IO[bytes], name: str) -> Iterator[tuple[str, Picture]]:
     if (low, high) != (0, 255):
         _log.info("%s: its levels, %g to %g, are stretched to 0 to 255", name, low, high)
     for index, picture in enumerate(pictures):
-        yield f"{name}[{index}]", reduced(_to_8_bits(picture, low, high))
+        image = Image.fromarray(_to_8_bits(picture, low, high))
+        yield f"{name}[{index}]", np.array(_reduce(image, image.mode))
 
 
 def _range_of(levels: NDArray[Any]) -> tuple[float, float]:

@@ -15,6 +15,7 @@ SMALLEST = 60  # pixels of the shorter side; less has no room for a rule and a d
 SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
 THICKEST = 0.03  # of the picture's side
 OVERHANG = 0.03  # a line goes on past the digit, to both sides, by this share of its length
+SHORTEST = 0.1  # of the mask's side: a digit's height and width are more
 ALONE = 0.12  # or by this, if it neither spans the picture nor is a side of a box
 
 
@@ -50,27 +51,38 @@ def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
         for axis, pixels in ((1, thin[0] | crossings), (0, (thin[1] | crossings).T))
         for line in _lines(pixels)
     ]
+    spanning = [sum(line.spans and line.axis == axis for line in lines) for axis in (0, 1)]
     if sides:
-        lines = [a for a in lines if a.spans and sum(b.spans and a.axis == b.axis for b in lines) >= 2]
-    if not lines:
-        return none
-    rest = _substantial(mask & ~np.logical_or.reduce([line.pixels for line in lines]))
-    if not rest.any():
-        return none
-    ends = {axis: np.flatnonzero(rest.any(axis=1 - axis)) for axis in (0, 1)}
-    if max(np.ptp(ends[0]), np.ptp(ends[1])) < 0.1 * max(mask.shape):
-        return none
+        lines = [line for line in lines if line.spans and spanning[line.axis] >= 2]
+    box = sides and min(spanning) >= 2
     rules = none
-    for line in lines:
-        overhang = min(ends[line.axis][0] - line.start, line.stop - ends[line.axis][-1])
-        least = OVERHANG if line.spans else ALONE
-        if overhang >= least * (line.stop - line.start) and (line.spans or line.axis == 1):
-            rules = rules | line.pixels
+    for axis in (0, 1):
+        rest = _substantial(mask & ~_pixels(mask, [line for line in lines if line.spans or line.axis == axis]))
+        ends = np.flatnonzero(rest.any(axis=1 - axis))
+        if rest.any(axis=0).sum() + rest.any(axis=1).sum() < SHORTEST * max(mask.shape):
+            continue
+        rules = rules | _pixels(mask, [line for line in lines if line.axis == axis and _goes_past(line, ends, box)])
     return rules
 
 
+def _pixels(mask: Mask, lines: list[_Line]) -> Mask:
+    return np.logical_or.reduce([np.zeros_like(mask)] + [line.pixels for line in lines])
+
+
+def _goes_past(line: _Line, ends: NDArray[np.int64], box: bool) -> bool:
+    """Tell whether a line goes on past the rest: to both sides, unless in a box, which the digit may touch.
+
+    Only along a row may it do so alone.
+    """
+    past = sorted((int(ends[0]) - line.start, line.stop - int(ends[-1])))
+    least = (OVERHANG if line.spans else ALONE) * (line.stop - line.start)
+    return past[1 if box else 0] >= least and (line.spans or line.axis == 1)
+
+
 def _substantial(mask: Mask) -> Mask:
-    labels, _ = ndimage.label(mask, SQUARE)
+    labels, count = ndimage.label(mask, SQUARE)
+    if count == 0:
+        return mask
     lengths = [max(part.stop - part.start for part in box) for box in ndimage.find_objects(labels)]
     kept: Mask = np.array([False] + [length >= 0.3 * max(lengths) for length in lengths])[labels]
     return kept
@@ -98,7 +110,7 @@ def _lines(pixels: Mask) -> Iterator[_Line]:
     if not pixels.any():
         return
     width = pixels.shape[1]
-    joined = ndimage.maximum_filter1d(pixels.view(np.uint8), max(3, width // 4), 1)
+    joined = ndimage.maximum_filter1d(pixels.view(np.uint8), max(3, width // 2), 1)
     labels, _ = ndimage.label(ndimage.maximum_filter1d(joined, 3, 0), SQUARE)
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         part = (labels[box] == label) & pixels[box]

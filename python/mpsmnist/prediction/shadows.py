@@ -11,6 +11,7 @@ DARK = 20  # levels, added before the logarithm: below, noise matters more than 
 BLUR = 0.02  # of the picture's side: flattens the edges of ink much, and those of shadows little
 SHARP = 0.5
 STEP = 1.8
+AROUND = 0.25  # of the picture's side: wider than ink
 ABOVE_GRAIN = 6  # times the usual slope, which is the noise's
 
 
@@ -23,13 +24,20 @@ def without_shadows(levels: Levels) -> Levels:
     remaining = np.hypot(*_slopes(blurred))
     clear = steepness > ABOVE_GRAIN * np.median(steepness) + 1e-3
     if not clear.any():
-        return levels
+        return np.full_like(levels, levels.mean())
     sharpness = steepness / (remaining + 1e-3)
     sharp = clear & (sharpness > min(STEP, SHARP * float(np.quantile(sharpness[clear], 0.9))))
     sharp = ndimage.maximum_filter(sharp, 3)
     flat = _from_slopes(np.where(sharp, slopes[0], 0), np.where(sharp, slopes[1], 0))
     even: Levels = np.exp(flat + logarithm.mean()) - DARK
     return even
+
+
+def brightening(levels: Levels) -> Levels:
+    """Give by how much without_shadows() multiplies small differences, such as noise: more in the dark."""
+    around = ndimage.uniform_filter(levels, int(AROUND * math.sqrt(levels.size)))
+    factor: Levels = (levels.mean() + DARK) / (around.clip(0, None) + DARK)
+    return factor
 
 
 def _slopes(levels: Levels) -> list[Levels]:
