@@ -40,3 +40,15 @@ def test_unlike_the_training_images_however_probable(known: Familiarity) -> None
 
 def test_without_the_training_images_nothing_is_said_of_them() -> None:
     assert reason_to_doubt(CERTAIN, np.full((28, 28), 255, np.uint8), None) is None
+
+
+def test_an_improbable_answer_needs_a_more_familiar_picture(known: Familiarity) -> None:
+    labels = np.arange(1000) % 10
+    images = synthetic.draw(labels, seed=1)
+    distances = known.distances(images)
+    near_the_limit = images[np.argmax(np.where(distances < 1, distances, 0))]
+    unconvinced = np.full(10, 0.48 / 9, np.float32)
+    unconvinced[4] = 0.52
+    assert reason_to_doubt(CERTAIN, near_the_limit, known) is None
+    assert reason_to_doubt(unconvinced, near_the_limit, known) is not None
+    assert reason_to_doubt(unconvinced, DIGIT, known) is None

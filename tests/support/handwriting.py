@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
-from support import clean_kinds, photo_kinds
+from support import clean_kinds, later_photo_kinds, photo_kinds
 from support.ink import Ink, sources
 from support.papers import Picture
 
@@ -108,6 +108,17 @@ KINDS = (
         photo_kinds.low_quality_jpeg,
         photo_kinds.blackboard,
         photo_kinds.whiteboard,
+        later_photo_kinds.thumb_in_the_corner,
+        later_photo_kinds.moved_camera,
+        later_photo_kinds.envelope,
+        later_photo_kinds.folded,
+        later_photo_kinds.stained,
+        later_photo_kinds.dotted_paper,
+        later_photo_kinds.sticky_note,
+        later_photo_kinds.punched_holes,
+        later_photo_kinds.photo_of_a_screen,
+        later_photo_kinds.app_in_dark_mode,
+        later_photo_kinds.highlighter,
     ),
     Kind("phone_photo", "photo", photo_kinds.phone_photo, pens=None, save=as_phone_saves),
 )

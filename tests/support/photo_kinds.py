@@ -33,20 +33,20 @@ Random = np.random.Generator
 SHAPE = (320, 320)
 
 
-def _pen_colour(rng: Random) -> tuple[float, float, float]:
+def pen_colour(rng: Random) -> tuple[float, float, float]:
     """Black, blue, red or green, as pens are."""
     colours = [(0.1, 0.1, 0.12), (0.12, 0.18, 0.5), (0.1, 0.1, 0.12), (0.7, 0.12, 0.15), (0.08, 0.4, 0.2)]
     return colours[rng.integers(len(colours))]
 
 
-def _written(ink: Ink, rng: Random, shape: Shape = SHAPE, paper: Surface | None = None) -> Surface:
+def written(ink: Ink, rng: Random, shape: Shape = SHAPE, paper: Surface | None = None) -> Surface:
     """The digit in pen on a sheet."""
     side = rng.uniform(0.35, 0.65) * min(shape)
     surface = sheet(shape, rng, rng.uniform(0.82, 0.97)) if paper is None else paper
-    return over(surface, place(ink, shape, side, somewhere(rng)) * rng.uniform(0.85, 1), _pen_colour(rng))
+    return over(surface, place(ink, shape, side, somewhere(rng)) * rng.uniform(0.85, 1), pen_colour(rng))
 
 
-def _lit(surface: Surface, light: Field) -> Surface:
+def lit(surface: Surface, light: Field) -> Surface:
     lit: Surface = surface * light[..., None]
     return lit
 
@@ -55,18 +55,18 @@ def _lit(surface: Surface, light: Field) -> Surface:
 
 
 def gentle_gradient(ink: Ink, rng: Random) -> Picture:
-    return camera(_lit(_written(ink, rng), gradient(SHAPE, rng, rng.uniform(0.6, 0.75))), rng)
+    return camera(lit(written(ink, rng), gradient(SHAPE, rng, rng.uniform(0.6, 0.75))), rng)
 
 
 def strong_gradient(ink: Ink, rng: Random) -> Picture:
-    return camera(_lit(_written(ink, rng), gradient(SHAPE, rng, rng.uniform(0.22, 0.4))), rng)
+    return camera(lit(written(ink, rng), gradient(SHAPE, rng, rng.uniform(0.22, 0.4))), rng)
 
 
 def vignette(ink: Ink, rng: Random) -> Picture:
     down, across = axes(SHAPE)
     distance = (down**2 + across**2) / 2
     light = 1 - rng.uniform(0.5, 0.8) * distance ** rng.uniform(0.8, 1.4)
-    return camera(_lit(_written(ink, rng), light), rng)
+    return camera(lit(written(ink, rng), light), rng)
 
 
 def hand_shadow(ink: Ink, rng: Random) -> Picture:
@@ -85,7 +85,7 @@ def hand_shadow(ink: Ink, rng: Random) -> Picture:
         ]
     corners += [(1.1, side + rng.uniform(-0.1, 0.4)), (1.1, 1.1)]
     shadow = np.rot90(polygon(SHAPE, corners, rng.uniform(3, 14)), rng.integers(4))
-    return camera(_lit(_written(ink, rng), 1 - rng.uniform(0.45, 0.75) * shadow), rng)
+    return camera(lit(written(ink, rng), 1 - rng.uniform(0.45, 0.75) * shadow), rng)
 
 
 def lamp_spot(ink: Ink, rng: Random) -> Picture:
@@ -93,7 +93,7 @@ def lamp_spot(ink: Ink, rng: Random) -> Picture:
     down, across = axes(SHAPE)
     y, x = rng.uniform(-0.4, 0.4, 2)
     light = 0.25 + 0.85 * np.exp(-((down - y) ** 2 + (across - x) ** 2) / rng.uniform(0.4, 0.9))
-    return camera(_lit(_written(ink, rng), light) * np.float32([1, 0.9, 0.7]), rng)
+    return camera(lit(written(ink, rng), light) * np.float32([1, 0.9, 0.7]), rng)
 
 
 def noisy_low_contrast(ink: Ink, rng: Random) -> Picture:
@@ -106,15 +106,15 @@ def noisy_low_contrast(ink: Ink, rng: Random) -> Picture:
 
 
 def out_of_focus(ink: Ink, rng: Random) -> Picture:
-    return camera(_written(ink, rng), rng, blur=rng.uniform(3, 5))
+    return camera(written(ink, rng), rng, blur=rng.uniform(3, 5))
 
 
 def phone_photo(ink: Ink, rng: Random) -> Picture:
     """Upright, as one sees it; as_phone_saves() turns it and says so in EXIF."""
     shape = (1200, 900)
-    surface = warp(_written(ink, rng, shape), rng, 0.05)
+    surface = warp(written(ink, rng, shape), rng, 0.05)
     return camera(
-        _lit(surface, gradient(shape, rng, rng.uniform(0.5, 0.8))), rng, blur=2.5, noise=0.02, quality=80
+        lit(surface, gradient(shape, rng, rng.uniform(0.5, 0.8))), rng, blur=2.5, noise=0.02, quality=80
     )
 
 
@@ -132,7 +132,7 @@ def ruled(ink: Ink, rng: Random) -> Picture:
     if rng.random() < 0.4:
         x = rng.uniform(20, 60)
         surface = over(surface, line(SHAPE, (x + tilt, 0), (x - tilt, SHAPE[0]), 1.5), (0.88, 0.5, 0.55))
-    return camera(_written(ink, rng, paper=surface), rng)
+    return camera(written(ink, rng, paper=surface), rng)
 
 
 def squared(ink: Ink, rng: Random) -> Picture:
@@ -142,7 +142,7 @@ def squared(ink: Ink, rng: Random) -> Picture:
     for at in np.arange(rng.uniform(0, pitch), SHAPE[0], pitch):
         surface = over(surface, line(SHAPE, (0, at - tilt), (SHAPE[1], at + tilt), 1.2), colour)
         surface = over(surface, line(SHAPE, (at + tilt, 0), (at - tilt, SHAPE[0]), 1.2), colour)
-    return camera(_written(ink, rng, paper=surface), rng)
+    return camera(written(ink, rng, paper=surface), rng)
 
 
 def _box(shape: Shape, corner: tuple[float, float], side: float, width: float) -> Field:
@@ -160,7 +160,7 @@ def printed_box(ink: Ink, rng: Random) -> Picture:
     box = _box(SHAPE, (160 - half, 160 - half), 2 * half, rng.uniform(2, 6))
     surface = over(sheet(SHAPE, rng), box, rng.uniform(0.05, 0.5))
     digit = place(ink, SHAPE, side, somewhere(rng, 0.03))
-    return camera(over(surface, digit * 0.95, _pen_colour(rng)), rng)
+    return camera(over(surface, digit * 0.95, pen_colour(rng)), rng)
 
 
 def row_of_boxes(ink: Ink, rng: Random) -> Picture:
@@ -169,7 +169,7 @@ def row_of_boxes(ink: Ink, rng: Random) -> Picture:
     boxes = np.maximum.reduce([_box(shape, (left, 30), 100, 2) for left in (10, 110, 210, 310)])
     surface = over(sheet(shape, rng), boxes, 0.35)
     digit = place(ink, shape, rng.uniform(60, 78), (0.5, (110 + 100 * rng.integers(2) + 50) / 420))
-    return camera(over(surface, digit, _pen_colour(rng)), rng, blur=0.6)
+    return camera(over(surface, digit, pen_colour(rng)), rng, blur=0.6)
 
 
 def form_underline(ink: Ink, rng: Random) -> Picture:
@@ -179,7 +179,7 @@ def form_underline(ink: Ink, rng: Random) -> Picture:
     surface = over(
         sheet(SHAPE, rng), line(SHAPE, (30, y), (290, y + rng.uniform(-3, 3)), rng.uniform(1.5, 3)), 0.25
     )
-    return camera(over(surface, place(ink, SHAPE, side) * 0.95, _pen_colour(rng)), rng)
+    return camera(over(surface, place(ink, SHAPE, side) * 0.95, pen_colour(rng)), rng)
 
 
 def crumpled(ink: Ink, rng: Random) -> Picture:
@@ -192,7 +192,7 @@ def crumpled(ink: Ink, rng: Random) -> Picture:
     tones = rng.uniform(0.72, 1, len(seeds))[facets]
     creases = np.exp(-((distances[1] - distances[0]) ** 2) / 8) * clouds(SHAPE, rng, 25) * 0.12
     light = ndimage.gaussian_filter(tones, 2.5) - creases
-    return camera(_lit(_written(ink, rng), light.astype(np.float32)), rng)
+    return camera(lit(written(ink, rng), light.astype(np.float32)), rng)
 
 
 def bleed_through(ink: Ink, rng: Random) -> Picture:
@@ -200,7 +200,7 @@ def bleed_through(ink: Ink, rng: Random) -> Picture:
     back = np.roll(np.fliplr(place(ink, SHAPE, 150)), tuple(rng.integers(-90, 90, 2)), (0, 1))
     back = np.maximum(back, np.roll(back, 130, 1))
     surface = over(sheet(SHAPE, rng), ndimage.gaussian_filter(back, 2) * rng.uniform(0.1, 0.2), 0.3)
-    return camera(_written(ink, rng, paper=surface), rng)
+    return camera(written(ink, rng, paper=surface), rng)
 
 
 def black_on_dark_grey(ink: Ink, rng: Random) -> Picture:
@@ -248,7 +248,7 @@ def on_dark_table(ink: Ink, rng: Random) -> Picture:
     paper = polygon(SHAPE, corners, 0.7)
     surface = over(_table(SHAPE, rng), paper, sheet(SHAPE, rng))
     digit = place(ink, SHAPE, rng.uniform(100, 160), somewhere(rng, 0.05))
-    return camera(_lit(over(surface, digit, _pen_colour(rng)), gradient(SHAPE, rng, 0.8)), rng)
+    return camera(lit(over(surface, digit, pen_colour(rng)), gradient(SHAPE, rng, 0.8)), rng)
 
 
 def card_with_clear_margin(ink: Ink, rng: Random) -> Picture:
@@ -264,7 +264,7 @@ def card_with_clear_margin(ink: Ink, rng: Random) -> Picture:
 
 def frame_at_edge(ink: Ink, rng: Random) -> Picture:
     """A black border of a few pixels at the very edge, as scans and screenshots have it."""
-    picture = jpeg(quantize(_written(ink, rng)), 90).copy()
+    picture = jpeg(quantize(written(ink, rng)), 90).copy()
     width = int(rng.integers(2, 9))
     for side in range(4):
         np.rot90(picture, side)[:width] = 10
@@ -273,7 +273,7 @@ def frame_at_edge(ink: Ink, rng: Random) -> Picture:
 
 def scan_with_dust(ink: Ink, rng: Random) -> Picture:
     """Grey levels of a scanner: specks, hairs, a dark edge where the lid was open; no camera."""
-    surface = _written(ink, rng)
+    surface = written(ink, rng)
     for _ in range(rng.integers(10, 40)):
         y, x = rng.uniform(0, 320, 2)
         turn, length = rng.uniform(0, np.pi), rng.choice([1, 2, 3, 10])
@@ -282,12 +282,12 @@ def scan_with_dust(ink: Ink, rng: Random) -> Picture:
     edge = int(rng.integers(5, 30))
     shade = np.ones(SHAPE, np.float32)
     shade[:, :edge] = np.linspace(0.08, 0.5, edge)
-    grey = _lit(surface, np.rot90(shade, rng.integers(4))).mean(axis=-1)
+    grey = lit(surface, np.rot90(shade, rng.integers(4))).mean(axis=-1)
     return quantize(grey + rng.normal(0, 0.008, SHAPE))
 
 
 def low_quality_jpeg(ink: Ink, rng: Random) -> Picture:
-    return jpeg(quantize(blurred(_written(ink, rng, (200, 200)), 0.6)), int(rng.integers(6, 15)))
+    return jpeg(quantize(blurred(written(ink, rng, (200, 200)), 0.6)), int(rng.integers(6, 15)))
 
 
 # Other surfaces
@@ -308,9 +308,9 @@ def blackboard(ink: Ink, rng: Random) -> Picture:
 
 def whiteboard(ink: Ink, rng: Random) -> Picture:
     """A marker on a glossy board that mirrors a window or a lamp."""
-    surface = _written(ink, rng, paper=sheet(SHAPE, rng, rng.uniform(0.6, 0.75), 0.004))
+    surface = written(ink, rng, paper=sheet(SHAPE, rng, rng.uniform(0.6, 0.75), 0.004))
     down, across = axes(SHAPE)
     y, x = rng.uniform(-0.9, 0.9, 2)
     glare = np.exp(-((down - y) ** 2 / 0.08 + (across - x) ** 2 / 0.15)) * rng.uniform(0.4, 0.8)
     surface = over(surface, glare.astype(np.float32), 1)
-    return camera(_lit(surface, gradient(SHAPE, rng, 0.7)), rng)
+    return camera(lit(surface, gradient(SHAPE, rng, 0.7)), rng)
