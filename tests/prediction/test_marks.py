@@ -69,7 +69,7 @@ def test_thickness_is_a_share_of_the_length() -> None:
 
 
 def block(top: int, left: int, height: int, width: int) -> Mask:
-    return (ROWS >= top) & (ROWS < top + height) & (COLUMNS >= left) & (COLUMNS < left + width)
+    return (top <= ROWS) & (top + height > ROWS) & (left <= COLUMNS) & (left + width > COLUMNS)
 
 
 def test_lines_of_digits_are_read_in_order() -> None:

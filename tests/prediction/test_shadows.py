@@ -25,7 +25,7 @@ def test_a_soft_shadow_goes_and_ink_stays() -> None:
 
 
 def confused(levels: NDArray[np.floating]) -> float:
-    """The share of paper that is as dark as ink, or the share of ink that is as light as paper, at the best."""
+    """The share of paper, or of ink, on the wrong side of the best threshold."""
     thresholds = np.linspace(levels.min(), levels.max(), 200)
     return min(float(max((levels[~INK] < t).mean(), (levels[INK] >= t).mean())) for t in thresholds)
 

@@ -1,5 +1,8 @@
 """Connected marks of ink: which are the digit's, and which are a frame, a table's edge or a speck."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -7,6 +10,7 @@ from scipy import ndimage
 from .colours import Levels
 
 Mask = NDArray[np.bool_]
+Box = tuple[slice, ...]  # rows and columns
 
 SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
 LARGE = 0.25  # of the picture's shorter side, or of the longest mark: long enough to be a digit
@@ -26,7 +30,7 @@ def drop_surroundings(mask: Mask) -> Mask:
         return mask
     boxes = ndimage.find_objects(labels)
     lengths = np.array([0] + [max(part.stop - part.start for part in box) for box in boxes])
-    large = lengths >= LARGE * min(min(mask.shape), lengths.max())
+    large = lengths >= LARGE * min(*mask.shape, lengths.max())
     at_edge = np.zeros(count + 1, int)
     for line in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         at_edge += np.bincount(line, minlength=count + 1)
@@ -41,11 +45,15 @@ def drop_surroundings(mask: Mask) -> Mask:
     for label in np.argsort(-lengths):
         if large[label] and not dropped[label]:
             dropped[label] = _encloses_much(labels[boxes[label - 1]], label, np.where(dropped, 0, lengths))
-    kept: Mask = ~dropped[labels]
-    return kept
+    return _labelled(labels, ~dropped)
 
 
-def _encloses_much(labels: NDArray[np.int32], label: int, lengths: NDArray[np.int64]) -> bool:
+def _labelled(labels: NDArray[Any], kept: Sequence[bool] | Mask) -> Mask:
+    mask: Mask = np.asarray(kept)[labels]
+    return mask
+
+
+def _encloses_much(labels: NDArray[Any], label: int, lengths: NDArray[np.int64]) -> bool:
     one = labels == label
     holes, _ = ndimage.label(ndimage.binary_fill_holes(one) & ~one)
     for number, hole in enumerate(ndimage.find_objects(holes), 1):
@@ -66,7 +74,7 @@ def drop_specks(ink: Levels, mask: Mask) -> Mask:
     heaviest = int(mass.argmax())
     kept = (mass >= SPECK * mass[heaviest]) & (strength >= PALE * strength[heaviest])
     kept[0] = False
-    return kept[labels]
+    return _labelled(labels, kept)
 
 
 def one_digit(ink: Levels, mask: Mask) -> Mask:
@@ -78,7 +86,7 @@ def one_digit(ink: Levels, mask: Mask) -> Mask:
     heaviest = boxes[int(np.bincount(labels.ravel(), ink.ravel() * mask.ravel()).argmax()) - 1]
     near = NEAR * max(part.stop - part.start for part in heaviest)
     kept = [False] + [max(_gaps(box, heaviest)) <= near for box in boxes]
-    return np.array(kept)[labels]
+    return _labelled(labels, kept)
 
 
 def thickness(ink: Levels, mask: Mask) -> float:
@@ -89,9 +97,6 @@ def thickness(ink: Levels, mask: Mask) -> float:
     one = labels == heaviest
     widest = 2 * ndimage.distance_transform_cdt(np.pad(one, 1, "edge")).max()  # the edge is no end
     return float(widest / max(part.stop - part.start for part in box))
-
-
-Box = tuple[slice, slice]
 
 
 def split_into_digits(mask: Mask) -> list[Mask]:
@@ -121,8 +126,8 @@ def _belong_together(a: Box, b: Box) -> bool:
     heights = sorted(box[0].stop - box[0].start for box in (a, b))
     widths = sorted(box[1].stop - box[1].start for box in (a, b))
     if -across >= 0.5 * widths[0]:
-        return down <= (0.3 if heights[0] <= 0.5 * heights[1] else 0.1) * heights[1]
-    return down < 0 and across <= 0.05 * heights[1]
+        return bool(down <= (0.3 if heights[0] <= 0.5 * heights[1] else 0.1) * heights[1])
+    return bool(down < 0 and across <= 0.05 * heights[1])
 
 
 def _gaps(a: Box, b: Box) -> tuple[int, int]:

@@ -24,7 +24,7 @@ NEIGHBOURHOOD = 0.3  # of the shorter side: ink is judged by the strongest ink s
 
 
 def edges(levels: Levels) -> float:
-    """Sum the squared steps between neighbours: ink's edges are sharp, a shadow's are not, noise's are small."""
+    """Sum the squared steps between neighbours, large only at ink's edges; noise does not count."""
     total = 0.0
     for axis in (0, 1):
         steps = np.abs(np.diff(levels, axis=axis))

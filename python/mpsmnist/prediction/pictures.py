@@ -99,7 +99,7 @@ def _find(picture: Picture, invert: bool | None, side: int) -> _Found:
 
 
 def _reduction(picture: Picture, side: int) -> int:
-    return -(-max(picture.shape[:2]) // side)
+    return -(-int(max(picture.shape[:2])) // side)
 
 
 def _find_in(picture: Picture, invert: bool | None, side: int) -> _Found:
@@ -142,8 +142,10 @@ def _without_print(mask: Mask) -> Mask:
 
 
 def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:
-    """Judge by strength; by strokes, which are thin for their length, do not run along the edges of the
-    picture, and have paper around them that is even: between the strokes of ink, ink looks like rough paper.
+    """Judge by the strength, by the strokes and by the paper around them.
+
+    Strokes are thin for their length, and do not run along the edges of the picture. Paper is even, but not
+    where it is ink that was taken for paper, and the gaps between strokes for strokes.
     """
     strength = float(ink[mask].mean())
     edge = float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())

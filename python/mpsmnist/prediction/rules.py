@@ -70,7 +70,8 @@ def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
 
 
 def _pixels(mask: Mask, lines: list[_Line]) -> Mask:
-    return np.logical_or.reduce([np.zeros_like(mask)] + [line.pixels for line in lines])
+    pixels: Mask = np.logical_or.reduce([np.zeros_like(mask)] + [line.pixels for line in lines])
+    return pixels
 
 
 def _goes_past(line: _Line, ends: NDArray[np.int64], box: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Light and shadow change slowly over paper, and ink begins at once: E. Land's and J. McCann's retinex (1971)."""
+"""Light changes slowly over paper, and ink begins at once: the retinex of E. Land and J. McCann (1971)."""
 
 import math
 
