@@ -167,6 +167,12 @@ def _phases(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
     ]
 
 
+def _pictures(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
+    del sizes
+    (summary,) = summaries
+    return tables.pictures(summary["rows"])
+
+
 def _rows(summary: Result, sizes: Sequence[int]) -> Rows:
     """The rows of these batch sizes; of all where none is named."""
     return [row for row in summary["rows"] if not sizes or row["batch_size"] in sizes]
@@ -186,4 +192,5 @@ VIEWS: dict[str, View] = {
     "targets": _targets,
     "overhead": _overhead,
     "phases": _phases,
+    "pictures": _pictures,
 }

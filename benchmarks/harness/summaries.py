@@ -1,10 +1,11 @@
 """From raw times to summaries: the figures that are kept, shown and drawn.
 
 Raw results and summaries are JSON objects that differ in one thing: `measured`, which holds every time in
-seconds, becomes `rows` (and whatever else a kind has).
+seconds, or every answer, becomes `rows` (and whatever else a kind has).
 
     schema       the version of this format
-    kind         the command without .py: latency, batch_sizes, time_to_accuracy, overhead or phases
+    kind         the command without .py: latency, batch_sizes, time_to_accuracy, overhead, phases
+                 or pictures
     command      as it was called, without paths
     environment  date, commit, CPU, threads, versions
     settings     what was asked for
@@ -44,6 +45,7 @@ def summarize(raw: Result) -> Result:
         "time_to_accuracy": _time_to_accuracy,
         "overhead": _overhead,
         "phases": _phases,
+        "pictures": _pictures,
     }
     summary = {key: value for key, value in raw.items() if key != "measured"}
     rounded: Result = _rounded(summary | makers[raw["kind"]](raw["measured"], raw["settings"]))
@@ -236,6 +238,25 @@ def _phases(measured: Rows, settings: Result) -> dict[str, Rows]:
         rows.append({"batch_size": size, "phase": phase, "milliseconds": milliseconds, **medians})
     best = max((row["peaks"] for row in measured), key=lambda peaks: float(peaks["gflops"]))
     return {"rows": rows, "peaks": [best]}
+
+
+def _pictures(measured: Rows, settings: Result) -> dict[str, Rows]:
+    """For each kind how many of 100 pictures were read (None: no digits), and how many answers are unsure."""
+    del settings
+    rows: Rows = []
+    for kind in measured:
+        answers = kind["answers"]
+        right = [answer == digit for digit, answer, _ in answers if digit is not None]
+        unsure = [reason is not None for _, _, reason in answers]
+        rows.append(
+            {"kind": kind["kind"], "sort": kind["sort"], "pictures": len(answers)}
+            | {"read_percent": _or_none(_percent, right), "unsure_percent": _percent(unsure)}
+        )
+    return {"rows": rows}
+
+
+def _percent(values: Sequence[bool]) -> float:
+    return PERCENT * float(np.mean(values))
 
 
 def _median_and_range(values: Sequence[float]) -> dict[str, float]:

@@ -19,6 +19,7 @@ def show(summary: Result) -> None:
         "time_to_accuracy": _time_to_accuracy,
         "overhead": _overhead,
         "phases": _phases,
+        "pictures": _pictures,
     }
     print("\n".join(writers[summary["kind"]](summary)) + "\n", flush=True)
 
@@ -266,6 +267,27 @@ def phases(rows: Rows) -> list[str]:
                 f"{row['percent_of_peak']:.0f}%",
                 "" if row["gigabytes_per_second"] is None else f"{row['gigabytes_per_second']:.1f}",
                 "" if row["megabytes"] is None else f"{row['megabytes']:.1f}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _pictures(summary: Result) -> list[str]:
+    return pictures(summary["rows"])
+
+
+def pictures(rows: Rows) -> list[str]:
+    """Kinds of pictures, how many of each were read and how many are unsure."""
+    return table(
+        ["kind", "sort", "pictures", "read", "unsure"],
+        [
+            [
+                row["kind"].replace("_", " "),
+                row["sort"],
+                str(row["pictures"]),
+                "" if row["read_percent"] is None else f"{row['read_percent']:.1f}%",
+                f"{row['unsure_percent']:.1f}%",
             ]
             for row in rows
         ],

@@ -1,9 +1,9 @@
 """Read the digits in pictures: `mpsmnist predict IMAGE... --checkpoint PATH`, or from Python.
 
-from mpsmnist.predict import load_trainer, predict_picture
+from mpsmnist.predict import load_network, predict_picture
 
-trainer = load_trainer("digits.safetensors")
-print(predict_picture(trainer, "a drawing", pixels).digit)
+network = load_network("digits.safetensors")
+print(predict_picture(network, "a drawing", pixels).digit)
 """
 
 import sys
@@ -14,10 +14,18 @@ from .commands.main import run_subcommand
 if __name__ == "__main__":  # before the other imports: the command does its own, where Ctrl-C is handled
     sys.exit(run_subcommand("predict", "python -m mpsmnist.predict"))
 
-from .commands.predict import format_prediction
-from .prediction.predictor import Prediction, load_trainer, predict_picture
+from .commands.answers import format_prediction
+from .prediction.predictor import Network, Prediction, load_network, predict_digits, predict_picture
 
-__all__ = ["Prediction", "format_prediction", "load_trainer", "main", "predict_picture"]
+__all__ = [
+    "Network",
+    "Prediction",
+    "format_prediction",
+    "load_network",
+    "main",
+    "predict_digits",
+    "predict_picture",
+]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -180,7 +180,7 @@ def test_handlers_are_restored(call: Call, outcome: int | BaseException) -> None
 def test_a_signal_ends_predict(
     call: Call, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
 ) -> None:
-    monkeypatch.setattr(predict, "load_trainer", lambda *_: kill(number))
+    monkeypatch.setattr(predict, "load_network", lambda *_: kill(number))
     found, out, err = call(main, ["a.png", "--checkpoint", "run"])
     assert (found, out) == (code, "")
     assert err == interrupted(number).replace("prog", "python -m mpsmnist.predict")

@@ -211,8 +211,8 @@ FOREIGN = {
     "zip": (b"PK\x03\x04" + bytes(30), "it is a ZIP archive: unpack it"),
     "parquet": (b"PAR1" + bytes(30), "it is a Parquet table"),
     "floats": (
-        struct.pack(">BBBBI", 0, 0, 0x0D, 1, 1) + bytes(4),
-        r"unsupported IDX type 0x0d \(32-bit floats\)",
+        struct.pack(">BBBB3I", 0, 0, 0x0D, 3, 1, 28, 28) + bytes(4 * 28 * 28),
+        r"holds float32, expected uint8 \(IDX type 0x08\)$",
     ),
 }
 

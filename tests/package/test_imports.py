@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 
 import mpsmnist
+from support.pictures import drawing, write_png
 
 PACKAGE = Path(str(importlib.resources.files("mpsmnist")))
 
 # What each part of the package, a module or folder of it, may import besides itself.
-BASE = {"_core", "errors", "file_kinds", "files", "network", "user_files", "wording"}
+BASE = {"_core", "descriptors", "errors", "file_kinds", "files", "network", "user_files", "wording"}
 LIBRARY = BASE | {"data", "examination", "training", "prediction", "interop"}
 MAY_IMPORT = {
     "_core": set(),
+    "descriptors": set(),
     "errors": {"_core"},
     "file_kinds": set(),
     "files": {"user_files"},
@@ -45,8 +47,8 @@ MAY_IMPORT = {
 }
 
 HEAVY = {
-    "PIL", "argparse", "asyncio", "filelock", "json", "matplotlib", "numpy", "platformdirs",
-    "requests", "safetensors", "tqdm", "urllib",
+    "PIL", "argparse", "asyncio", "filelock", "json", "matplotlib", "numpy", "pillow_heif", "platformdirs",
+    "requests", "safetensors", "scipy", "tqdm", "urllib",
 }  # fmt: skip
 
 
@@ -174,6 +176,12 @@ def test_a_subcommand_does_not_import_the_others() -> None:
     modules = modules_after(run_main("doctor", "--help"))
     assert "mpsmnist.commands.doctor" in modules
     assert modules & {"mpsmnist.commands.train", "mpsmnist.commands.predict", "PIL", "safetensors"} == set()
+
+
+def test_reading_other_pictures_does_not_import_pillow_heif(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", drawing())
+    code = "from mpsmnist.prediction.reading import read_pictures; list(read_pictures({!r}))"
+    assert modules_after(code.format(str(tmp_path / "a.png"))) & {"PIL", "pillow_heif"} == {"PIL"}
 
 
 def test_asking_for_a_datasets_name_imports_no_downloader() -> None:

@@ -1,27 +1,19 @@
-"""Pictures become images like MNIST's; the files that they are read from."""
+"""Pictures become images like MNIST's."""
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import math
-import os
-import struct
-import subprocess
-import sys
-import threading
-import warnings
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
-from mpsmnist.prediction import pictures
-from mpsmnist.prediction.pictures import BOX, CENTRE, PictureError, prepare, read_pictures
-from support.datasets import write_idx
+from mpsmnist.prediction.pictures import BOX, CENTRE, prepare, prepare_all
+from mpsmnist.prediction.reading import PictureError
 from support.examples import discs
-from support.pictures import Grey, drawing, write_png
+from support.pictures import Grey, drawing
 
 
 def centre_of_mass(pixels: Grey) -> tuple[float, float]:
@@ -34,8 +26,15 @@ def ink_size(pixels: Grey) -> tuple[int, int]:
     return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
 
 
+def as_mnists() -> Grey:
+    """A 28x28 picture with the contrast, the box and the centre of MNIST's, and an odd level."""
+    image = prepare(drawing()).pixels
+    image[14, 14] = 201
+    return image
+
+
 def test_a_picture_as_mnists_is_taken_as_it_is() -> None:
-    image = discs(1)[0][0]
+    image = as_mnists()
     digit = prepare(image)
     np.testing.assert_array_equal(digit.pixels, image)
     assert not digit.inverted
@@ -96,13 +95,133 @@ def test_dark_on_light_is_seen_at_the_border() -> None:
     assert not prepare(drawing()).inverted
 
 
-def test_invert_overrules_the_border() -> None:
-    """A frame fools the look at the border; only then do the two differ."""
-    framed = np.pad(255 - drawing(), 3, constant_values=0)
-    assert not prepare(framed).inverted
-    assert prepare(255 - drawing(), invert=True).inverted
+@pytest.mark.parametrize("change", ["shifted", "smaller", "faint", "dark on light"])
+def test_a_small_picture_that_is_not_as_mnists_is_prepared(change: str) -> None:
+    image = as_mnists()
+    small = np.asarray(Image.fromarray(image[4:24, 4:24]).resize((11, 11)))
+    changed = {
+        "shifted": np.roll(image, 4, 0),
+        "smaller": np.pad(small, ((3, 14), (12, 5))),
+        "faint": image // 13,
+        "dark on light": 255 - image,
+    }[change]
+    pixels = prepare(changed).pixels
+    assert pixels.max() == 255
+    assert max(ink_size(pixels)) in (BOX - 1, BOX)
+    assert np.abs(np.subtract(centre_of_mass(pixels), CENTRE)).max() <= 0.6
+    assert abs(pixels.astype(int) - image).mean() <= 12
+
+
+def framed() -> Grey:
+    return np.pad(255 - drawing(), 3, constant_values=0)
+
+
+def on_a_table() -> Grey:
+    rows, columns = np.mgrid[:280, :280]
+    paper = (abs(rows - 140 + 0.1 * (columns - 140)) < 90) & (abs(columns - 140) < 120)
+    picture = np.where(paper, 220, 60).astype(np.uint8)
+    picture[80:200, 40:240] = np.minimum(picture[80:200, 40:240], 255 - drawing())
+    return picture
+
+
+def in_a_vignette() -> Grey:
+    rows, columns = np.mgrid[:120, :200]
+    light = 1 - 0.6 * np.hypot((rows - 60) / 120, (columns - 100) / 200)
+    return ((255 - drawing()) * light).astype(np.uint8)
+
+
+@pytest.mark.parametrize("make", [drawing, framed, on_a_table, in_a_vignette])
+@pytest.mark.parametrize("negative", [False, True])
+def test_what_is_ink_is_judged_by_evidence(make: Callable[[], Grey], negative: bool) -> None:
+    """Neither the outermost pixels nor the larger area tell; and being told changes no other step."""
+    picture = 255 - make() if negative else make()
+    digit = prepare(picture)
+    assert digit.inverted == ((make is not drawing) != negative)
+    np.testing.assert_array_equal(prepare(picture, invert=digit.inverted).pixels, digit.pixels)
+    assert abs(digit.pixels.astype(int) - prepare(drawing()).pixels).mean() <= 10
+
+
+def test_rules_and_specks_are_no_ink() -> None:
+    picture = np.full((280, 280), 240, np.uint8)
+    picture[80:200, 40:240] = np.minimum(picture[80:200, 40:240], 255 - drawing())
+    plain = prepare(picture).pixels.astype(int)
+    picture[20::40] = picture[21::40] = 60
+    picture[250:253, 30:33] = 0
+    assert abs(prepare(picture).pixels - plain).mean() <= 6
+
+
+def test_a_digit_may_fill_its_canvas() -> None:
+    stroke = drawing()
+    rows, columns = np.nonzero(stroke)
+    tight = stroke[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    for picture in (tight, 255 - tight):
+        assert abs(prepare(picture).pixels.astype(int) - prepare(stroke).pixels).mean() <= 8
+
+
+def noisy(levels: NDArray[np.float64], deviation: float) -> Grey:
+    noise = np.random.default_rng(0).normal(0, deviation, levels.shape)
+    return (levels + noise).clip(0, 255).round().astype(np.uint8)
+
+
+ROWS, COLUMNS = np.mgrid[:280, :280] / 280 - 0.5
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        noisy(np.full((280, 280), 200.0), 12),
+        noisy(np.full((28, 28), 100.0), 12),
+        noisy(np.full((600, 800, 3), 200.0), 8),
+        noisy(200 + 4 * gaussian_filter(noisy(np.full((280, 280), 128.0), 12) - 128.0, 2), 1),
+        noisy(220 * (0.6 + 0.4 * ROWS), 4),
+        noisy(220 - 280 * (ROWS**2 + COLUMNS**2), 4),
+        noisy(220 - 100 / (1 + np.exp(-30 * (ROWS + COLUMNS / 3))), 4),
+    ],
+    ids=["noise", "small noise", "colour noise", "grain", "gradient", "vignette", "edge of a shadow"],
+)
+def test_noise_light_and_shadow_are_blank_paper(blank: Grey) -> None:
     with pytest.raises(PictureError, match="blank"):
-        prepare(255 - drawing(), invert=False)  # nothing is lighter than the paper
+        prepare(blank)
+    faint = blank.astype(float)
+    rows, columns = (slice(side // 4, side // 4 + side // 2) for side in blank.shape[:2])
+    faint[rows, columns.start : columns.start + (columns.stop - columns.start) // 6] -= 80
+    assert ink_size(prepare(faint.clip(0, 255).astype(np.uint8)).pixels)[0] == BOX
+
+
+def test_a_few_levels_are_ink_where_nothing_else_is() -> None:
+    faint = np.where(drawing() > 0, 195, 205).astype(np.uint8)
+    assert abs(prepare(faint).pixels.astype(int) - prepare(drawing()).pixels).mean() <= 4
+
+
+def test_a_drawing_grows_without_jumps() -> None:
+    """As a page sees it while a 7 is drawn on its canvas, a pen's width at a time."""
+    canvas = np.zeros((280, 280), np.uint8)
+    before = None
+    for column in range(80, 200, 8):
+        canvas[70:88, column : column + 18] = 255
+        after = prepare(canvas).pixels.astype(int)
+        if before is not None and column > 120:
+            assert abs(after - before).mean() <= 16
+        before = after
+
+
+def test_digits_come_in_reading_order() -> None:
+    """A 7 and a 1, and below them a 5 whose bar does not touch it."""
+    seven, one, five = (
+        np.zeros((60, 40), np.uint8),
+        np.zeros((60, 40), np.uint8),
+        np.zeros((60, 40), np.uint8),
+    )
+    seven[:8] = seven[:, 32:] = one[:, 16:24] = 255
+    five[:7, :38] = five[12:32, :8] = five[26:34] = five[26:60, 32:] = five[52:] = 255
+    page = np.zeros((280, 280), np.uint8)
+    page[40:100, 150:190], page[30:90, 60:100], page[150:210, 100:140] = one, seven, five
+    for picture in (page, 255 - page):
+        digits = prepare_all(picture)
+        expected = [prepare(np.pad(digit, 20)).pixels for digit in (seven, one, five)]
+        assert len(digits) == 3
+        for digit, alone in zip(digits, expected, strict=True):
+            assert abs(digit.pixels.astype(int) - alone).mean() <= 12
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
@@ -114,282 +233,22 @@ def test_a_blank_picture_is_refused(shape: tuple[int, int], level: int) -> None:
         prepare(blank)
 
 
-def read_one(path: Path) -> Grey:
-    [(name, picture)] = read_pictures(path)
-    assert name == str(path)
-    return picture
+def test_dark_ink_on_nothing_is_on_white_paper() -> None:
+    clear = np.zeros((120, 200, 4), np.uint8)
+    clear[..., 3] = drawing()
+    on_white, on_black = prepare(clear), prepare(drawing())
+    assert on_white.inverted
+    np.testing.assert_allclose(on_white.pixels.astype(int), on_black.pixels, atol=3)
 
 
-def test_every_kind_of_png_gives_the_same_grey(tmp_path: Path) -> None:
-    picture = drawing()
-    grey = Image.fromarray(picture)
-    clear = np.zeros((*picture.shape, 4), np.uint8)
-    clear[..., :3] = 230
-    clear[..., 3] = np.where(picture, 255, 0)
-    images = {
-        "grey": grey,
-        "colour": grey.convert("RGB"),
-        "palette": grey.convert("P"),
-        "opaque": grey.convert("RGBA"),
-        "light ink on nothing": Image.fromarray(clear),
-    }
-    for name, image in images.items():
-        image.save(tmp_path / "picture.png")
-        np.testing.assert_array_equal(read_one(tmp_path / "picture.png"), picture, err_msg=name)
+def test_light_ink_on_nothing_is_on_a_blackboard() -> None:
+    clear = np.full((120, 200, 4), 255, np.uint8)
+    clear[..., 3] = drawing()
+    light, on_black = prepare(clear), prepare(drawing())
+    assert not light.inverted
+    np.testing.assert_array_equal(light.pixels, on_black.pixels)
 
 
-def test_16_bits_keep_their_contrast(tmp_path: Path) -> None:
-    Image.fromarray(drawing().astype(np.uint16) * 100).save(tmp_path / "picture.png")
-    assert np.unique(read_one(tmp_path / "picture.png")).tolist() == [0, 255]
-
-
-def test_dark_ink_on_nothing_is_on_white_paper(tmp_path: Path) -> None:
-    clear = np.zeros((30, 30, 4), np.uint8)
-    clear[10:20, 14:16, 3] = 255
-    Image.fromarray(clear).save(tmp_path / "picture.png")
-    picture = read_one(tmp_path / "picture.png")
-    assert (picture[0, 0], picture[15, 15]) == (255, 0)
-
-
-def test_a_turned_photograph_is_turned_back(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn right by 90 degrees to show
-    Image.fromarray(drawing()).save(tmp_path / "picture.png", exif=exif)
-    np.testing.assert_array_equal(read_one(tmp_path / "picture.png"), np.rot90(drawing(), -1))
-
-
-@pytest.mark.parametrize("gzipped", [False, True])
-def test_idx_files_hold_many_pictures(tmp_path: Path, gzipped: bool) -> None:
-    images = discs(3)[0]
-    path = write_idx(tmp_path / "images", images)
-    if gzipped:
-        path.write_bytes(gzip.compress(path.read_bytes()))
-    names, pictures = zip(*read_pictures(path), strict=True)
-    assert names == tuple(f"{path}[{index}]" for index in range(3))
-    np.testing.assert_array_equal(np.stack(pictures), images)
-
-
-def test_a_jpeg_2000_is_no_idx_file(tmp_path: Path) -> None:
-    """Both begin with two zero bytes."""
-    path = tmp_path / "picture.jp2"
-    Image.fromarray(discs(1)[0][0]).save(path)
-    assert path.read_bytes().startswith(b"\0\0")
-    ((name, picture),) = read_pictures(path)
-    assert name == str(path)
-    assert picture.shape == (28, 28)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "it is an empty file$"),
-        (b"hello world", r"neither a picture \(PNG, .*\) nor an IDX file"),
-        (b"\x89PNG\r\n\x1a\n" + b"x" * 40, "neither|Truncated|broken"),
-        (b"\0\0\0\x18ftypheic" + bytes(40), "it is a HEIC picture: save it as PNG or JPEG$"),
-        (b"\0\0\0\x24ftypmif1" + bytes(40), "it is a HEIC picture: save it as PNG or JPEG$"),
-        (b"<?xml version='1.0'?>\n<svg xmlns=''/>", "it is an SVG drawing: save it as PNG or JPEG$"),
-        (b"%PDF-1.7", "it is a PDF document: save it as PNG or JPEG$"),
-        (b"\0\0\x08\x03\0\0", "truncated"),
-        (b"\0\0\x08\x01\0\0\0\x01\x05", "expected shape"),
-        (b"\0\0\x08\x03" + b"\0\0\0\x02\0\0\0\0\0\0\0\x1c", "expected uint8 pictures"),
-        (b"\x1f\x8b junk", "gzip"),
-    ],
-)
-def test_files_that_are_no_pictures_are_named(tmp_path: Path, content: bytes, words: str) -> None:
-    path = tmp_path / "file.png"
-    path.write_bytes(content)
-    with pytest.raises(PictureError, match=words) as error:
-        list(read_pictures(path))
-    assert str(error.value).startswith(f"{path}: ")
-
-
-def test_a_truncated_png_is_named(tmp_path: Path) -> None:
-    path = write_png(
-        tmp_path / "picture.png", np.random.default_rng(0).integers(0, 255, (90, 90)).astype(np.uint8)
-    )
-    path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(PictureError, match=str(path)):
-        list(read_pictures(path))
-
-
-def save(image: Image.Image, path: Path, **options: object) -> Path:
-    image.save(path, **options)  # type: ignore[arg-type]
-    return path
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16"])
-@pytest.mark.parametrize("shape", [(1500, 2100), (3001, 900), (40, 9000)])
-def test_a_large_picture_is_reduced(tmp_path: Path, mode: str, shape: tuple[int, int]) -> None:
-    picture = np.zeros(shape, np.uint8)
-    picture[shape[0] // 4 : shape[0] // 2, shape[1] // 4 : shape[1] // 2] = 255
-    image = Image.fromarray(picture)
-    image = Image.fromarray(picture.astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
-    small = read_one(save(image, tmp_path / "picture.png", compress_level=1))
-    factor = math.ceil(max(shape) / 2048)
-    assert small.shape == tuple(math.ceil(side / factor) for side in shape)
-    assert (small[-1, -1], small.max()) == (0, 255)
-    for axis in (0, 1):
-        inked = np.flatnonzero(small.max(axis=1 - axis))
-        assert abs(inked[0] - shape[axis] / 4 / factor) <= 1
-        assert abs(inked[-1] + 1 - shape[axis] / 2 / factor) <= 1
-
-
-def test_a_photograph_is_reduced_while_it_is_decoded_and_turned_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 1100 * 1100)
-    drawn = drawing(1200, 2000).repeat(4, 0).repeat(4, 1)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    path = save(Image.fromarray(255 - drawn), tmp_path / "photo.jpg", exif=exif)
-    monkeypatch.setattr(pictures, "WORKING_SIDE", 512)
-    picture = read_one(path)
-    assert picture.shape == (500, 300)
-    expected = prepare(np.rot90(drawing(1200, 2000), -1)).pixels.astype(int)
-    assert abs(prepare(picture).pixels - expected).max() <= 20
-
-
-@pytest.mark.parametrize(("width", "height"), [(101, 100), (10001, 1), (1, 10001)])
-def test_too_many_pixels_are_refused_before_they_are_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int
-) -> None:
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 10_000)
-    path = write_png(tmp_path / "picture.png", np.zeros((height, width), np.uint8))
-    path.write_bytes(path.read_bytes()[:50])  # what follows the header is not needed
-    with pytest.raises(
-        PictureError, match=f"picture.png: {width} x {height} pixels, more than 10,000: reduce it$"
-    ):
-        read_one(path)
-
-
-MEASURE = """
-import resource, sys
-from mpsmnist.prediction.pictures import prepare, read_pictures
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for _, picture in read_pictures(sys.argv[1]):
-    prepare(picture)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-"""
-
-
-@pytest.mark.parametrize("kind", ["png", "idx"])
-def test_a_small_file_of_many_pixels_takes_little_memory(tmp_path: Path, kind: str) -> None:
-    """36 megapixels. In double precision they would take 288 MB, and twice that with what is computed."""
-    picture = np.zeros((6000, 6000), np.uint8)
-    picture[2000:4000, 2900:3100] = 255
-    if kind == "png":
-        path = save(Image.fromarray(picture).convert("1"), tmp_path / "picture.png")
-        assert path.stat().st_size < 20_000
-    else:
-        path = write_idx(tmp_path / "pictures", picture[np.newaxis])
-    measured = subprocess.run(
-        [sys.executable, "-c", MEASURE, path], capture_output=True, text=True, check=True, timeout=60
-    )
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert int(measured.stdout) * unit < 250e6
-
-
-def test_pillows_warnings_are_kept_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)  # more is a warning, an error in these tests
-    assert read_one(write_png(tmp_path / "picture.png", drawing())).shape == (120, 200)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
-    with pytest.raises(PictureError, match=r"picture.png: 24,000 pixels, more than 20,000: reduce it$"):
-        read_one(tmp_path / "picture.png")
-
-
-def test_pictures_in_several_threads_leave_the_warnings_filters(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = write_png(tmp_path / "picture.png", drawing())
-    before = list(warnings.filters)
-    second_decodes, first_ended = threading.Event(), threading.Event()
-
-    def decode(_: object) -> Grey:
-        if threading.current_thread().name == "first":
-            second.start()
-            second_decodes.wait(0.2)  # which it must not
-        else:
-            second_decodes.set()
-            first_ended.wait(30)
-        return drawing()
-
-    def read_first() -> None:
-        read_one(path)
-        first_ended.set()
-
-    monkeypatch.setattr(pictures, "_decode", decode)
-    first = threading.Thread(target=read_first, name="first")
-    second = threading.Thread(target=read_one, args=(path,), name="second")
-    first.start()
-    first.join(30)
-    second.join(30)
-    assert warnings.filters == before
-
-
-def test_values_that_are_no_numbers(tmp_path: Path) -> None:
-    levels = drawing().astype(np.float32) / 230
-    levels[0, :4] = np.nan, np.inf, -np.inf, -1
-    picture = read_one(save(Image.fromarray(levels), tmp_path / "picture.tif"))
-    assert np.unique(picture).tolist() == [0, 255]
-
-
-@pytest.mark.parametrize(
-    "error", [NotImplementedError("odd"), KeyError("odd"), struct.error("odd"), MemoryError("odd")]
-)
-def test_whatever_pillow_raises_is_an_error_of_the_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise error
-
-    path = write_png(tmp_path / "picture.png", drawing())
-    monkeypatch.setattr(Image, "open", fail)
-    with pytest.raises(PictureError, match=r"picture.png: .*odd"):
-        read_one(path)
-
-
-@pytest.mark.parametrize(
-    "kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "PPM", "DDS", "ICO"]
-)
-def test_mutations_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """A hundred files with a few bytes changed, most of them in the header."""
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 1_000_000)
-    path = save(Image.fromarray(drawing(30, 40)).convert("RGB"), tmp_path / "picture", format=kind)
-    data = path.read_bytes()
-    random = np.random.default_rng(0)
-    for _ in range(100):
-        mutated = bytearray(data)
-        for position in random.integers(0, random.choice([130, len(data)]), random.integers(1, 6)):
-            mutated[position % len(data)] = random.choice([0, 1, 127, 255, random.integers(256)])
-        path.write_bytes(mutated)
-        with contextlib.suppress(PictureError):
-            for _, picture in read_pictures(path):
-                prepare(picture)
-
-
-def test_a_format_that_runs_programs_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = save(Image.fromarray(drawing()), tmp_path / "picture.eps")
-    with Image.open(path) as image:
-        assert image.format == "EPS"
-    with pytest.raises(PictureError, match="neither a picture"):
-        read_one(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"<!DOCTYPE html>\n<html>", "it is an HTML or XML page"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer"),
-        (b"\0\0\x0d\x03" + b"\0\0\0\1" * 3 + bytes(4), r"unsupported IDX type 0x0d \(32-bit floats\)"),
-    ],
-)
-def test_what_a_file_is_instead_is_said(tmp_path: Path, content: bytes, words: str) -> None:
-    (tmp_path / "7.png").write_bytes(content)
-    with pytest.raises(PictureError, match=f"7.png: {words}"):
-        read_one(tmp_path / "7.png")
-
-
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "picture.png")
-    with pytest.raises(PictureError, match=r"picture.png: it is a pipe, expected a file"):
-        read_one(tmp_path / "picture.png")
+def test_colour_is_read_by_its_lightness() -> None:
+    colours = np.stack([drawing()] * 3, axis=-1)
+    np.testing.assert_array_equal(prepare(colours).pixels, prepare(drawing()).pixels)

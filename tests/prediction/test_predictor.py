@@ -2,27 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mpsmnist.predict import load_trainer, predict_picture
+from mpsmnist.checkpoint import load, save
+from mpsmnist.predict import load_network, predict_digits, predict_picture
+from mpsmnist.prediction.doubt import reason_to_doubt
+from mpsmnist.prediction.familiarity import learn
+from mpsmnist.prediction.pictures import prepare
 from support.examples import discs
-from support.pictures import save_weights
+from support.pictures import drawing, save_weights
 
 
 def test_a_picture_gets_the_networks_own_probabilities(tmp_path: Path) -> None:
     trainer = save_weights(tmp_path / "run")
     image = discs(1)[0][0]
-    result = predict_picture(load_trainer(tmp_path / "run", "cpu"), "disc", image)
-    expected = trainer.predict(image[np.newaxis])[0]
+    result = predict_picture(load_network(tmp_path / "run", "cpu"), "disc", image)
+    np.testing.assert_array_equal(result.pixels, prepare(image).pixels)
+    expected = trainer.predict(result.pixels[np.newaxis])[0]
     assert result.probabilities == expected.tolist()
     assert (result.image, result.digit, result.inverted) == ("disc", int(expected.argmax()), False)
 
 
+def test_the_digits_of_a_picture_are_read_in_their_order(tmp_path: Path) -> None:
+    save_weights(tmp_path / "run")
+    network = load_network(tmp_path / "run", "cpu")
+    halves = [drawing(120, 120), drawing(120, 120)[:, ::-1]]
+    expected = [predict_picture(network, "a", half).pixels for half in halves]
+    read = predict_digits(network, "a", np.hstack(halves))
+    assert [prediction.image for prediction in read] == ["a", "a"]
+    for prediction, pixels in zip(read, expected, strict=True):
+        assert abs(prediction.pixels.astype(int) - pixels).mean() < 3
+
+
+def test_several_digits_are_a_reason_for_doubt(tmp_path: Path) -> None:
+    save_weights(tmp_path / "run")
+    two = np.hstack([drawing(120, 120)] * 2)
+    unsure = predict_picture(load_network(tmp_path / "run", "cpu"), "a", two).unsure
+    assert unsure is not None
+    assert "--many" in unsure
+
+
+def test_what_is_unlike_the_training_images_is_doubted(tmp_path: Path) -> None:
+    """Discs are learned from, and known again when they come from the checkpoint."""
+    images, labels = discs(2400)
+    learned = learn(images, labels)
+    assert learned is not None
+    saver = save_weights(tmp_path / "run")
+    saved = load(tmp_path / "run")
+    save(tmp_path / "run", replace(saved, familiarity=learned._asdict()))
+    network = load_network(tmp_path / "run", "cpu")
+    assert network.familiarity is not None
+    np.testing.assert_array_equal(network.familiarity.centres, learned.centres)
+    strange = predict_picture(network, "stroke", drawing())
+    assert strange.unsure is not None
+    assert strange.unsure == reason_to_doubt(
+        saver.predict(strange.pixels[np.newaxis])[0], strange.pixels, learned
+    )
+
+
 def test_weights_of_another_number_of_classes(tmp_path: Path) -> None:
     save_weights(tmp_path / "run", num_classes=26)
-    result = predict_picture(load_trainer(tmp_path / "run", "cpu"), "disc", discs(1)[0][0])
+    result = predict_picture(load_network(tmp_path / "run", "cpu"), "disc", discs(1)[0][0])
     assert len(result.probabilities) == 26
     assert sum(result.probabilities) == pytest.approx(1, abs=1e-5)

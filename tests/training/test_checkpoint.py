@@ -279,7 +279,7 @@ def test_a_spoilt_checkpoint_is_refused(
     tmp_path: Path, spoil: Callable[[State, Run], None], words: str
 ) -> None:
     good = make()
-    run = {name: value for name, value in vars(good).items() if name != "state"}
+    run = {name: value for name, value in vars(good).items() if name not in ("state", "familiarity")}
     spoil(good.state, run)
     save_file(good.state, tmp_path / "run", {"format": FORMAT, "run": json.dumps(run)})
     with pytest.raises(CheckpointError, match=words) as error:
@@ -360,7 +360,7 @@ def write_file(path: Path, header: bytes, size: int) -> None:
 
 def header_of(checkpoint: Checkpoint) -> tuple[dict[str, Any], int]:
     """The header that a safetensors file of the checkpoint has, and the size of what follows."""
-    run = {name: value for name, value in vars(checkpoint).items() if name != "state"}
+    run = {name: value for name, value in vars(checkpoint).items() if name not in ("state", "familiarity")}
     header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "run": json.dumps(run)}}
     offset = 0
     for name, tensor in checkpoint.state.items():
@@ -500,7 +500,7 @@ def test_others_can_read_the_format(tmp_path: Path) -> None:
 def test_a_checkpoint_of_the_previous_format_is_loaded(tmp_path: Path) -> None:
     """It has one entry more, which always was step * batch_size."""
     good = make(0.9)
-    run = {name: value for name, value in vars(good).items() if name != "state"} | {"sampler_position": 48}
+    run = {name: value for name, value in vars(good).items() if name not in ("state", "familiarity")} | {"sampler_position": 48}
     metadata = {"format": "mpsmnist checkpoint 1", "run": json.dumps(run)}
     save_file(good.state, tmp_path / "run", metadata)
     assert_same(load(tmp_path / "run"), good)
@@ -554,3 +554,55 @@ def test_processes_that_save_at_once_do_not_mix(tmp_path: Path) -> None:
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     assert len(seen) > 1
     assert os.listdir(tmp_path) == ["run"]
+
+
+def with_familiarity(**changes: NDArray[Any]) -> Checkpoint:
+    shapes = {"mean": (392,), "basis": (392, 100), "centres": (3, 102), "whitening": (3, 102, 102)}
+    arrays = {name: _ramp(shape, 0).astype(np.float32) % 7 for name, shape in shapes.items()}
+    return make(familiarity={name: array.astype(np.float16) for name, array in arrays.items()} | changes)
+
+
+def test_what_is_known_of_the_training_images_is_no_tensor_of_the_file(tmp_path: Path) -> None:
+    saved = with_familiarity()
+    save(tmp_path / "run", saved)
+    assert saved.familiarity is not None
+    loaded = load(tmp_path / "run").familiarity
+    assert loaded is not None
+    assert loaded.keys() == saved.familiarity.keys()
+    for name, array in saved.familiarity.items():
+        np.testing.assert_array_equal(loaded[name], array)
+    with safe_open(tmp_path / "run", framework="numpy") as file:
+        assert set(file.keys()) == saved.state.keys()
+
+
+def test_a_file_without_it_is_as_good(tmp_path: Path) -> None:
+    save(tmp_path / "run", make())
+    assert load(tmp_path / "run").familiarity is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mean": np.zeros(391, np.float16)},
+        {"centres": np.zeros((2, 102), np.float16)},
+        {"basis": np.full((392, 100), np.nan, np.float16)},
+        {"mean": np.zeros(392, np.float32)},
+        {"more": np.zeros(1, np.float16)},
+    ],
+    ids=["another size", "another number of classes", "not a number", "another type", "another array"],
+)
+def test_what_it_should_not_hold(tmp_path: Path, changes: dict[str, NDArray[Any]]) -> None:
+    save(tmp_path / "run", with_familiarity(**changes))
+    with pytest.raises(CheckpointError, match="'familiarity 1' of other arrays"):
+        load(tmp_path / "run")
+
+
+@pytest.mark.parametrize("text", ["", "?", "AAAA", "AAAAAAAAAAAAAAAA"])
+def test_a_familiarity_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run"
+    save(path, make())
+    with safe_open(path, framework="numpy") as file:
+        metadata, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(state, path, metadata | {"familiarity 1": text})
+    with pytest.raises(CheckpointError, match="no readable metadata entry 'familiarity 1'"):
+        load(path)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mpsmnist import CheckpointError, DatasetError, Trainer, checkpoint
-from mpsmnist.data import Dataset
+from mpsmnist.data import Dataset, synthetic
 from mpsmnist.train import (
     CheckpointEvent,
     ConfigError,
@@ -279,3 +279,31 @@ def test_the_data_that_the_options_name_are_loaded(tmp_path: Path) -> None:
     same = run(steps=2)
     assert result.dataset == "mnist"
     np.testing.assert_array_equal(result.losses, same.losses)
+
+
+def test_a_checkpoint_knows_its_training_images_if_there_are_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mpsmnist.prediction import familiarity
+
+    learned = []
+    original = familiarity.learn
+
+    def learn(images: Any, labels: Any) -> Any:
+        learned.append(len(images))
+        return original(images, labels)
+
+    monkeypatch.setattr(familiarity, "learn", learn)
+    labels = (np.arange(2100) % 10).astype(np.uint8)
+    data = dataclasses.replace(
+        small_dataset(), train_images=synthetic.draw(labels), train_labels=labels, num_classes=10
+    )
+    path = tmp_path / "run"
+    train(TrainConfig(**SMALL, steps=4, checkpoint=path, checkpoint_every=2, validation=50), dataset=data)
+    assert learned == [2050]  # once, and not from the images held out
+    saved = checkpoint.load(path).familiarity
+    assert saved is not None
+    assert (familiarity.Familiarity(**saved).distances(data.train_images[:200]) < 1).mean() > 0.9
+
+    train(TrainConfig(**SMALL, steps=2, checkpoint=tmp_path / "few"), dataset=small_dataset())
+    assert checkpoint.load(tmp_path / "few").familiarity is None

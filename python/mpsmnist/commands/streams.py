@@ -8,7 +8,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
+from ..descriptors import discarding
 from .shared import Shared
+
+MAX_STDIN = 1 << 28  # bytes that are kept of it in memory
 
 
 @contextlib.contextmanager
@@ -39,6 +42,19 @@ def flush_stdout() -> None:
     """Write what is left in stdout's buffer. Raises OSError, which names stdout."""
     with _naming_stdout():
         sys.stdout.flush()
+
+
+def read_stdin() -> bytes:
+    """Read all of stdin, from a pipe or a file. Raises OSError: it is closed, a terminal, too large."""
+    stream = getattr(sys.stdin, "buffer", None)  # sys.stdin is None if the process started without it
+    if stream is None:
+        raise OSError("it is closed")
+    if stream.isatty():
+        raise OSError("it is a terminal, expected a pipe or a file")
+    data: bytes = stream.read(MAX_STDIN + 1)
+    if len(data) > MAX_STDIN:
+        raise OSError(f"more than {MAX_STDIN:,} bytes")
+    return data
 
 
 @contextlib.contextmanager
@@ -113,21 +129,8 @@ def _drop_unwritten(stream: TextIO | _Closed) -> None:
         pass
     except OSError:
         # Without a descriptor it is no stream of Python's, which knows nothing of its buffer.
-        with contextlib.suppress(OSError, ValueError, AttributeError), _discarding(stream.fileno()):
+        with contextlib.suppress(OSError, ValueError, AttributeError), discarding(stream.fileno()):
             stream.flush()
-
-
-@contextlib.contextmanager
-def _discarding(descriptor: int) -> Iterator[None]:
-    """Let the descriptor be the null device's in the block."""
-    kept, null = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, descriptor)
-    try:
-        yield
-    finally:
-        os.dup2(kept, descriptor)
-        os.close(kept)
-        os.close(null)
 
 
 @contextlib.contextmanager

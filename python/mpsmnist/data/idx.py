@@ -15,14 +15,15 @@ from ..file_kinds import ARCHIVES, HEAD, FileKind, file_kind
 from ..user_files import open_regular, reason_of
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}
-_OTHER_TYPES = {
-    0x09: "signed bytes",
-    0x0B: "16-bit integers",
-    0x0D: "32-bit floats",
-    0x0E: "64-bit floats",
+_TYPES: dict[int, np.dtype[Any]] = {
+    0x08: np.dtype(np.uint8),
+    0x09: np.dtype(np.int8),
+    0x0B: np.dtype(">i2"),
+    0x0C: np.dtype(">i4"),
+    0x0D: np.dtype(">f4"),
+    0x0E: np.dtype(">f8"),
 }
-_STARTS = tuple(bytes((0, 0, kind)) for kind in (*_TYPES, *_OTHER_TYPES))
+_STARTS = tuple(bytes((0, 0, kind)) for kind in _TYPES)
 _MAX_RANK = 4
 _MAX_UNPACKED = 1 << 30  # bytes of a gzipped file: the largest known dataset has 640 MB
 _MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
@@ -43,34 +44,55 @@ def read_idx(path: str | os.PathLike[str], *, shape: tuple[int | None, ...] | No
         shape: the sizes that it must have, None for any size; by default any sizes of rank 1 to 4.
 
     Returns:
-        A new array of uint8 or, for files of 32-bit integers, int32 in the machine's byte order.
+        A new array of the file's type, in the machine's byte order: uint8, int8, int16, int32, float32 or
+        float64.
 
     Raises:
         DatasetError: the file cannot be read or is malformed. Nothing is allocated for sizes that the
             file is too short to hold.
     """
+    name = os.fspath(path)
     try:
         with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            magic = file.read(len(_GZIP_MAGIC))
-            file.seek(0)
-            if magic != _GZIP_MAGIC:
-                return _read(file, capacity=size, shape=shape)
-            with gzip.GzipFile(fileobj=file) as unpacked:
-                return _read(unpacked, capacity=min(size * _MAX_DEFLATE_RATIO, _MAX_UNPACKED), shape=shape)
+            return read_idx_from(file, name, shape=shape)
+    except OSError as error:
+        raise DatasetError(f"{name}: cannot be read: {reason_of(error)}") from error
+
+
+def read_idx_from(file: IO[bytes], name: str, *, shape: tuple[int | None, ...] | None = None) -> NDArray[Any]:
+    """Read as read_idx() does from the beginning of a file that is open and can be sought in.
+
+    Raises:
+        DatasetError: the file is malformed; the message begins with `name`.
+        OSError: the file cannot be read.
+    """
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    is_gzipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    file.seek(0)
+    try:
+        if not is_gzipped:
+            return _read(file, capacity=size, shape=shape)
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            return _read(unpacked, capacity=min(size * _MAX_DEFLATE_RATIO, _MAX_UNPACKED), shape=shape)
     except _MalformedError as error:
         reason = str(error)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         reason = f"damaged gzip data: {error}"
-    except OSError as error:
-        reason = f"cannot be read: {reason_of(error)}"
-    raise DatasetError(f"{os.fspath(path)}: {reason}")
+    raise DatasetError(f"{name}: {reason}")
+
+
+def may_be_idx(head: bytes) -> bool:
+    """Tell whether a file that begins so may be IDX: plain, with a type and a rank that exist, or gzipped."""
+    return head.startswith(_GZIP_MAGIC) or (
+        head.startswith(_STARTS) and 1 <= int.from_bytes(head[3:4], "big") <= _MAX_RANK
+    )
 
 
 def _read(stream: _Stream, capacity: int, shape: tuple[int | None, ...] | None) -> NDArray[Any]:
     """Read one array from `stream`, which can yield at most `capacity` bytes."""
     dtype, sizes = _read_header(stream)
-    described = f"{dtype.itemsize * 8}-bit integers of shape {sizes}"
+    described = f"{dtype.itemsize * 8}-bit {'floats' if dtype.kind == 'f' else 'integers'} of shape {sizes}"
     if shape is not None and not _fits(sizes, shape):
         raise _MalformedError(f"holds {described}, expected shape {_describe(shape)}")
 
@@ -101,9 +123,8 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
         raise _MalformedError(f"not IDX: starts with {start.hex(' ')}, expected 00 00, a type and a rank")
     kind, rank = start[2], start[3]
     if kind not in _TYPES:
-        holds = f" ({_OTHER_TYPES[kind]})" if kind in _OTHER_TYPES else ""
-        expected = "0x08 (unsigned bytes) or 0x0c (32-bit integers)"
-        raise _MalformedError(f"unsupported IDX type 0x{kind:02x}{holds}, expected {expected}")
+        expected = ", ".join(f"0x{known:02x}" for known in _TYPES)
+        raise _MalformedError(f"unknown IDX type 0x{kind:02x}, expected one of {expected}")
     if not 1 <= rank <= _MAX_RANK:
         raise _MalformedError(f"IDX rank {rank}, expected 1 to {_MAX_RANK}")
     sizes = struct.unpack(f">{rank}I", _read_exactly(stream, 4 * rank))

@@ -1,42 +1,28 @@
-"""Pictures of single digits, made to look like MNIST's: 28x28, light ink on black, centred by mass."""
+"""Pictures of digits, made to look like MNIST's: 28x28, light ink on black, centred by mass."""
 
-import os
-import re
-import threading
-import warnings
-from collections.abc import Iterator
-from typing import IO, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+from scipy import ndimage
 
-from ..data import read_idx
-from ..errors import DatasetError, Error
-from ..file_kinds import HEAD, FileKind, file_kind
-from ..user_files import open_regular, reason_of
+from .colours import Levels, to_levels
+from .marks import Mask, drop_specks, drop_surroundings, one_digit, split_into_digits, thickness
+from .paper import FAINTEST, edges, evened, find_paper, ink_above, marked, noise, stands_out
+from .reading import Picture, PictureError
+from .rules import strike_rules
+from .shadows import brightening, without_shadows
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
 CENTRE = 14
-MIN_CONTRAST = 16  # grey levels from the background to the darkest or lightest spot; less is blank
-NOISE = 0.1  # ink fainter than this share of the strongest is taken for paper grain or JPEG noise
-
-# What a picture may be decoded to: phones make 108 megapixels, and Pillow takes 4 bytes for each of them. Of
-# a JPEG, which is what they save, no more is decoded than WORKING_SIDE needs.
-MAX_PIXELS = 1 << 27
-WORKING_SIDE = 2048  # larger pictures are reduced, before each pixel takes 8 bytes
-
-# No others: Pillow runs Ghostscript for EPS, and for rare formats its errors and sizes are anyone's guess.
-FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "WEBP", "AVIF", "TIFF", "JPEG2000", "PPM")
-
-_one_at_a_time = threading.Lock()  # catch_warnings() changes the process, and must not overlap with another
+ONE, MANY = 256, 512  # pixels a side show a digit well enough, and the digits of a page
+SHARP_SIDE = 128  # pixels a side, or less, are too few to be smoothed
+PRINT, STROKE = 0.25, 0.4  # of the strongest ink near: more may be print, and, print removed, the digit
+FULL = 200  # of 255: the strongest ink of any of MNIST's digits is more
 
 Grey: TypeAlias = NDArray[np.uint8]
-
-
-class PictureError(Error):
-    """A file is not a picture, or the picture is blank."""
 
 
 class Digit(NamedTuple):
@@ -46,167 +32,150 @@ class Digit(NamedTuple):
     inverted: bool  # it was dark on light
 
 
-def read_pictures(path: str | os.PathLike[str]) -> Iterator[tuple[str, Grey]]:
-    """Read a picture file, or an IDX file of pictures (n, height, width), plain or gzipped.
+class _Found(NamedTuple):
+    """What there is in a picture, if it is dark on light, or if it is light on dark."""
 
-    Yields:
-        Each picture's name (the path, with an index if it is an IDX file) and grey levels (height, width), at
-        most WORKING_SIDE each.
-
-    Raises:
-        PictureError: the file cannot be read, or is neither of these.
-    """
-    name = os.fspath(path)
-    try:
-        with open_regular(path) as file:
-            start = file.read(HEAD)
-            is_idx = re.match(rb"\0\0[\x08-\x0e][\x01-\x0f]|\x1f\x8b", start) is not None  # or gzipped
-            pictures = [] if is_idx else [(name, _read_picture(name, file, start))]
-    except OSError as error:
-        raise PictureError(f"{name}: {reason_of(error)}") from error
-    if is_idx:
-        pictures = [(f"{name}[{index}]", picture) for index, picture in enumerate(_read_idx(path))]
-    yield from pictures
+    ink: Levels
+    mask: Mask
+    evidence: float
+    inverted: bool
 
 
-def _read_idx(path: str | os.PathLike[str]) -> Grey:
-    try:
-        pictures = read_idx(path, shape=(None, None, None))
-    except DatasetError as error:
-        raise PictureError(str(error)) from error
-    if pictures.dtype != np.uint8 or 0 in pictures.shape:
-        raise PictureError(
-            f"{os.fspath(path)}: holds {pictures.dtype} {pictures.shape}, expected uint8 pictures"
-        )
-    return pictures
+def prepare(picture: Picture, invert: bool | None = None) -> Digit:
+    """Make a picture of one digit look like MNIST's.
 
-
-def _read_picture(name: str, file: IO[bytes], start: bytes) -> Grey:
-    file.seek(0)
-    try:
-        with _one_at_a_time, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow has to say about odd files
-            return _decode(file)
-    except Image.DecompressionBombError as error:
-        raise PictureError(f"{name}: {_too_many_pixels(str(error))}") from error
-    except UnidentifiedImageError as error:
-        raise PictureError(f"{name}: {_say_what_it_is(start)}") from error
-    except Exception as error:  # what Pillow makes of bad files is no closed set
-        raise PictureError(f"{name}: {str(error) or type(error).__name__}") from error
-
-
-def _say_what_it_is(start: bytes) -> str:
-    kind = file_kind(start)
-    if kind is None:
-        return f"neither a picture ({', '.join(FORMATS)}) nor an IDX file"
-    remedy = ": save it as PNG or JPEG" if kind in (FileKind.HEIC, FileKind.SVG, FileKind.PDF) else ""
-    return f"it is {kind.value}{remedy}"
-
-
-def _too_many_pixels(message: str) -> str:
-    """Put Pillow's message about its own limit, which comes before its pictures have a size, in our words."""
-    size, limit = (re.search(rf"{before}(\d+) pixels", message) for before in (r"\(", "limit of "))
-    if size is None or limit is None:
-        return "too many pixels: reduce it"
-    return f"{int(size[1]):,} pixels, more than {min(int(limit[1]), MAX_PIXELS):,}: reduce it"
-
-
-def _decode(file: IO[bytes]) -> Grey:
-    Image.init()
-    known = [name for name in FORMATS if name in Image.OPEN]
-    with Image.open(file, formats=known) as image:
-        image.draft(None, (WORKING_SIDE, WORKING_SIDE))
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise PictureError(f"{width} x {height} pixels, more than {MAX_PIXELS:,}: reduce it")
-        small = _reduce(image, _working_mode(image))
-        small.getexif()[ExifTags.Base.Orientation] = image.getexif().get(ExifTags.Base.Orientation, 1)
-    return _to_grey(ImageOps.exif_transpose(small))
-
-
-def _working_mode(image: Image.Image) -> str:
-    """Choose one of three modes: 16 bits and more are F, since L would clip them; what is clear is RGBA."""
-    if image.mode.startswith(("I", "F")):
-        return "F"
-    return "RGBA" if "A" in image.getbands() or "transparency" in image.info else "L"
-
-
-def _reduce(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to `mode` and shrink by a whole factor to WORKING_SIDE at most, tile by tile to save memory."""
-    width, height = image.size
-    factor = -(-max(width, height) // WORKING_SIDE)
-    small = Image.new(mode, (-(-width // factor), -(-height // factor)))
-    side = max(WORKING_SIDE // factor, 1)  # of a tile in `small`
-    for top in range(0, small.height, side):
-        for left in range(0, small.width, side):
-            right, bottom = (left + side) * factor, (top + side) * factor
-            tile = image.crop((left * factor, top * factor, min(right, width), min(bottom, height)))
-            if tile.mode.startswith("I;"):  # not all of them convert to F
-                tile = tile.convert("I")
-            small.paste(tile.convert(mode).reduce(factor), (left, top))
-    return small
-
-
-def _to_grey(image: Image.Image) -> Grey:
-    if image.mode == "F":
-        levels = np.nan_to_num(np.array(image, np.float64), posinf=0, neginf=0)
-        levels *= 255 / max(levels.max(), 1)
-        return levels.clip(0, 255).round().astype(np.uint8)
-    if image.mode == "L":
-        return np.array(image)
-    grey = np.asarray(image.convert("L"), np.float64)
-    alpha = np.asarray(image.getchannel("A"), np.float64) / 255
-    # What shows through is white paper under dark ink, and a blackboard under light ink.
-    paper = 255 if (grey * alpha).sum() < 127.5 * alpha.sum() else 0
-    blend: NDArray[np.float64] = grey * alpha + paper * (1 - alpha)
-    return blend.round().astype(np.uint8)
-
-
-def prepare(picture: Grey, invert: bool | None = None) -> Digit:
-    """Make a picture of one digit, uint8 (height, width), look like MNIST's.
-
-    A 28x28 picture of light ink on black is taken as it is. Any other is inverted if it is dark on light,
-    cropped to its ink, scaled to fit a 20x20 box and centred by its centre of mass, as MNIST's digits were.
+    A picture as MNIST has them is taken as it is. In any other the digit is looked for: ink that stands out
+    of the paper around it, without rules, frames and specks. It is scaled to fit a 20x20 box and centred by
+    its centre of mass, as MNIST's digits were. All the marks near the largest one are taken for its strokes.
 
     Args:
-        picture: the grey levels.
-        invert: whether it is dark on light; None judges by the border.
+        picture: uint8, grey (h, w), colour (h, w, 3) or colour with alpha (h, w, 4).
+        invert: whether it is dark on light; None judges by what would be ink and what paper.
 
     Raises:
         PictureError: the picture is blank.
     """
-    picture = np.asarray(_reduce(Image.fromarray(picture), "L"))
-    background = float(np.median(_border(picture)))
-    inverted = background > 127 if invert is None else invert
-    levels = picture.astype(np.float64)
-    ink = (background - levels if inverted else levels - background).clip(0, None)
-    if ink.max() < MIN_CONTRAST:
-        raise PictureError("the picture is blank: nothing differs from its border")
-    if picture.shape == (SIDE, SIDE) and not inverted and background < MIN_CONTRAST:
-        return Digit(picture, inverted)
-    ink = np.where(ink < NOISE * ink.max(), 0, ink)
-    return Digit(_centre(_fit(_crop(ink))), inverted)
+    if not invert and _is_as_mnists(picture):
+        return Digit(picture, False)
+    found = _find(picture, invert, ONE)
+    return _as_mnists(found, one_digit(found.ink, found.mask))
 
 
-def _border(picture: Grey) -> Grey:
-    return np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
+    """Make a picture like MNIST's of every digit in a picture, as prepare() does of one.
+
+    Returns:
+        The digits in reading order: from left to right, and the lines from top to bottom.
+
+    Raises:
+        PictureError: the picture is blank.
+    """
+    if not invert and _is_as_mnists(picture):
+        return [Digit(picture, False)]
+    found = _find(picture, invert, MANY)
+    return [_as_mnists(found, mask) for mask in split_into_digits(found.mask)]
 
 
-def _crop(ink: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+def _is_as_mnists(picture: Picture) -> bool:
+    """Tell whether it has the size, the contrast, the box and the centre of MNIST's digits."""
+    if picture.shape != (SIDE, SIDE) or picture.max() < FULL:
+        return False
+    if max(np.ptp(np.flatnonzero(picture.any(axis=axis))) + 1 for axis in (0, 1)) != BOX:
+        return False
+    centre = ndimage.center_of_mass(picture)
+    return bool(np.abs(np.subtract(centre, CENTRE)).max() <= 1)
+
+
+def _find(picture: Picture, invert: bool | None, side: int) -> _Found:
+    """Look for ink in a picture; once more, closer, if all of it is in a small part of a large one."""
+    found = _find_in(picture, invert, side)
+    factor = _reduction(picture, side)
+    ends = [np.flatnonzero(found.mask.any(axis=axis))[[0, -1]] * factor for axis in (1, 0)]
+    margin = int(max(np.ptp(end) for end in ends)) + factor
+    if factor == 1 or margin > side * factor // 4:
+        return found
+    rows, columns = (slice(max(int(end[0]) - margin, 0), int(end[1]) + margin) for end in ends)
+    return _find_in(picture[rows, columns], found.inverted, side)
+
+
+def _reduction(picture: Picture, side: int) -> int:
+    return -(-int(max(picture.shape[:2])) // side)
+
+
+def _find_in(picture: Picture, invert: bool | None, side: int) -> _Found:
+    if (factor := _reduction(picture, side)) > 1:
+        picture = np.asarray(Image.fromarray(picture).reduce(factor))
+    levels = to_levels(picture)
+    if max(levels.shape) > SHARP_SIDE:
+        levels = ndimage.gaussian_filter(levels, max(levels.shape) / 2 / SHARP_SIDE, truncate=2.5)
+    grain = np.full_like(levels, noise(levels))
+    if max(levels.shape) > SHARP_SIDE // 2:
+        grain *= brightening(levels)
+        levels = without_shadows(levels)
+    candidates = [
+        _look_for(-levels if dark else levels, grain, dark)
+        for dark in ((True, False) if invert is None else (invert,))
+    ]
+    best = max(candidates, key=lambda found: found.evidence)
+    if best.evidence == 0:
+        raise PictureError("the picture is blank: nothing stands out of its paper")
+    return best
+
+
+def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
+    """Look for light ink on dark paper, and judge whether it is that."""
+    paper = find_paper(levels)
+    ink = ink_above(levels, paper)
+    everything = marked(ink, grain, PRINT)
+    gone = everything & ~_without_print(everything)
+    cleared = np.where(ndimage.maximum_filter(gone, 3) if gone.any() else gone, 0, ink)
+    kept = marked(cleared, grain, STROKE)
+    mask = drop_specks(cleared, _without_print(kept) if gone.any() else kept)
+    if not stands_out(ink, mask, grain):
+        return _Found(ink, mask, 0.0, inverted)
+    digits = float(ink[mask].sum()) / float(ink[kept | gone].sum())
+    return _Found(cleared, mask, _evidence(cleared, mask, paper) * (1 + digits), inverted)
+
+
+def _without_print(mask: Mask) -> Mask:
+    return drop_surroundings(strike_rules(drop_surroundings(mask)))
+
+
+def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:
+    """Judge by the strength, by the strokes and by the paper around them.
+
+    Strokes are thin for their length, and do not run along the edges of the picture. Paper is even, but not
+    where it is ink that was taken for paper, and the gaps between strokes for strokes.
+    """
+    strength = float(ink[mask].mean())
+    edge = float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
+    around = tuple(
+        slice(max(int(marks[0]) - 2, 0), int(marks[-1]) + 3)
+        for marks in (np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0)))
+    )
+    roughness = edges(paper[around]) / max(edges(np.where(mask, ink, 0)[around]), FAINTEST)
+    return float(strength**0.5 * (1 - edge) ** 2 / (0.05 + thickness(ink, mask) ** 2) / (0.1 + roughness))
+
+
+def _as_mnists(found: _Found, mask: Mask) -> Digit:
+    return Digit(_centred(_fitted(_cropped(evened(found.ink, mask)))), found.inverted)
+
+
+def _cropped(ink: Levels) -> Levels:
+    rows, columns = np.flatnonzero((ink > 0.3).any(axis=1)), np.flatnonzero((ink > 0.3).any(axis=0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _fit(ink: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fitted(ink: Levels) -> Levels:
     """Scale to the box with proportions kept, and the strongest ink to 255."""
     height, width = (max(1, round(side * BOX / max(ink.shape))) for side in ink.shape)
     image = Image.fromarray(ink.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-    scaled = np.array(image, np.float64)
+    scaled = np.array(image, np.float32)
     scaled *= 255 / scaled.max()
     return scaled
 
 
-def _centre(ink: NDArray[np.float64]) -> Grey:
+def _centred(ink: Levels) -> Grey:
     """Put the ink, at most BOX x BOX, into a SIDE x SIDE picture, centre of mass at CENTRE if it fits."""
     field = np.zeros((SIDE, SIDE), np.uint8)
     corners = []

@@ -8,30 +8,72 @@ from numpy.typing import NDArray
 
 from .._core import Trainer
 from ..training.checkpoint import load
-from .pictures import prepare
+from .doubt import reason_to_doubt
+from .familiarity import Familiarity
+from .pictures import Digit, prepare, prepare_all
+from .reading import Picture
+
+
+class Network(NamedTuple):
+    """A trained network, and what is known of the images that it was trained on."""
+
+    trainer: Trainer
+    familiarity: Familiarity | None
 
 
 class Prediction(NamedTuple):
-    """The network's answer for one picture."""
+    """The network's answer for one digit."""
 
     image: str
     digit: int
     probabilities: list[float]
     inverted: bool  # the picture was dark on light
+    unsure: str | None  # why the answer should not be relied on
+    pixels: NDArray[np.uint8]  # (28, 28), what the network saw
 
 
-def load_trainer(path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> Trainer:
-    """Make a Trainer with the weights of a checkpoint. Raises CheckpointError and DeviceError."""
+def load_network(path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> Network:
+    """Load a checkpoint into a Trainer. Raises CheckpointError and DeviceError."""
     saved = load(path)
     trainer = Trainer(device=device, num_classes=saved.num_classes, threads=threads)
     trainer.load_state_dict(saved.state)
-    return trainer
+    familiarity = None if saved.familiarity is None else Familiarity(**saved.familiarity)
+    return Network(trainer, familiarity)
 
 
-def predict_picture(
-    trainer: Trainer, name: str, picture: NDArray[np.uint8], invert: bool | None = None
-) -> Prediction:
-    """Read a picture of one digit, uint8 (height, width). Raises PictureError if it is blank."""
-    digit = prepare(picture, invert)
-    probabilities = trainer.predict(digit.pixels[np.newaxis])[0]
-    return Prediction(name, int(probabilities.argmax()), probabilities.tolist(), digit.inverted)
+def predict_picture(network: Network, name: str, picture: Picture, invert: bool | None = None) -> Prediction:
+    """Read a picture of one digit.
+
+    Args:
+        network: by load_network().
+        name: what the prediction's `image` is to be.
+        picture: uint8, grey (h, w), colour (h, w, 3) or colour with alpha (h, w, 4).
+        invert: whether it is dark on light; None judges by the picture.
+
+    Raises:
+        PictureError: nothing is there.
+    """
+    digits = prepare_all(picture, invert)
+    if len(digits) == 1:
+        return _predict(network, name, digits[0])
+    best = _predict(network, name, prepare(picture, invert))
+    return best._replace(unsure=f"{len(digits)} digits: try --many")
+
+
+def predict_digits(
+    network: Network, name: str, picture: Picture, invert: bool | None = None
+) -> list[Prediction]:
+    """Read all digits of a picture, left to right and line after line. As predict_picture() otherwise."""
+    return [_predict(network, name, digit) for digit in prepare_all(picture, invert)]
+
+
+def _predict(network: Network, name: str, digit: Digit) -> Prediction:
+    probabilities = network.trainer.predict(digit.pixels[np.newaxis])[0]
+    return Prediction(
+        image=name,
+        digit=int(probabilities.argmax()),
+        probabilities=probabilities.tolist(),
+        inverted=digit.inverted,
+        unsure=reason_to_doubt(probabilities, digit.pixels, network.familiarity),
+        pixels=digit.pixels,
+    )

@@ -1,9 +1,12 @@
 """Checkpoints: safetensors files that hold all that a run needs to continue with the very same bits.
 
-A file holds the state dict (weights, and momentum buffers if there is momentum) and two metadata entries:
-"format", which is FORMAT, and "run", a JSON object with the other fields of Checkpoint.
+A file holds the state dict (weights, and momentum buffers if there is momentum) and metadata entries:
+"format", which is FORMAT; "run", a JSON object with other fields of Checkpoint; and "familiarity 1", unless
+there were too few images: safetensors in base64, as other libraries take every tensor of a file for weights.
 """
 
+import base64
+import binascii
 import hashlib
 import json
 import math
@@ -17,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load as deserialize
 from safetensors.numpy import save as serialize
 
 from .._core import __version__
@@ -29,8 +33,10 @@ from .foreign import MAKERS, describe_file, describe_safetensors
 
 FORMAT = "mpsmnist checkpoint 2"
 _FORMAT_1 = "mpsmnist checkpoint 1"  # the same, and "sampler_position", which was always step * batch_size
+_FAMILIARITY = "familiarity 1"  # the number says how images are described
+_DESCRIPTION, _COMPONENTS = 392, 100  # the sizes of that
 _DTYPE = "F32"  # safetensors' name of it
-_HEADER_SIZE = 4096  # bytes, about
+_HEADER_SIZE = 400_000  # bytes, about: most of it is the familiarity with ten classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,7 @@ class Checkpoint:
     dataset: str
     fingerprint: str  # of the training set, see fingerprint()
     package_version: str = __version__
+    familiarity: dict[str, NDArray[np.float16]] | None = None  # fields of prediction.familiarity.Familiarity
 
 
 # The types of the fields in the metadata.
@@ -99,12 +106,15 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: the file cannot be written, or load() would refuse the values.
     """
-    run = {name: value for name, value in vars(checkpoint).items() if name != "state"}
+    run = {name: value for name, value in vars(checkpoint).items() if name in _RUN_FIELDS}
     _check_run(path, run)
     state = {name: _as_float32(path, name, value) for name, value in checkpoint.state.items()}
     _check_layout(path, run, {name: (_DTYPE, value.shape) for name, value in state.items()})
     _check_finite(path, state)
-    data = serialize(state, {"format": FORMAT, "run": json.dumps(run, allow_nan=False)})
+    metadata = {"format": FORMAT, "run": json.dumps(run, allow_nan=False)}
+    if checkpoint.familiarity is not None:
+        metadata[_FAMILIARITY] = base64.b64encode(serialize(checkpoint.familiarity)).decode()
+    data = serialize(state, metadata)
     try:
         with atomic_write(resolve(path)) as file:
             file.write(data)
@@ -124,12 +134,13 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
         with safe_open(path, framework="numpy", backend="pread") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is not a mapping)
             found = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
-            run = _parse_run(path, file.metadata() or {}, list(found))
+            metadata = file.metadata() or {}
+            run = _parse_run(path, metadata, list(found))
             state = {name: file.get_tensor(name) for name in _check_layout(path, run, found)}
     except (SafetensorError, OSError) as error:
         raise _bad(path, _explain(path, error)) from error
     _check_finite(path, state)
-    return Checkpoint(state=state, **run)
+    return Checkpoint(state=state, familiarity=_parse_familiarity(path, metadata), **run)
 
 
 def _bad(path: str | os.PathLike[str], problem: str) -> CheckpointError:
@@ -171,6 +182,29 @@ def _parse_run(path: str | os.PathLike[str], metadata: dict[str, str], tensors: 
         raise _bad(path, f"has metadata that is not an object of {', '.join(_RUN_FIELDS)}")
     _check_run(path, run)
     return run
+
+
+def _parse_familiarity(
+    path: str | os.PathLike[str], metadata: dict[str, str]
+) -> dict[str, NDArray[np.float16]] | None:
+    if _FAMILIARITY not in metadata:
+        return None
+    try:
+        arrays = deserialize(base64.b64decode(metadata[_FAMILIARITY], validate=True))
+    except (binascii.Error, ValueError, SafetensorError) as error:
+        raise _bad(path, f"has no readable metadata entry {_FAMILIARITY!r}") from error
+    classes, numbers = len(arrays.get("centres", ())), _COMPONENTS + 2
+    expected = {
+        "mean": (_DESCRIPTION,),
+        "basis": (_DESCRIPTION, _COMPONENTS),
+        "centres": (classes, numbers),
+        "whitening": (classes, numbers, numbers),
+    }
+    shapes = {name: array.shape for name, array in arrays.items()}
+    numbers_only = all(a.dtype == np.float16 and np.isfinite(a).all() for a in arrays.values())
+    if shapes != expected or classes == 0 or not numbers_only:
+        raise _bad(path, f"has a metadata entry {_FAMILIARITY!r} of other arrays than it should hold")
+    return arrays
 
 
 def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:

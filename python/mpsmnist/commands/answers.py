@@ -1,0 +1,84 @@
+"""How the answers of `predict` are written: a line, bars, the picture that the network saw, or JSON."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..prediction.predictor import Prediction
+
+BAR = 40  # characters of a probability of 1
+SHADES = " \N{LIGHT SHADE}\N{MEDIUM SHADE}\N{DARK SHADE}\N{FULL BLOCK}"
+ASCII_SHADES = " .:+#"
+
+
+class Answer(NamedTuple):
+    """What the network says about a picture."""
+
+    image: str
+    predictions: Sequence[Prediction]  # of its digits in reading order; none if nothing is there
+    unsure: str | None  # the reason
+
+
+def format_line(answer: Answer) -> str:
+    """Write the digits in a line, as in "seven.png: 7  99.8%"; a guess has no percentage to trust."""
+    digits = "".join(str(prediction.digit) for prediction in answer.predictions)
+    if answer.unsure is not None:
+        return f"{answer.image}: unsure ({answer.unsure})" + (f", best guess {digits}" if digits else "")
+    if len(answer.predictions) == 1:
+        digits += f"  {max(answer.predictions[0].probabilities):.1%}"
+    return f"{answer.image}: {digits}"
+
+
+def format_prediction(prediction: Prediction) -> str:
+    """Write the digit, and the probabilities as a bar chart in text."""
+    answer = Answer(prediction.image, [prediction], prediction.unsure)
+    return "\n".join([format_line(answer), *format_bars(prediction)])
+
+
+def format_bars(prediction: Prediction) -> Iterator[str]:
+    """Draw a bar for each digit's probability, a line each."""
+    for digit, probability in enumerate(prediction.probabilities):
+        bar = "#" * round(BAR * probability)
+        yield f"  {digit:2} {probability:7.2%} {bar}".rstrip()
+
+
+def format_pixels(pixels: NDArray[np.uint8], encoding: str | None) -> Iterator[str]:
+    """Draw a picture (height, width) in a frame, ink as shades, two characters a pixel, a line each row.
+
+    Args:
+        pixels: the picture, light ink on black.
+        encoding: of the stream that it is for; shades that this lacks are drawn as punctuation marks.
+    """
+    try:
+        SHADES.encode(encoding or "utf-8")
+        shades = SHADES
+    except (UnicodeEncodeError, LookupError):
+        shades = ASCII_SHADES
+    steps = (pixels.astype(np.float64) * (len(shades) - 1) / 255).round().astype(int)
+    edge = "+" + "-" * 2 * pixels.shape[1] + "+"
+    yield edge
+    for row in steps:
+        yield "|" + "".join(2 * shades[step] for step in row) + "|"
+    yield edge
+
+
+def as_json(answer: Answer, many: bool) -> str:
+    """Write the answer as a JSON object: of the only digit, or with a list of `many`."""
+    if many:
+        fields: dict[str, Any] = {
+            "text": "".join(str(prediction.digit) for prediction in answer.predictions),
+            "digits": [
+                {**_digit_fields(prediction), "unsure": prediction.unsure}
+                for prediction in answer.predictions
+            ],
+        }
+    else:
+        fields = _digit_fields(answer.predictions[0] if answer.predictions else None)
+    return json.dumps({"image": answer.image, **fields, "unsure": answer.unsure})
+
+
+def _digit_fields(prediction: Prediction | None) -> dict[str, Any]:
+    return {field: getattr(prediction, field, None) for field in ("digit", "probabilities", "inverted")}

@@ -1,0 +1,151 @@
+"""Connected marks of ink: which are the digit's, and which are a frame, a table's edge or a speck."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .colours import Levels
+
+Mask = NDArray[np.bool_]
+Box = tuple[slice, ...]  # rows and columns
+
+SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
+LARGE = 0.25  # of the picture's shorter side, or of the longest mark: long enough to be a digit
+WITHIN = 0.35  # of a hole's length; a mark so long in it is the digit, and what is around it a frame
+ALONG_THE_EDGE = (
+    0.4  # of a mark's length; more lies along the edge of the picture, and does not just reach it
+)
+SPECK = 0.06  # of the heaviest mark's ink
+PALE = 0.4  # of the heaviest mark's strength
+NEAR = 0.25  # of the longest side of the heaviest mark
+
+
+def drop_surroundings(mask: Mask) -> Mask:
+    """Drop what lies around the rest: frames, tables, edges of scans. What lies around nothing is kept."""
+    labels, count = ndimage.label(mask, SQUARE)
+    if count <= 1:
+        return mask
+    boxes = ndimage.find_objects(labels)
+    lengths = np.array([0] + [max(part.stop - part.start for part in box) for box in boxes])
+    large = lengths >= LARGE * min(*mask.shape, lengths.max())
+    at_edge = np.zeros(count + 1, int)
+    for line in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        at_edge += np.bincount(line, minlength=count + 1)
+    dropped = np.zeros(count + 1, bool)
+    dropped[0] = True
+    if (large & (at_edge == 0)).any():
+        dropped |= at_edge >= ALONG_THE_EDGE * np.maximum(lengths, 1)
+    corners = np.zeros(count + 1, bool)
+    corners[[labels[0, 0], labels[0, -1], labels[-1, 0], labels[-1, -1]]] = True
+    if (large & ~corners & ~dropped).any():
+        dropped |= corners
+    for label in np.argsort(-lengths):
+        if large[label] and not dropped[label]:
+            dropped[label] = _encloses_much(labels[boxes[label - 1]], label, np.where(dropped, 0, lengths))
+    return _labelled(labels, ~dropped)
+
+
+def _labelled(labels: NDArray[Any], kept: Sequence[bool] | Mask) -> Mask:
+    mask: Mask = np.asarray(kept)[labels]
+    return mask
+
+
+def _encloses_much(labels: NDArray[Any], label: int, lengths: NDArray[np.int64]) -> bool:
+    one = labels == label
+    holes, _ = ndimage.label(ndimage.binary_fill_holes(one) & ~one)
+    for number, hole in enumerate(ndimage.find_objects(holes), 1):
+        inside = np.unique(labels[hole][holes[hole] == number])
+        if lengths[inside].max() >= WITHIN * max(part.stop - part.start for part in hole):
+            return True
+    return False
+
+
+def drop_specks(ink: Levels, mask: Mask) -> Mask:
+    """Keep the heaviest mark, and those near it that are neither much lighter nor much paler."""
+    labels, count = ndimage.label(mask, SQUARE)
+    if count <= 1:
+        return mask
+    mass = np.bincount(labels.ravel(), ink.ravel(), count + 1)
+    mass[0] = 0
+    strength = mass / np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
+    heaviest = int(mass.argmax())
+    kept = (mass >= SPECK * mass[heaviest]) & (strength >= PALE * strength[heaviest])
+    kept[0] = False
+    return _labelled(labels, kept)
+
+
+def one_digit(ink: Levels, mask: Mask) -> Mask:
+    """Keep the heaviest mark and those near it, which are its other strokes."""
+    labels, count = ndimage.label(mask, SQUARE)
+    if count <= 1:
+        return mask
+    boxes = ndimage.find_objects(labels)
+    heaviest = boxes[int(np.bincount(labels.ravel(), ink.ravel() * mask.ravel()).argmax()) - 1]
+    near = NEAR * max(part.stop - part.start for part in heaviest)
+    kept = [False] + [max(_gaps(box, heaviest)) <= near for box in boxes]
+    return _labelled(labels, kept)
+
+
+def thickness(ink: Levels, mask: Mask) -> float:
+    """Give the width of the heaviest mark's widest stroke, as a share of the mark's length."""
+    labels, _ = ndimage.label(mask, SQUARE)
+    heaviest = int(np.bincount(labels.ravel(), ink.ravel() * mask.ravel()).argmax())
+    box = ndimage.find_objects(labels)[heaviest - 1]
+    one = labels == heaviest
+    widest = 2 * ndimage.distance_transform_cdt(np.pad(one, 1, "edge")).max()  # the edge is no end
+    return float(widest / max(part.stop - part.start for part in box))
+
+
+def split_into_digits(mask: Mask) -> list[Mask]:
+    """Put the marks that are strokes of one digit together; the digits in reading order."""
+    labels, count = ndimage.label(mask, SQUARE)
+    boxes = ndimage.find_objects(labels)
+    group = list(range(count))
+    for first in range(count):
+        for second in range(first):
+            if _belong_together(boxes[first], boxes[second]):
+                old, new = group[first], group[second]
+                group = [new if label == old else label for label in group]
+    digits = []
+    for number in sorted(set(group)):
+        members = [index for index in range(count) if group[index] == number]
+        box = tuple(
+            slice(min(boxes[i][axis].start for i in members), max(boxes[i][axis].stop for i in members))
+            for axis in (0, 1)
+        )
+        digits.append((box, np.isin(labels, np.add(members, 1))))
+    return [digit for line in _lines(digits) for _, digit in line]
+
+
+def _belong_together(a: Box, b: Box) -> bool:
+    """One above the other and close, as a 5 and its bar, or one within reach of the other's strokes."""
+    down, across = _gaps(a, b)
+    heights = sorted(box[0].stop - box[0].start for box in (a, b))
+    widths = sorted(box[1].stop - box[1].start for box in (a, b))
+    if -across >= 0.5 * widths[0]:
+        return bool(down <= (0.3 if heights[0] <= 0.5 * heights[1] else 0.1) * heights[1])
+    return bool(down < 0 and across <= 0.05 * heights[1])
+
+
+def _gaps(a: Box, b: Box) -> tuple[int, int]:
+    """Give the rows and columns between two boxes; less than 0 is an overlap."""
+    down, across = (max(x.start, y.start) - min(x.stop, y.stop) for x, y in zip(a, b, strict=True))
+    return down, across
+
+
+def _lines(digits: list[tuple[Box, Mask]]) -> list[list[tuple[Box, Mask]]]:
+    """Sort digits into lines: who overlaps the first of a line by half of its height is in that line."""
+    lines: list[list[tuple[Box, Mask]]] = []
+    for digit in sorted(digits, key=lambda digit: digit[0][0].start + digit[0][0].stop):
+        rows = digit[0][0]
+        if lines:
+            last = lines[-1][0][0][0]
+            overlap = min(last.stop, rows.stop) - max(last.start, rows.start)
+            if overlap >= 0.5 * min(last.stop - last.start, rows.stop - rows.start):
+                lines[-1].append(digit)
+                continue
+        lines.append([digit])
+    return [sorted(line, key=lambda digit: digit[0][1].start) for line in lines]

@@ -1,0 +1,129 @@
+"""Printed lines: the rules and squares of paper, boxes, underlines. What crosses them is kept."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .paper import mean_side
+
+Mask = NDArray[np.bool_]
+
+SMALLEST = 60  # pixels of the shorter side; less has no room for a rule and a digit
+SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
+THICKEST = 0.03  # of the picture's side
+OVERHANG = 0.03  # a line goes on past the digit, to both sides, by this share of its length
+SHORTEST = 0.1  # of the mask's side: a digit's height and width are more
+ALONE = 0.12  # or by this, if it neither spans the picture nor is a side of a box
+
+
+class _Line(NamedTuple):
+    pixels: Mask
+    axis: int  # 1: along a row
+    start: int
+    stop: int
+    spans: bool
+
+
+def strike_rules(mask: Mask) -> Mask:
+    """Take away lines that go on past the rest: across the picture, around it, or under it."""
+    if min(mask.shape) < SMALLEST or not mask.any():
+        return mask
+    thickest = max(5, int(THICKEST * mean_side(mask)))
+    kept = mask.copy()
+    labels, _ = ndimage.label(mask, SQUARE)
+    for label, box in enumerate(ndimage.find_objects(labels), 1):
+        if max(part.stop - part.start for part in box) >= 0.25 * min(mask.shape):
+            kept[box] &= ~_rules(labels[box] == label, thickest, sides=True)
+    return kept & ~_rules(kept, thickest, sides=False)
+
+
+def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
+    """Find the lines of a picture, or those of one connected mark, which are the sides of a box."""
+    none = np.zeros_like(mask)
+    along = [_runs(mask), _runs(mask.T).T]
+    thin = [runs & ~thick for runs, thick in zip(along, _thick(mask, thickest), strict=True)]
+    crossings = along[0] & along[1] & ndimage.maximum_filter(thin[0] | thin[1], 5)
+    lines = [
+        _Line(line.pixels.T if axis == 0 else line.pixels, axis, line.start, line.stop, line.spans)
+        for axis, pixels in ((1, thin[0] | crossings), (0, (thin[1] | crossings).T))
+        for line in _lines(pixels)
+    ]
+    spanning = [sum(line.spans and line.axis == axis for line in lines) for axis in (0, 1)]
+    if sides:
+        lines = [line for line in lines if line.spans and spanning[line.axis] >= 2]
+    box = sides and min(spanning) >= 2
+    rules = none
+    for axis in (0, 1):
+        rest = _substantial(
+            mask & ~_pixels(mask, [line for line in lines if line.spans or line.axis == axis])
+        )
+        ends = np.flatnonzero(rest.any(axis=1 - axis))
+        if rest.any(axis=0).sum() + rest.any(axis=1).sum() < SHORTEST * max(mask.shape):
+            continue
+        rules = rules | _pixels(
+            mask, [line for line in lines if line.axis == axis and _goes_past(line, ends, box)]
+        )
+    return rules
+
+
+def _pixels(mask: Mask, lines: list[_Line]) -> Mask:
+    pixels: Mask = np.logical_or.reduce([np.zeros_like(mask)] + [line.pixels for line in lines])
+    return pixels
+
+
+def _goes_past(line: _Line, ends: NDArray[np.int64], box: bool) -> bool:
+    """Tell whether a line goes on past the rest: to both sides, unless in a box, which the digit may touch.
+
+    Only along a row may it do so alone.
+    """
+    past = sorted((int(ends[0]) - line.start, line.stop - int(ends[-1])))
+    least = (OVERHANG if line.spans else ALONE) * (line.stop - line.start)
+    return past[1 if box else 0] >= least and (line.spans or line.axis == 1)
+
+
+def _substantial(mask: Mask) -> Mask:
+    labels, count = ndimage.label(mask, SQUARE)
+    if count == 0:
+        return mask
+    lengths = [max(part.stop - part.start for part in box) for box in ndimage.find_objects(labels)]
+    kept: Mask = np.array([False] + [length >= 0.3 * max(lengths) for length in lengths])[labels]
+    return kept
+
+
+def _runs(mask: Mask) -> Mask:
+    """Keep the pixels in long runs along the rows; a line that slants by a few degrees has them, too."""
+    length = max(12, mask.shape[1] // 8)
+    return _opened(mask, length, axis=1)
+
+
+def _thick(mask: Mask, thickest: int) -> list[Mask]:
+    """Keep what is too thick for a line along the rows, and for one along the columns."""
+    return [_opened(mask, thickest, axis=axis) for axis in (0, 1)]
+
+
+def _opened(mask: Mask, length: int, axis: int) -> Mask:
+    eroded = ndimage.minimum_filter1d(mask.view(np.uint8), length, axis, mode="constant", cval=0)
+    # An even window is off centre, and the second pass has to be off to the other side.
+    return ndimage.maximum_filter1d(eroded, length, axis, origin=-1 if length % 2 == 0 else 0).view(bool)
+
+
+def _lines(pixels: Mask) -> Iterator[_Line]:
+    """Join the pieces that lie behind each other along the rows, across the strokes between them."""
+    if not pixels.any():
+        return
+    width = pixels.shape[1]
+    joined = ndimage.maximum_filter1d(pixels.view(np.uint8), max(3, width // 2), 1)
+    labels, _ = ndimage.label(ndimage.maximum_filter1d(joined, 3, 0), SQUARE)
+    for label, box in enumerate(ndimage.find_objects(labels), 1):
+        part = (labels[box] == label) & pixels[box]
+        columns = np.flatnonzero(part.any(axis=0))
+        length = int(np.ptp(columns)) + 1
+        if length < 0.3 * width or len(columns) < 0.5 * length:
+            continue
+        line = np.zeros_like(pixels)
+        line[box] = part
+        start = box[1].start + int(columns[0])
+        yield _Line(line, 1, start, start + length - 1, spans=length >= 0.9 * width)

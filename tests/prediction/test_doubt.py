@@ -1,0 +1,54 @@
+"""Why answers are unsure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mpsmnist.data import synthetic
+from mpsmnist.prediction.doubt import reason_to_doubt
+from mpsmnist.prediction.familiarity import Familiarity, learn
+
+DIGIT = synthetic.draw([4])[0]
+CERTAIN = np.eye(10, dtype=np.float32)[4]
+TORN = np.array([0, 0, 0, 0, 0.46, 0, 0, 0.1, 0, 0.44], np.float32)
+
+
+@pytest.fixture(scope="module")
+def known() -> Familiarity:
+    labels = np.arange(2000) % 10
+    found = learn(synthetic.draw(labels), labels)
+    assert found is not None
+    return found
+
+
+def test_a_good_digit_is_not_doubted(known: Familiarity) -> None:
+    assert reason_to_doubt(CERTAIN, DIGIT, known) is None
+    assert reason_to_doubt(CERTAIN, DIGIT, None) is None
+
+
+def test_no_digit_more_likely_than_the_others_together(known: Familiarity) -> None:
+    for familiarity in (known, None):
+        assert reason_to_doubt(TORN, DIGIT, familiarity) == "it could be 4 or 9"
+
+
+def test_unlike_the_training_images_however_probable(known: Familiarity) -> None:
+    crossed = DIGIT.copy()
+    crossed[::4] = 255
+    assert reason_to_doubt(CERTAIN, crossed, known) == "unlike what the network was trained on"
+
+
+def test_without_the_training_images_nothing_is_said_of_them() -> None:
+    assert reason_to_doubt(CERTAIN, np.full((28, 28), 255, np.uint8), None) is None
+
+
+def test_an_improbable_answer_needs_a_more_familiar_picture(known: Familiarity) -> None:
+    labels = np.arange(1000) % 10
+    images = synthetic.draw(labels, seed=1)
+    distances = known.distances(images)
+    near_the_limit = images[np.argmax(np.where(distances < 1, distances, 0))]
+    unconvinced = np.full(10, 0.48 / 9, np.float32)
+    unconvinced[4] = 0.52
+    assert reason_to_doubt(CERTAIN, near_the_limit, known) is None
+    assert reason_to_doubt(unconvinced, near_the_limit, known) is not None
+    assert reason_to_doubt(unconvinced, DIGIT, known) is None

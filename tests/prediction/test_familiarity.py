@@ -1,0 +1,96 @@
+"""How far pictures are from those that a network was trained on."""
+
+from __future__ import annotations
+
+import string
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mpsmnist.data import synthetic
+from mpsmnist.prediction import familiarity
+from mpsmnist.prediction.familiarity import COMMON, LEAST_IMAGES, Familiarity, learn
+from mpsmnist.prediction.pictures import prepare
+from support import clean_kinds
+from support.not_digits import LOOKALIKES
+from support.strokes import write
+
+Images = NDArray[np.uint8]
+LETTERS = "".join(letter for letter in string.ascii_letters if letter not in LOOKALIKES)
+
+
+def digits(count: int, seed: int = 0) -> tuple[Images, NDArray[np.intp]]:
+    labels = np.arange(count) % 10
+    return synthetic.draw(labels, seed), labels
+
+
+@pytest.fixture(scope="module")
+def known() -> Familiarity:
+    found = learn(*digits(3000))
+    assert found is not None
+    return found
+
+
+def test_images_like_those_learned_from_are_near(known: Familiarity) -> None:
+    near = known.distances(digits(1000, seed=1)[0]) < 1
+    assert COMMON - 0.02 < near.mean() < 1
+
+
+def test_letters_are_far(known: Familiarity) -> None:
+    rng = np.random.default_rng(0)
+    drawn = [clean_kinds.black_on_white(write(letter, 0.05, rng), rng) for letter in 3 * LETTERS]
+    far = known.distances(np.stack([prepare(picture).pixels for picture in drawn])) > 1
+    assert far.mean() > 0.85
+
+
+def test_noise_and_nothing_are_far(known: Familiarity) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
+    assert known.distances(noise).min() > 1
+    assert known.distances(np.zeros((1, 28, 28), np.uint8)) > 1
+
+
+def test_more_marks_and_holes_are_farther(known: Familiarity) -> None:
+    images, _ = digits(200, seed=2)
+    spotted = images.copy()
+    spotted[:, 1:3, 1:3] = spotted[:, 1:3, 25:27] = spotted[:, 25:27, 1:3] = 255
+    farther = known.distances(spotted) - known.distances(images)
+    assert np.median(farther) > 0.2
+
+
+def test_marks_and_holes_are_counted_image_by_image() -> None:
+    ring, dots = np.zeros((2, 28, 28), np.uint8)
+    ring[5:20, 5:20] = 200
+    ring[8:17, 8:17] = 0
+    dots[3, 3] = dots[4, 4] = dots[10, 10] = 255  # two of them touch at a corner
+    empty = np.zeros((28, 28), np.uint8)
+    counted = familiarity._count(np.stack([empty, ring, dots, ring]))
+    assert counted.tolist() == [[0, 0], [1, 1], [2, 0], [1, 1]]
+
+
+def test_it_is_the_same_each_time(known: Familiarity) -> None:
+    again = learn(*digits(3000))
+    assert again is not None
+    for array, other in zip(known, again, strict=True):
+        assert array.dtype == np.float16
+        np.testing.assert_array_equal(array, other)
+
+
+def test_only_classes_that_occur_have_a_centre() -> None:
+    images, labels = digits(4000)
+    odd = labels % 2 == 1
+    found = learn(images[odd], labels[odd])
+    assert found is not None
+    assert len(found.centres) == len(found.whitening) == 5
+
+
+def test_a_class_of_one_image_does_no_harm() -> None:
+    images, labels = digits(3000)
+    labels = np.where(np.arange(3000) == 7, 11, labels)
+    found = learn(images, labels)
+    assert found is not None
+    assert (found.distances(digits(500, seed=1)[0]) < 1).mean() > COMMON - 0.03
+
+
+def test_too_few_images_teach_nothing() -> None:
+    assert learn(*digits(LEAST_IMAGES - 1)) is None

@@ -1,0 +1,87 @@
+"""Marks are the digit's strokes, or what lies around it, or specks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mpsmnist.prediction.marks import (
+    Mask,
+    drop_specks,
+    drop_surroundings,
+    one_digit,
+    split_into_digits,
+    thickness,
+)
+
+ROWS, COLUMNS = np.mgrid[:200, :200]
+STROKE = (abs(COLUMNS - 100) < 5) & (abs(ROWS - 100) < 40)
+RING = abs(np.hypot(ROWS - 100, COLUMNS - 100) - 70) < 6
+
+
+def edge(width: int) -> Mask:
+    return (np.minimum(ROWS, 199 - ROWS) < width) | (np.minimum(COLUMNS, 199 - COLUMNS) < width)
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [edge(3), edge(25), RING, ROWS + COLUMNS < 70, ROWS > 180, (COLUMNS < 15) & (ROWS > 30)],
+    ids=["frame", "table", "ring", "corner", "scanner's edge", "part of an edge"],
+)
+def test_what_lies_around_a_digit_goes(surroundings: Mask) -> None:
+    np.testing.assert_array_equal(drop_surroundings(STROKE | surroundings), STROKE)
+
+
+@pytest.mark.parametrize(
+    "digit",
+    [
+        STROKE,
+        RING,
+        RING | (np.hypot(ROWS - 100, COLUMNS - 100) < 9),
+        (ROWS < 20) | (abs(COLUMNS - 199 + ROWS / 2) < 15),
+        edge(20),
+    ],
+    ids=["1", "0", "0 with a dot", "7 that fills the canvas", "0 along the edges"],
+)
+def test_what_lies_around_nothing_stays(digit: Mask) -> None:
+    np.testing.assert_array_equal(drop_surroundings(digit), digit)
+
+
+def test_specks_and_pale_marks_go_and_strokes_stay() -> None:
+    bar = (abs(ROWS - 50) < 4) & (abs(COLUMNS - 115) < 20)
+    speck = np.hypot(ROWS - 20, COLUMNS - 20) < 3
+    smudge = (abs(COLUMNS - 160) < 8) & (abs(ROWS - 100) < 30)
+    ink = np.where(smudge, 30, 100).astype(np.float32)
+    np.testing.assert_array_equal(drop_specks(ink, STROKE | bar | speck | smudge), STROKE | bar)
+    np.testing.assert_array_equal(drop_specks(ink, speck), speck)
+
+
+def test_strokes_near_each_other_are_one_digit() -> None:
+    near, far = np.roll(STROKE, 22, 1), np.roll(STROKE, 80, 1)
+    ink = np.ones(STROKE.shape, np.float32) + STROKE
+    np.testing.assert_array_equal(one_digit(ink, STROKE | near | far), STROKE | near)
+
+
+def test_thickness_is_a_share_of_the_length() -> None:
+    ink = np.ones(STROKE.shape, np.float32)
+    assert thickness(ink, STROKE) == pytest.approx(10 / 79, abs=0.02)
+    assert thickness(ink, np.hypot(ROWS - 100, COLUMNS - 100) < 40) > 0.6
+
+
+def block(top: int, left: int, height: int, width: int) -> Mask:
+    return (top <= ROWS) & (top + height > ROWS) & (left <= COLUMNS) & (left + width > COLUMNS)
+
+
+def test_lines_of_digits_are_read_in_order() -> None:
+    digits = [block(20, 30, 50, 20), block(12, 80, 50, 20), block(110, 20, 50, 20), block(118, 70, 50, 20)]
+    parts = split_into_digits(np.logical_or.reduce(digits))
+    assert len(parts) == 4
+    for part, digit in zip(parts, digits, strict=True):
+        np.testing.assert_array_equal(part, digit)
+
+
+def test_the_bar_of_a_5_is_its_own() -> None:
+    five, bar, other = block(60, 40, 60, 30), block(48, 45, 6, 40), block(50, 110, 70, 20)
+    first, second = split_into_digits(five | bar | other)
+    np.testing.assert_array_equal(first, five | bar)
+    np.testing.assert_array_equal(second, other)

@@ -1,0 +1,57 @@
+"""Shadows are taken out of pictures, and ink is left in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from mpsmnist.prediction.shadows import brightening, without_shadows
+
+INK = np.zeros((140, 140), bool)
+INK[30:110, 60:72] = True
+
+
+def test_a_soft_shadow_goes_and_ink_stays() -> None:
+    """Over paper as over ink; the shadow takes away more light than the ink."""
+    shadow = np.zeros(INK.shape)
+    shadow[:, 66:] = shadow[80:100, 10:] = 1
+    light = 1 - 0.7 * gaussian_filter(shadow, 4)
+    picture = gaussian_filter(np.where(INK, 80.0, 220.0), 0.7) * light
+    levels = without_shadows(picture.astype(np.float32))
+    assert confused(picture) > 0.1
+    assert confused(levels) < 0.03
+
+
+def confused(levels: NDArray[np.floating]) -> float:
+    """The share of paper, or of ink, on the wrong side of the best threshold."""
+    thresholds = np.linspace(levels.min(), levels.max(), 200)
+    return min(float(max((levels[~INK] < t).mean(), (levels[INK] >= t).mean())) for t in thresholds)
+
+
+def test_a_picture_without_shadows_is_left_as_it_is() -> None:
+    picture = gaussian_filter(np.where(INK, 80.0, 220.0), 0.7).astype(np.float32)
+    levels = without_shadows(picture)
+    scale = (levels.max() - levels.min()) / (picture.max() - picture.min())
+    np.testing.assert_allclose(levels - levels.min(), scale * (picture - picture.min()), atol=8)
+
+
+def test_out_of_focus_ink_is_no_shadow() -> None:
+    picture = gaussian_filter(np.where(INK, 80.0, 220.0), 3).astype(np.float32)
+    levels = without_shadows(picture)
+    assert levels[~INK].mean() - levels[35:105, 65:67].mean() > 80
+
+
+def test_light_alone_leaves_even_paper() -> None:
+    light = np.linspace(60, 220, 90, dtype=np.float32)[:, np.newaxis] * np.ones((90, 70), np.float32)
+    assert np.ptp(without_shadows(light)) <= 0.01
+
+
+def test_noise_is_as_much_brighter_as_is_said() -> None:
+    light = np.linspace(40, 220, 140)[:, np.newaxis]
+    levels = (light + gaussian_filter(INK * -30.0, 0.7)).astype(np.float32)
+    factor = brightening(levels)
+    assert factor[20, 20] > 1.5 > 1 > factor[130, 20]
+    step = float(np.ptp(without_shadows(levels)[30:110, 55:78]))
+    assert step == pytest.approx(30 * float(factor[30:110, 55:78].mean()), rel=0.5)
