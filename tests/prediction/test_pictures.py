@@ -158,6 +158,16 @@ def test_a_digit_may_fill_its_canvas() -> None:
         assert abs(prepare(picture).pixels.astype(int) - prepare(stroke).pixels).mean() <= 8
 
 
+@pytest.mark.parametrize("negative", [False, True])
+def test_a_bold_digit_may_cover_most_of_its_canvas(negative: bool) -> None:
+    """A printed 5, as large as its canvas: the paper between its strokes ends at the edges."""
+    five = np.zeros((240, 160), np.uint8)
+    five[:36, 8:150] = five[:120, 8:44] = five[90:126, 8:] = five[90:, 124:] = five[204:] = 255
+    digit = prepare(255 - five if negative else five)
+    assert digit.inverted == negative
+    assert abs(digit.pixels.astype(int) - prepare(np.pad(five, 100)).pixels).mean() <= 8
+
+
 def noisy(levels: NDArray[np.float64], deviation: float) -> Grey:
     noise = np.random.default_rng(0).normal(0, deviation, levels.shape)
     return (levels + noise).clip(0, 255).round().astype(np.uint8)
