@@ -25,7 +25,7 @@ def edge(width: int) -> Mask:
 
 @pytest.mark.parametrize(
     "surroundings",
-    [edge(3), edge(25), RING, ROWS + COLUMNS < 70, ROWS > 180, (COLUMNS < 15) & (ROWS > 30)],
+    [edge(3), edge(25), RING, ROWS + COLUMNS < 70, ROWS > 180, (COLUMNS < 15) & (abs(ROWS - 90) < 50)],
     ids=["frame", "table", "ring", "corner", "scanner's edge", "part of an edge"],
 )
 def test_what_lies_around_a_digit_goes(surroundings: Mask) -> None:
@@ -45,6 +45,11 @@ def test_what_lies_around_a_digit_goes(surroundings: Mask) -> None:
 )
 def test_what_lies_around_nothing_stays(digit: Mask) -> None:
     np.testing.assert_array_equal(drop_surroundings(digit), digit)
+
+
+def test_a_corner_goes_although_the_digit_reaches_the_edge() -> None:
+    digit = np.roll(STROKE, 65, 0)
+    np.testing.assert_array_equal(drop_surroundings(digit | (ROWS + COLUMNS < 70)), digit)
 
 
 def test_specks_and_pale_marks_go_and_strokes_stay() -> None:

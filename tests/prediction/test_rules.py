@@ -58,6 +58,12 @@ def test_a_square_zero_is_kept() -> None:
     np.testing.assert_array_equal(strike_rules(zero), zero)
 
 
+def test_a_thin_4_keeps_its_stem() -> None:
+    """Which is a line that goes on past the rest to both sides, but no side of a box."""
+    four = line((50, 90), (110, 60), 3) | line((110, 60), (110, 140), 3) | line((30, 115), (170, 115), 3)
+    np.testing.assert_array_equal(strike_rules(four), four)
+
+
 @pytest.mark.parametrize("name", DIGITS)
 def test_a_box_that_a_digit_touches_goes(name: str) -> None:
     sides = line((30, 40), (160, 40), 3) | line((30, 150), (160, 150), 3)

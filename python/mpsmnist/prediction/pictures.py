@@ -154,7 +154,7 @@ def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:
         for marks in (np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0)))
     )
     roughness = edges(paper[around]) / max(edges(np.where(mask, ink, 0)[around]), FAINTEST)
-    return float(strength**0.5 * (1 - edge) ** 2 / (0.05 + thickness(ink, mask) ** 2) / (0.1 + roughness))
+    return float(strength**0.5 * (1 - edge) ** 2 / (0.02 + thickness(ink, mask) ** 2) / (0.1 + roughness))
 
 
 def _as_mnists(found: _Found, mask: Mask) -> Digit:

@@ -32,6 +32,8 @@ def strike_rules(mask: Mask) -> Mask:
     if min(mask.shape) < SMALLEST or not mask.any():
         return mask
     thickest = max(5, int(THICKEST * mean_side(mask)))
+    if not any(thin.any() for thin in _thin_runs(mask, thickest)[0]):
+        return mask
     kept = mask.copy()
     labels, _ = ndimage.label(mask, SQUARE)
     for label, box in enumerate(ndimage.find_objects(labels), 1):
@@ -43,9 +45,7 @@ def strike_rules(mask: Mask) -> Mask:
 def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
     """Find the lines of a picture, or those of one connected mark, which are the sides of a box."""
     none = np.zeros_like(mask)
-    along = [_runs(mask), _runs(mask.T).T]
-    thin = [runs & ~thick for runs, thick in zip(along, _thick(mask, thickest), strict=True)]
-    crossings = along[0] & along[1] & ndimage.maximum_filter(thin[0] | thin[1], 5)
+    thin, crossings = _thin_runs(mask, thickest)
     lines = [
         _Line(line.pixels.T if axis == 0 else line.pixels, axis, line.start, line.stop, line.spans)
         for axis, pixels in ((1, thin[0] | crossings), (0, (thin[1] | crossings).T))
@@ -67,6 +67,13 @@ def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
             mask, [line for line in lines if line.axis == axis and _goes_past(line, ends, box)]
         )
     return rules
+
+
+def _thin_runs(mask: Mask, thickest: int) -> tuple[list[Mask], Mask]:
+    """Give what may be lines along the rows, and along the columns; and where these cross."""
+    along = [_runs(mask), _runs(mask.T).T]
+    thin = [runs & ~thick for runs, thick in zip(along, _thick(mask, thickest), strict=True)]
+    return thin, along[0] & along[1] & ndimage.maximum_filter(thin[0] | thin[1], 5)
 
 
 def _pixels(mask: Mask, lines: list[_Line]) -> Mask:
