@@ -1,0 +1,89 @@
+"""Which pictures a network of the fast preset reads, and which it is unsure of, by kind of picture.
+
+A kind has few pictures here, so that one of them is 5% of it: benchmarks/pictures.py has the exact figures.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from mpsmnist.prediction.predictor import Network, Prediction, predict_picture
+from mpsmnist.prediction.reading import PictureError, read_pictures_from
+from support import clean_kinds
+from support.handwriting import KINDS, samples
+from support.ink import fonts, left_out, print_type
+from support.not_digits import NOT_DIGITS, pictures
+
+PICTURES = 20  # ten of MNIST's test digits, ten of a pen
+PHONE_PICTURES = 5  # of a megapixel each
+# What the distance to training images cannot tell from digits: see prediction/doubt.py.
+TAKEN_FOR_DIGITS = ("letters_like_digits", "face", "crossed_out")
+
+
+def predict(network: Network, file: bytes) -> Prediction | None:
+    """None: refused as blank."""
+    try:
+        ((name, picture),) = read_pictures_from(io.BytesIO(file), "picture")
+        return predict_picture(network, name, picture)
+    except PictureError:
+        return None
+
+
+def answers(network: Network, sort: str) -> Iterator[tuple[str, list[bool], list[bool]]]:
+    """For each kind its name, whether each digit was read, and whether the answer was unsure."""
+    for kind in KINDS:
+        if kind.sort == sort:
+            count = PHONE_PICTURES if kind.name == "phone_photo" else PICTURES
+            drawn = [(sample.digit, predict(network, sample.file)) for sample in samples(kind, count, seed=7)]
+            read = [answer is not None and answer.digit == digit for digit, answer in drawn]
+            yield kind.name, read, [answer is None or answer.unsure is not None for _, answer in drawn]
+
+
+@pytest.mark.parametrize(("sort", "least"), [("clean", 0.99), ("photo", 0.95)])
+def test_digits_are_read_and_hardly_doubted(network: Network, sort: str, least: float) -> None:
+    for reason in left_out():
+        print(reason)
+    names, read, unsure = zip(*answers(network, sort), strict=True)
+    table = {name: (np.mean(r), np.mean(u)) for name, r, u in zip(names, read, unsure, strict=True)}
+    assert np.mean(np.concatenate(read)) >= least, table
+    assert min(np.mean(r) for r in read) >= least - 0.1, table
+    assert np.mean(np.concatenate(unsure)) <= 0.02, table
+
+
+def test_printed_digits_are_read_and_only_ones_with_a_foot_are_doubted(network: Network) -> None:
+    if not fonts():
+        pytest.skip(next(left_out()))
+    rng = np.random.default_rng(0)
+    read, doubted = [], []
+    for font in fonts():
+        for digit in range(10):
+            picture = clean_kinds.black_on_white(print_type(str(digit), font), rng)
+            answer = predict_picture(network, "", picture)
+            read.append(answer.digit == digit)
+            doubted += [digit] if answer.unsure else []
+    assert np.mean(read) >= 0.97
+    assert len([digit for digit in doubted if digit != 1]) <= 0.02 * len(read), doubted
+
+
+def share_unsure(network: Network, name: str, count: int) -> float:
+    (kind,) = (kind for kind in NOT_DIGITS if kind.name == name)
+    drawn = [predict(network, file) for _, file in pictures(kind, count, seed=7)]
+    return float(np.mean([answer is None or answer.unsure is not None for answer in drawn]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [k.name for k in NOT_DIGITS if not k.name.startswith("blank") and k.name not in TAKEN_FOR_DIGITS],
+)
+def test_what_is_no_digit_is_unsure(network: Network, name: str) -> None:
+    assert share_unsure(network, name, 40) >= 0.9
+
+
+def test_blank_pictures_are_unsure_or_refused(network: Network) -> None:
+    names = [kind.name for kind in NOT_DIGITS if kind.name.startswith("blank")]
+    shares = {name: share_unsure(network, name, 1 if name == "blank_phone_photo" else 2) for name in names}
+    assert np.mean([*shares.values()]) >= 0.9, shares
