@@ -57,9 +57,7 @@ def predict_picture(network: Network, name: str, picture: Picture, invert: bool 
     if len(digits) == 1:
         return _predict(network, name, digits[0])
     best = _predict(network, name, prepare(picture, invert))
-    # Specks, holes of a punch and other marks beside a digit are not several digits.
-    count = sum(_predict(network, name, digit).unsure is None for digit in digits)
-    return best if count < 2 else best._replace(unsure=f"{count} digits: try --many")
+    return best._replace(unsure=f"{len(digits)} digits: try --many")
 
 
 def predict_digits(
