@@ -1,6 +1,6 @@
 """How well a checkpoint reads the pictures that people have, and how often it is unsure, by kind of picture.
 
-    python benchmarks/pictures.py mnist.safetensors --contact-sheet sheet.png
+    python benchmarks/pictures.py --checkpoint fast.safetensors --contact-sheet sheet.png
 
 The pictures are those of the tests (`support/handwriting.py` and `support/not_digits.py`). Each is written to
 a file, read and predicted as `mpsmnist predict` does. A digit is read if the answer is right, unsure or not.
@@ -36,7 +36,7 @@ CELL = 112  # pixels of a picture on the contact sheet
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Which pictures a checkpoint reads, by kind.")
     add = parser.add_argument
-    add("checkpoint", type=Path)
+    add("--checkpoint", type=Path, required=True, metavar="PATH", help="the network to ask")
     add("--pictures", type=positive, default=260, help="of each kind (default: 260)")
     add("--kinds", nargs="+", choices=[*_makers(1, 0)], metavar="KIND", help="these alone (default: all)")
     add("--seed", type=int, default=0, help="of the pictures (default: 0)")

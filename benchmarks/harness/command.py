@@ -14,7 +14,16 @@ from .summaries import SCHEMA, Result, dump, summarize
 from .tables import show
 
 # These say where files are on one machine.
-PATH_OPTIONS = ("--output", "--json", "--raw-dir", "--data-dir", "--plot", "--program")
+PATH_OPTIONS = (
+    "--output",
+    "--json",
+    "--raw-dir",
+    "--data-dir",
+    "--plot",
+    "--program",
+    "--checkpoint",
+    "--contact-sheet",
+)
 
 
 def run(

@@ -1,4 +1,4 @@
-"""overhead.py, time_to_accuracy.py and phases.py, at their smallest."""
+"""overhead.py, time_to_accuracy.py, phases.py and pictures.py, at their smallest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from contestants import select
 from support import benchmarks
+from support.pictures import save_weights
 
 PHASES_OUTPUT = """\
 1 threads, kernels for avx2; at best 80 GFLOP/s, reading 40 GB/s from 12 MB, 20.5 GB/s from 256 MB
@@ -95,3 +96,22 @@ def test_phases_are_the_medians_of_what_the_programme_prints(digits: Path, tmp_p
     peaks = {"kernels": "avx2", "gflops": 80.0, "cache_gbps": 40.0, "memory_gbps": 20.5}
     assert run.summary["peaks"] == [peaks]
     assert "| fc0 forward | 2.00 " in run.text
+
+
+def test_pictures_are_counted_by_kind_and_shown(digits: Path, tmp_path: Path) -> None:
+    save_weights(tmp_path / "run.safetensors")
+    sheet = tmp_path / "sheet.png"
+    options = ["--checkpoint", str(tmp_path / "run.safetensors"), "--contact-sheet", str(sheet)]
+    options += ["--pictures", "3", "--kinds", "as_mnist", "two_digits", "blank_canvas"]
+    run = benchmarks.run("pictures.py", options, digits, tmp_path, plot=False)
+    assert run.status == 0
+    rows = {row["kind"]: row for row in run.summary["rows"]}
+    assert [row["sort"] for row in rows.values()] == ["clean", "no digit", "no digit"]
+    answers = {kind["kind"]: kind["answers"] for kind in run.raw["measured"]}
+    assert [digit for digit, _, _ in answers["as_mnist"]] == [0, 1, 2]
+    assert answers["blank_canvas"] == [[None, None, "refused"]] * 3
+    assert rows["blank_canvas"]["read_percent"] is None
+    assert rows["blank_canvas"]["unsure_percent"] == 100
+    assert "| blank canvas" in run.text
+    assert str(tmp_path) not in run.summary["command"]
+    assert sheet.read_bytes().startswith(b"\x89PNG")

@@ -199,3 +199,16 @@ def test_paths_of_this_machine_are_left_out_of_the_command() -> None:
     arguments += ["--data-dir", "/d", "--plot", "p.png", "--program", "/p", "--peers", "a b"]
     public = command.public_command("benchmarks/latency.py", arguments)
     assert public == "python benchmarks/latency.py --python before=... --rounds 3 --peers 'a b'"
+
+
+def test_of_digits_the_right_answers_are_counted_and_of_all_pictures_the_unsure_ones() -> None:
+    digits = {
+        "kind": "ruled",
+        "sort": "photo",
+        "answers": [[7, 7, None], [7, 1, "so"], [7, None, "refused"], [2, 2, "so"]],
+    }
+    others = {"kind": "noise", "sort": "no digit", "answers": [[None, 3, None], [None, None, "refused"]]}
+    assert summaries.summarize(raw("pictures", [digits, others]))["rows"] == [
+        {"kind": "ruled", "sort": "photo", "pictures": 4, "read_percent": 50.0, "unsure_percent": 75.0},
+        {"kind": "noise", "sort": "no digit", "pictures": 2, "read_percent": None, "unsure_percent": 50.0},
+    ]

@@ -11,7 +11,7 @@ from mpsmnist.prediction.familiarity import Familiarity, learn
 
 DIGIT = synthetic.draw([4])[0]
 CERTAIN = np.eye(10, dtype=np.float32)[4]
-TORN = np.array([0, 0, 0, 0, 0.46, 0, 0, 0.1, 0, 0.44], np.float32)
+TORN = np.array([0, 0, 0, 0, 0.38, 0, 0, 0.26, 0, 0.36], np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_a_good_digit_is_not_doubted(known: Familiarity) -> None:
     assert reason_to_doubt(CERTAIN, DIGIT, None) is None
 
 
-def test_no_digit_more_likely_than_the_others_together(known: Familiarity) -> None:
+def test_no_digit_is_likely(known: Familiarity) -> None:
     for familiarity in (known, None):
         assert reason_to_doubt(TORN, DIGIT, familiarity) == "it could be 4 or 9"
 
@@ -46,7 +46,7 @@ def test_an_improbable_answer_needs_a_more_familiar_picture(known: Familiarity) 
     labels = np.arange(1000) % 10
     images = synthetic.draw(labels, seed=1)
     distances = known.distances(images)
-    near_the_limit = images[np.argmax(np.where(distances < 1, distances, 0))]
+    near_the_limit = images[np.argmax(np.where(distances < 0.97, distances, 0))]
     unconvinced = np.full(10, 0.48 / 9, np.float32)
     unconvinced[4] = 0.52
     assert reason_to_doubt(CERTAIN, near_the_limit, known) is None

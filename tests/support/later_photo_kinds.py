@@ -1,4 +1,4 @@
-"""More conditions of photos, made when pictures were prepared already: nothing in that was fitted to them."""
+"""More conditions of photos, made after the first version of the preparation, which had not seen them."""
 
 from __future__ import annotations
 

@@ -78,12 +78,17 @@ def polygon(shape: Shape, corners: list[tuple[float, float]], soft: float) -> Fi
 
 def line(shape: Shape, start: tuple[float, float], end: tuple[float, float], width: float) -> Field:
     """A straight line between points (x, y in pixels), its edges soft."""
-    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    along = np.array(end) - start
-    length = np.hypot(*along)
+    field = np.zeros(shape, np.float32)
+    low = np.maximum(np.minimum(start, end) - width - 1, 0).astype(int)
+    high = np.maximum(np.maximum(start, end) + width + 2, 0).astype(int)
+    near = field[low[1] : high[1], low[0] : high[0]]
+    rows, columns = np.mgrid[low[1] : low[1] + near.shape[0], low[0] : low[0] + near.shape[1]]
+    along = np.subtract(end, start)
+    length = max(float(np.hypot(*along)), 1e-6)
     t = (((columns - start[0]) * along[0] + (rows - start[1]) * along[1]) / length**2).clip(0, 1)
-    distance = np.hypot(columns - start[0] - t * along[0], rows - start[1] - t * along[1])
-    return (width / 2 + 0.5 - distance).clip(0, 1).astype(np.float32)
+    away = np.hypot(columns - start[0] - t * along[0], rows - start[1] - t * along[1])
+    near[:] = (width / 2 + 0.5 - away).clip(0, 1)
+    return field
 
 
 def warp(surface: Surface, rng: np.random.Generator, amount: float) -> Surface:

@@ -128,7 +128,7 @@ def test_room_for_the_whole_file_is_looked_for(
     path = tmp_path / "run"
     train(TrainConfig(**SMALL | {"momentum": momentum}, steps=1, checkpoint=path), dataset=small_dataset())
     size = path.stat().st_size
-    assert size <= asked[0] < size + 10_000
+    assert size <= asked[0] < size + 500_000  # room for what is learned of more training images than here
 
 
 @pytest.mark.parametrize(("every", "copies"), [(None, (1, 1)), (1, (2, 1))])

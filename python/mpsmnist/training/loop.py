@@ -402,7 +402,7 @@ class _Run:
 
     @functools.cached_property
     def _familiarity(self) -> dict[str, NDArray[np.float16]] | None:
-        """What predictions need of the training images to tell what is unlike them: 0.3 s, once a run."""
+        """What tells pictures that are unlike the training images: half a second to learn, once a run."""
         from ..prediction.familiarity import learn  # noqa: PLC0415 (it imports SciPy)
 
         found = learn(*self._split.train)

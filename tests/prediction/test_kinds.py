@@ -1,0 +1,100 @@
+"""Which pictures a network of the fast preset reads, and which it is unsure of, by kind of picture.
+
+A kind has few pictures here: bounds leave room for three standard deviations of so few, and the figures of
+benchmarks/pictures.py are exact.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from mpsmnist.prediction.predictor import Network, Prediction, predict_picture
+from mpsmnist.prediction.reading import PictureError, read_pictures_from
+from support import clean_kinds
+from support.handwriting import KINDS, samples
+from support.ink import fonts, left_out, print_type
+from support.not_digits import NOT_DIGITS, pictures
+
+PICTURES = 10  # of MNIST's test digits
+PHONE_PICTURES = 2  # of a megapixel each
+# A shadow's edge is taken for ink, and the holes of a punch for digits, so that these are often unsure.
+DOUBTED = ("hand_shadow", "punched_holes")
+# What the distance to training images cannot tell from digits: see prediction/doubt.py.
+TAKEN_FOR_DIGITS = ("letters_like_digits", "face", "crossed_out")
+
+
+def predict(network: Network, file: bytes) -> Prediction | None:
+    """None: refused as blank."""
+    try:
+        ((name, picture),) = read_pictures_from(io.BytesIO(file), "picture")
+        return predict_picture(network, name, picture)
+    except PictureError:
+        return None
+
+
+def answers(network: Network, sort: str) -> Iterator[tuple[str, list[bool], list[bool]]]:
+    """For each kind its name, whether each digit was read, and whether the answer was unsure."""
+    for kind in KINDS:
+        if kind.sort == sort:
+            count = PHONE_PICTURES if kind.name == "phone_photo" else PICTURES
+            drawn = [(sample.digit, predict(network, sample.file)) for sample in samples(kind, count, seed=7)]
+            read = [answer is not None and answer.digit == digit for digit, answer in drawn]
+            yield kind.name, read, [answer is None or answer.unsure is not None for _, answer in drawn]
+
+
+def room(share: float, count: int) -> float:
+    """Three standard deviations of a share of `count`."""
+    return 3 * math.sqrt(share * (1 - share) / count)
+
+
+@pytest.mark.parametrize(("sort", "least"), [("clean", 0.99), ("photo", 0.95)])
+def test_digits_are_read_and_hardly_doubted(network: Network, sort: str, least: float) -> None:
+    for reason in left_out():
+        print(reason)
+    table = {name: (read, unsure) for name, read, unsure in answers(network, sort)}
+    read = [right for rights, _ in table.values() for right in rights]
+    assert np.mean(read) >= least - room(least, len(read)), table
+    for name, (rights, _) in table.items():
+        assert np.mean(rights) >= least - room(least, len(rights)) or name in DOUBTED, table
+    unsure = [doubt for name, (_, doubts) in table.items() if name not in DOUBTED for doubt in doubts]
+    assert np.mean(unsure) <= 0.02 + room(0.02, len(unsure)), table
+
+
+def test_printed_digits_are_read_and_only_ones_with_a_foot_are_doubted(network: Network) -> None:
+    if not fonts():
+        pytest.skip(next(left_out()))
+    rng = np.random.default_rng(0)
+    read, doubted = [], []
+    for font in fonts():
+        for digit in range(10):
+            picture = clean_kinds.black_on_white(print_type(str(digit), font), rng)
+            answer = predict_picture(network, "", picture)
+            read.append(answer.digit == digit)
+            doubted += [digit] if answer.unsure else []
+    assert np.mean(read) >= 0.97
+    assert len([digit for digit in doubted if digit != 1]) <= 0.02 * len(read), doubted
+
+
+def share_unsure(network: Network, name: str, count: int) -> float:
+    (kind,) = (kind for kind in NOT_DIGITS if kind.name == name)
+    drawn = [predict(network, file) for _, file in pictures(kind, count, seed=7)]
+    return float(np.mean([answer is None or answer.unsure is not None for answer in drawn]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [k.name for k in NOT_DIGITS if not k.name.startswith("blank") and k.name not in TAKEN_FOR_DIGITS],
+)
+def test_what_is_no_digit_is_unsure(network: Network, name: str) -> None:
+    assert share_unsure(network, name, 20) >= 0.9 - room(0.9, 20)
+
+
+def test_blank_pictures_are_unsure_or_refused(network: Network) -> None:
+    names = [kind.name for kind in NOT_DIGITS if kind.name.startswith("blank")]
+    shares = {name: share_unsure(network, name, 1 if name == "blank_phone_photo" else 2) for name in names}
+    assert np.mean([*shares.values()]) >= 0.9, shares
