@@ -500,7 +500,9 @@ def test_others_can_read_the_format(tmp_path: Path) -> None:
 def test_a_checkpoint_of_the_previous_format_is_loaded(tmp_path: Path) -> None:
     """It has one entry more, which always was step * batch_size."""
     good = make(0.9)
-    run = {name: value for name, value in vars(good).items() if name not in ("state", "familiarity")} | {"sampler_position": 48}
+    run = {name: value for name, value in vars(good).items() if name not in ("state", "familiarity")} | {
+        "sampler_position": 48
+    }
     metadata = {"format": "mpsmnist checkpoint 1", "run": json.dumps(run)}
     save_file(good.state, tmp_path / "run", metadata)
     assert_same(load(tmp_path / "run"), good)
