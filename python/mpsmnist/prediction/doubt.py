@@ -3,12 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .familiarity import Familiarity
+from ..training.familiarity import Familiarity
 
 LIKELY = 0.5  # less, and the other answers together are likelier
-# An improbable answer adds this much of its improbability to the distance. Chosen, with what familiarity.py has,
-# on digits and marks that no network was trained on: of good digits 1.7% are unsure, 0.5% without the printed 1
-# that has a foot, as none in MNIST; of letters 90%, scribbles 94%, noise, dots and pairs of digits 98% and more.
+# An improbable answer adds this much of its improbability to the distance. Chosen, with what familiarity.py
+# has, on digits and marks that no network was trained on: of good digits 1.7% are unsure, 0.5% without the
+# printed 1 that has a foot, as none in MNIST; of letters 90%, scribbles 94%, noise, dots and pairs of digits
+# 98% and more.
 IMPROBABILITY = 0.2
 
 
@@ -17,7 +18,7 @@ def reason_to_doubt(
 ) -> str | None:
     """Say in a few words why an answer is unsure, None if it is not.
 
-    Letters that look like digits, such as O, l, Z and S, are taken for these: 9 in 10 of them are not doubted.
+    Letters that look like digits, such as O, l, Z and S, are taken for these: 9 in 10 are not doubted.
 
     Args:
         probabilities: of the classes, (C,).
