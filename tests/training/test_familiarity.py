@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -35,6 +36,17 @@ def known() -> Familiarity:
 def test_images_like_those_learned_from_are_near(known: Familiarity) -> None:
     near = known.distances(digits(1000, seed=1)[0]) < 1
     assert COMMON - 0.02 < near.mean() < 1
+
+
+def test_it_takes_little_memory() -> None:
+    """Less than the weights do that are saved then; all images at once would take ten times as much."""
+    images, labels = digits(familiarity.IMAGES)
+    tracemalloc.start()
+    try:
+        learn(images, labels)
+        assert tracemalloc.get_traced_memory()[1] < 60e6
+    finally:
+        tracemalloc.stop()
 
 
 def few_pictures(count: int) -> Images:

@@ -222,6 +222,8 @@ def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
         if type(run[name]) is not kind:
             raise _bad(path, f"has {name} {reprlib.repr(run[name])} in its metadata")
     run["options"] = ADDED_OPTIONS | run["options"]
+    if newer := sorted(run["options"].keys() - set(SAVED_FIELDS)):
+        raise _bad(path, f"has options that this version of mpsmnist does not know: {reprlib.repr(newer)}")
     if run["options"].keys() != set(SAVED_FIELDS):
         raise _bad(path, f"has options that are not {', '.join(SAVED_FIELDS)}")
     try:

@@ -24,6 +24,7 @@ COUNTS_VARIANCE = 0.05  # added to that of marks and holes: of some classes no i
 
 IMAGES = 6000  # to learn from: 24,000 tell letters from digits no better, and take four times as long
 HELD_OUT = 6  # every sixth only sets the scale
+BLOCK = 250  # described at a time: each takes 20 kB meanwhile
 LEAST_IMAGES = 2000  # fewer describe no class well
 COMMON = 0.99  # this share of held-out images has a distance of at most 1
 
@@ -116,6 +117,11 @@ def _cells() -> NDArray[np.float32]:
 
 def _describe(images: Images) -> NDArray[np.float32]:
     """(n, D): how much edge of each direction there is in each cell; the whole has length 1."""
+    blocks = range(0, max(1, len(images)), BLOCK)
+    return np.concatenate([_describe_block(images[begin : begin + BLOCK]) for begin in blocks])
+
+
+def _describe_block(images: Images) -> NDArray[np.float32]:
     smooth = ndimage.gaussian_filter(images.astype(np.float32) / 255, (0, 0.7, 0.7))
     down, across = (part.reshape(len(images), -1) for part in np.gradient(smooth, axis=(1, 2)))
     strength = np.hypot(down, across)
