@@ -43,6 +43,11 @@ bool is_byte_scale(const std::pair<double, double>& range) {
   return range.first >= 0 && range.second >= 128 && range.second <= 255;
 }
 
+/// How far beyond 0 and 1 cubic and Lanczos filters lead at edges: by less than this.
+constexpr double kOvershoot = 0.25;
+
+constexpr char kMeant[] = "Trainer(standardized=True) if they are meant to be ";
+
 }  // namespace
 
 std::string conversion_hint(const std::string& name, py::handle object, const std::string& wanted) {
@@ -75,10 +80,19 @@ std::string image_dtype_hint(py::handle object, const py::array& images) {
 }
 
 std::string image_scale_hint(py::handle object, const py::array& images) {
-  if (images.dtype().kind() == 'u') return conversion_hint("images", object, "float32");
-  if (range(images).second <= 1.0 / 128) return "; use images * 255 if they were divided by 255 twice";
-  return conversion_hint("images", object, "uint8") +
-         " or images / 255 if they are of 0 to 255, or Trainer(standardized=True) if they are standardized";
+  if (images.dtype().kind() == 'u') {
+    return conversion_hint("images", object, "float32") + " if 1 stands for white, or " + kMeant + "so dark";
+  }
+  const auto [least, greatest] = range(images);
+  if (least >= -1.0 / 128 && greatest <= 1.0 / 128) {
+    return std::string("; use images * 255 if they were divided by 255 twice, or ") + kMeant + "so dark";
+  }
+  const std::string standardized = ", or Trainer(standardized=True) if they are standardized";
+  if (least >= -kOvershoot && greatest <= 1 + kOvershoot) {
+    const std::string clipped = has_attribute(object, "clip") ? "images.clip(0, 1)" : "numpy.clip(images, 0, 1)";
+    return "; use " + clipped + " if interpolation went past these limits" + standardized;
+  }
+  return conversion_hint("images", object, "uint8") + " or images / 255 if they are of 0 to 255" + standardized;
 }
 
 std::string image_shape_hint(const Shape& shape) {

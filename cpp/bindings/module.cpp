@@ -403,7 +403,8 @@ constexpr const char* kTrainerDoc = R"(Trains the MNIST convolutional network on
 Images are uint8 (0..255, scaled by 1/255) or float32 (0..1, taken as they are), of shape (n, 784), (n, 28, 28),
 (n, 28, 28, 1) or (n, 1, 28, 28). Floats beyond 1 or -1, by more than 2**-7 (rounding, down to bfloat16's), are a
 ValueError, because they train badly without a word when they are 0..255; so are images that are nearly black in every
-pixel but not blank, bytes of 0 and 1 or floats of 0 to 1/255. Trainer(standardized=True) takes any finite floats.
+pixel but not blank, bytes of 0 and 1 or floats of 0 to 1/255. Trainer(standardized=True) takes any finite floats
+and any bytes.
 
 Labels are integers (n,), or float probabilities (n, C) whose rows sum to 1. NumPy arrays, CPU objects with __dlpack__,
 buffers and objects with __array__ are accepted. Any n >= 1, but on "mps" steps and gradients take at most 16,384. Any
@@ -427,7 +428,8 @@ device: "auto" (the Apple GPU where there is one, else the CPU), "mps" or "cpu".
 0.1) or "he" (weights in ±sqrt(6 / fan_in), biases 0); the same seed gives the same weights everywhere. threads: for the
 CPU; None takes the cores that this process may use. standardized: float images are (x - mean) / deviation, so that
 values above 1 are meant, or are otherwise not of 0 to 1 on purpose: they need only be finite. It belongs to the Trainer
-because its predictions fit images of the scale that it was trained on. It changes no value and nothing of uint8 images.)")
+because its predictions fit images of the scale that it was trained on. It changes no value. Bytes may all be nearly
+black then.)")
       .def("step", &step, "images"_a, "labels"_a,
            "One update with the batch of images and their labels; waits, and returns the mean loss before it.")
       .def("step_async", &step_async, "images"_a, "labels"_a,

@@ -100,12 +100,13 @@ void check_threads(std::int64_t threads) {
 
 void check_not_dark(const Images& images, bool standardized) {
   if (images.count < 1) reject("images: the batch is empty; expected at least one image");
+  if (standardized) return;
   const std::int64_t count = images.count * kImagePixels;
   if (const auto* bytes = std::get_if<const std::uint8_t*>(&images.data)) {
     check_any_light<std::uint8_t>(
         *bytes, count, [](std::uint8_t level) { return level > 0; }, [](std::uint8_t level) { return level > 1; },
         ", and none is above 1; expected bytes of 0 to 255");
-  } else if (!standardized) {
+  } else {
     check_any_light<float>(  // below the smallest normal float all is 0
         std::get<const float*>(images.data), count,
         [](float value) { return std::abs(value) >= std::numeric_limits<float>::min(); },

@@ -23,8 +23,8 @@ inline constexpr float kMaxPixel = 1 + 0x1p-7F;
 
 /// Throws ArgumentError unless so many CPU threads can be asked for; 0 stands for the cores that this process may use.
 void check_threads(std::int64_t threads);
-/// Throws ArgumentError if there are no images, and ScaleError if all are nearly black but not all are 0: bytes of 0
-/// and 1, or floats of 0 to 1/255 that are not `standardized`.
+/// Throws ArgumentError if there are no images, and ScaleError unless they are `standardized` if all are nearly black
+/// but not all are 0: bytes of 0 and 1, or floats of 0 to 1/255.
 void check_not_dark(const Images& images, bool standardized);
 /// The same; and throws ArgumentError unless there are as many labels, and every label is valid.
 void check_labels(const Images& images, const Labels& labels, int num_classes, bool standardized);

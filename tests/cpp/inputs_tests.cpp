@@ -156,7 +156,7 @@ TEST_CASE("inputs: the first value beyond a limit is found, wherever it is") {
   }
 }
 
-TEST_CASE("inputs: images of a wrong scale are a ScaleError, floats not if they are standardized") {
+TEST_CASE("inputs: images of a wrong scale are a ScaleError unless they are standardized") {
   Arrays<std::int64_t> arrays;
   const std::vector<std::uint8_t> bytes(kImages * kImagePixels, 1);
   Trainer plain({.device = "cpu", .init = Init::kHe});
@@ -166,10 +166,9 @@ TEST_CASE("inputs: images of a wrong scale are a ScaleError, floats not if they 
     CHECK_THROWS_AS(plain.step(arrays.images(), arrays.labels()), ScaleError);
     CHECK(std::isfinite(standardized.gradients(arrays.images(), arrays.labels()).loss));
   }
-  for (Trainer* trainer : {&plain, &standardized}) {
-    CHECK_THROWS_AS(trainer->step({bytes.data(), kImages}, arrays.labels()), ScaleError);
-    CHECK(trainer->steps() == 0);
-  }
+  CHECK_THROWS_AS(plain.step({bytes.data(), kImages}, arrays.labels()), ScaleError);
+  CHECK(plain.steps() == 0);
+  CHECK(std::isfinite(standardized.step({bytes.data(), kImages}, arrays.labels())));
 }
 
 TEST_CASE("inputs: weights and momentum are read in one turn") {

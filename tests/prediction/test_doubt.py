@@ -7,7 +7,7 @@ import pytest
 
 from mpsmnist.data import synthetic
 from mpsmnist.prediction.doubt import reason_to_doubt
-from mpsmnist.prediction.familiarity import Familiarity, learn
+from mpsmnist.training.familiarity import Familiarity, learn
 
 DIGIT = synthetic.draw([4])[0]
 CERTAIN = np.eye(10, dtype=np.float32)[4]

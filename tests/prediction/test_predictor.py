@@ -11,8 +11,8 @@ import pytest
 from mpsmnist.checkpoint import load, save
 from mpsmnist.predict import load_network, predict_digits, predict_picture
 from mpsmnist.prediction.doubt import reason_to_doubt
-from mpsmnist.prediction.familiarity import learn
 from mpsmnist.prediction.pictures import prepare
+from mpsmnist.training.familiarity import learn
 from support.examples import discs
 from support.pictures import drawing, save_weights
 

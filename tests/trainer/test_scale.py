@@ -43,15 +43,15 @@ def refusal(trainer, method, images, error=ValueError):
 
 def hinted(text, images, wanted=None):
     """The images as a hint in the error's text makes them; `wanted` is in it where there are several."""
-    found = re.search(r"use (.*?)(?: if they were .*)?$", text)
+    found = re.search(r"use (.*?)(?: if .*)?$", text)
     assert found, text
-    options = re.split(r" or |, or ", found[1].partition(" if they are of")[0])
+    options = found[1].split(" or ")
     option = next(option for option in options if wanted is None or wanted in option)
     return eval(option, {"images": images, "numpy": np})
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("value", [255, 1.01, -1.01, 3e38])
+@pytest.mark.parametrize("value", [255, 1.26, -1.01, 3e38])
 def test_floats_beyond_1(make_trainer, method, value):
     images = UNIT.copy()
     images[2, 3, 5] = value
@@ -100,10 +100,12 @@ def test_bytes_of_0_and_1(make_trainer, method):
     text = refusal(trainer, method, BINARY)
     assert re.fullmatch(
         r"images: all are nearly black: pixel \(\d+, \d+\) of image 0 is 1, and none is above 1; "
-        r"expected bytes of 0 to 255; use images\.astype\(numpy\.float32\)",
+        r"expected bytes of 0 to 255; use images\.astype\(numpy\.float32\) if 1 stands for white, "
+        r"or Trainer\(standardized=True\) if they are meant to be so dark",
         text,
     )
     call(trainer, method, hinted(text, BINARY))
+    call(make_trainer(init="he", standardized=True), method, BINARY)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -111,9 +113,29 @@ def test_floats_divided_twice(make_trainer, method):
     trainer = make_trainer(init="he")
     images = UNIT / np.float32(255)
     text = refusal(trainer, method, images)
-    assert re.search(r"none is above 1/255; expected floats of 0 to 1; use images \* 255 if they were", text)
+    assert text.endswith(
+        ", and none is above 1/255; expected floats of 0 to 1; "
+        "use images * 255 if they were divided by 255 twice, "
+        "or Trainer(standardized=True) if they are meant to be so dark"
+    )
     np.testing.assert_allclose(hinted(text, images), UNIT, rtol=1e-6)
     call(make_trainer(init="he", standardized=True), method, images)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_floats_that_interpolation_led_beyond_0_and_1(make_trainer, method):
+    images = UNIT * np.float32(1.13) - np.float32(0.08)
+    text = refusal(make_trainer(init="he"), method, images)
+    assert text.endswith(
+        "; expected floats of 0 to 1; use images.clip(0, 1) if interpolation went past these limits, "
+        "or Trainer(standardized=True) if they are standardized"
+    )
+    call(make_trainer(init="he"), method, hinted(text, images))
+
+
+def test_negative_levels_were_not_divided_twice(make_trainer):
+    text = refusal(make_trainer(init="he"), "step", -LEVELS.astype(np.float32))
+    assert "expected floats of 0 to 1; use images.astype(numpy.uint8) or images / 255 if" in text
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -176,7 +198,14 @@ def test_both_ways_out_of_floats_of_0_to_255(make_trainer, wanted):
 
 TENSORS = {
     "floats of 0 to 255": (lambda torch, x: x.float(), "use images.byte() or images / 255 if they are of"),
-    "bytes of 0 and 1": (lambda torch, x: (x > 127).byte(), "; use images.float()"),
+    "bytes of 0 and 1": (
+        lambda torch, x: (x > 127).byte(),
+        "; use images.float() if 1 stands for white, or ",
+    ),
+    "interpolated floats": (
+        lambda torch, x: x.float() / 250,
+        "; use images.clip(0, 1) if interpolation went past",
+    ),
     "float64 of 0 to 255": (lambda torch, x: x.double(), "; use images.byte()"),
     "float64 of 0 to 1": (lambda torch, x: x.double() / 255, "; use images.float()"),
     "int64 of 0 to 255": (lambda torch, x: x.long(), "; use images.byte()"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mpsmnist import Trainer, augment
+from mpsmnist import DatasetError, Trainer, augment
+from mpsmnist.data import Dataset
 from mpsmnist.train import ConfigError, TrainConfig, resumed_config, train
 from mpsmnist.training import loop
 from mpsmnist.training.sampling import Sampler, augmentation_seed
@@ -82,6 +84,71 @@ def test_a_resumed_run_keeps_its_augmentation(tmp_path: Path) -> None:
     assert resumed_config(path).augmentation == "distort"
     with pytest.raises(ConfigError, match=r"augmentation is 'none', but the run in .* has 'distort'"):
         resumed_config(path, augmentation="none")
+
+
+def test_each_device_trains_on_the_same_images(device: str) -> None:
+    """Within what devices may differ by, which is far less than by one image more or less distorted."""
+    options = DISTORTED | {"device": device, "batch_size": 4, "steps": 12}
+    expected, found = (
+        train(TrainConfig(**options | {"device": name}), dataset=small_dataset()) for name in ("cpu", device)
+    )
+    np.testing.assert_allclose(found.losses, expected.losses, rtol=2e-4)
+
+
+def faint_dataset() -> Dataset:
+    data = small_dataset()
+    return dataclasses.replace(data, train_images=np.minimum(data.train_images, 3))
+
+
+def test_what_distortion_leaves_of_faint_images_stops_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alone in a batch, an image of levels 0 and 1 would be refused as one of the wrong scale."""
+    options = DISTORTED | {"batch_size": 1, "learning_rate": 1e-4, "seed": 10}  # in step 13 there is one
+    straight = train(TrainConfig(**options), dataset=faint_dataset())
+    monkeypatch.setattr(loop, "MAX_CHUNK", 1)
+    single = train(TrainConfig(**options), dataset=faint_dataset())
+    np.testing.assert_array_equal(single.losses, straight.losses)
+
+
+@pytest.mark.parametrize("augmentation", ["none", "distort"])
+@pytest.mark.parametrize("which", ["train", "test"])
+def test_a_dataset_of_0_and_1_is_refused_before_any_step(augmentation: str, which: str) -> None:
+    data = small_dataset()
+    images = (getattr(data, f"{which}_images") > 127).astype(np.uint8)
+    with pytest.raises(DatasetError, match=r"no pixel of the (training|test) images is above 1, expected"):
+        train(
+            TrainConfig(**SMALL, augmentation=augmentation, steps=3),
+            dataset=dataclasses.replace(data, **{f"{which}_images": images}),
+            on_event=lambda event: pytest.fail(f"it began: {event}"),
+        )
+
+
+def test_images_that_are_nearly_black_end_no_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, before = small_dataset(), small_dataset()
+    for images in (data.train_images, data.test_images):
+        images[-1] = images[-1] > 127
+    monkeypatch.setattr(loop, "EVALUATION_CHUNK", 1)
+    result = train(TrainConfig(**SMALL, epochs=0.1), dataset=data)
+    assert result.test_accuracy is not None
+    np.testing.assert_array_equal(data.train_images[:-1], before.train_images[:-1])
+    assert data.train_images[-1].max() == 1  # the caller's images stay as they are
+
+
+@pytest.mark.parametrize(("batch_size", "most"), [(2, 10), (64, 4), (150, 2), (301, 1)])
+def test_no_more_images_are_drawn_at_once_than_needed(
+    monkeypatch: pytest.MonkeyPatch, batch_size: int, most: int
+) -> None:
+    counts = []
+
+    def note(images: Any, **options: Any) -> Any:
+        counts.append(len(images) // batch_size)
+        return images
+
+    monkeypatch.setattr(loop, "augment", note)
+    monkeypatch.setattr(loop, "MAX_DRAWN", 300)
+    monkeypatch.setattr(loop, "MAX_CHUNK", 10)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 1e6)
+    run(augmentation="distort", batch_size=batch_size, steps=13)
+    assert (max(counts), sum(counts)) == (most, 13)
 
 
 def test_evaluations_are_of_the_images_as_they_are() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 import math
 import os
 import random
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from safetensors import safe_open
+from safetensors.numpy import save as serialize
 from safetensors.numpy import save_file
 
 from mpsmnist import CheckpointError, Trainer
@@ -272,7 +275,7 @@ def change_options(**changes: Any) -> Callable[[State, Run], None]:
             change_state(lambda s: s.update({f"extra{i}": np.zeros(1, np.float32) for i in range(1000)})),
             "do not belong there: .*extra",
         ),
-        (change_options(extra=1), "has options that are not batch_size"),
+        (change_options(extra=1), r"does not know: \['extra'\]"),
     ],
 )
 def test_a_spoilt_checkpoint_is_refused(
@@ -582,29 +585,54 @@ def test_a_file_without_it_is_as_good(tmp_path: Path) -> None:
     assert load(tmp_path / "run").familiarity is None
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"mean": np.zeros(391, np.float16)},
-        {"centres": np.zeros((2, 102), np.float16)},
-        {"basis": np.full((392, 100), np.nan, np.float16)},
-        {"mean": np.zeros(392, np.float32)},
-        {"more": np.zeros(1, np.float16)},
-    ],
-    ids=["another size", "another number of classes", "not a number", "another type", "another array"],
-)
+BAD_FAMILIARITY: dict[str, dict[str, NDArray[Any]]] = {
+    "another size": {"mean": np.zeros(391, np.float16)},
+    "another number of classes": {"centres": np.zeros((2, 102), np.float16)},
+    "no class": {"centres": np.zeros((0, 102), np.float16), "whitening": np.zeros((0, 102, 102), np.float16)},
+    "more classes than the network": {
+        "centres": np.zeros((11, 102), np.float16),
+        "whitening": np.zeros((11, 102, 102), np.float16),
+    },
+    "a number alone": {"centres": np.zeros((), np.float16)},
+    "not a number": {"basis": np.full((392, 100), np.nan, np.float16)},
+    "another type": {"mean": np.zeros(392, np.float32)},
+    "another array": {"more": np.zeros(1, np.float16)},
+}
+
+
+@pytest.mark.parametrize("changes", BAD_FAMILIARITY.values(), ids=BAD_FAMILIARITY.keys())
 def test_what_it_should_not_hold(tmp_path: Path, changes: dict[str, NDArray[Any]]) -> None:
-    save(tmp_path / "run", with_familiarity(**changes))
+    path, bad = tmp_path / "run", with_familiarity(**changes)
     with pytest.raises(CheckpointError, match="'familiarity 1' of other arrays"):
-        load(tmp_path / "run")
+        save(path, bad)
+    assert not path.exists()
+    assert bad.familiarity is not None
+    save_with_entry(path, base64.b64encode(serialize(bad.familiarity)).decode())
+    with pytest.raises(CheckpointError, match="'familiarity 1' of other arrays"):
+        load(path)
 
 
-@pytest.mark.parametrize("text", ["", "?", "AAAA", "AAAAAAAAAAAAAAAA"])
-def test_a_familiarity_that_cannot_be_read(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "run"
+def save_with_entry(path: Path, text: str) -> None:
+    """Save a good checkpoint whose entry on the training images is `text`."""
     save(path, make())
     with safe_open(path, framework="numpy") as file:
         metadata, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     save_file(state, path, metadata | {"familiarity 1": text})
+
+
+def one_array(dtype: str, size: int) -> str:
+    """Safetensors of an array "mean" (392,) of a dtype, in base64."""
+    header = json.dumps({"mean": {"dtype": dtype, "shape": [392], "data_offsets": [0, size]}}).encode()
+    return base64.b64encode(struct.pack("<Q", len(header)) + header + bytes(size)).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "?", "\x00", "é", "AAAA", "AAAAAAAAAAAAAAAA", one_array("BF16", 784), one_array("F8_E4M3", 392)],
+    ids=["empty", "?", "null", "not ASCII", "short", "no header", "bfloat16", "float8"],
+)
+def test_a_familiarity_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run"
+    save_with_entry(path, text)
     with pytest.raises(CheckpointError, match="no readable metadata entry 'familiarity 1'"):
         load(path)

@@ -284,7 +284,7 @@ def test_the_data_that_the_options_name_are_loaded(tmp_path: Path) -> None:
 def test_a_checkpoint_knows_its_training_images_if_there_are_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mpsmnist.prediction import familiarity
+    from mpsmnist.training import familiarity
 
     learned = []
     original = familiarity.learn

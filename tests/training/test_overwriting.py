@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mpsmnist import checkpoint
-from mpsmnist.data import Dataset
+from mpsmnist.data import Dataset, synthetic
 from mpsmnist.train import ConfigError, StepEvent, TrainConfig, resumed_config, train
 from support.datasets import small_dataset
 from support.devices import null_device
@@ -126,7 +128,10 @@ def test_room_for_the_whole_file_is_looked_for(
     asked: list[int] = []
     monkeypatch.setattr("mpsmnist.training.config.rehearse_write", lambda _path, size: asked.append(size))
     path = tmp_path / "run"
-    train(TrainConfig(**SMALL | {"momentum": momentum}, steps=1, checkpoint=path), dataset=small_dataset())
+    labels = (np.arange(2000) % 10).astype(np.uint8)  # enough for the largest header of ten classes
+    data = replace(small_dataset(), train_images=synthetic.draw(labels), train_labels=labels)
+    train(TrainConfig(**SMALL | {"momentum": momentum}, steps=1, checkpoint=path), dataset=data)
+    assert checkpoint.load(path).familiarity is not None
     size = path.stat().st_size
     assert size <= asked[0] < size + 500_000  # room for what is learned of more training images than here
 

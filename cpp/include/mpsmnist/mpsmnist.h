@@ -130,7 +130,8 @@ struct TrainerOptions {
   std::uint64_t seed = 0;
   Init init = Init::kUniform;
   std::int64_t threads = 0;  ///< CPU threads; 0 takes the cores that this process may use
-  /// Images are (x - mean) / deviation, or otherwise not of 0..1 on purpose: floats need only be finite.
+  /// Images are (x - mean) / deviation, or otherwise of another scale on purpose: floats need only be finite, and bytes
+  /// may all be nearly black.
   bool standardized = false;
 };
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from .._core import Trainer
 from ..training.checkpoint import load
+from ..training.familiarity import Familiarity
 from .doubt import reason_to_doubt
-from .familiarity import Familiarity
 from .pictures import Digit, prepare, prepare_all
 from .reading import Picture
 

@@ -36,7 +36,7 @@ _FORMAT_1 = "mpsmnist checkpoint 1"  # the same, and "sampler_position", which w
 _FAMILIARITY = "familiarity 1"  # the number says how images are described
 _DESCRIPTION, _COMPONENTS = 392, 100  # the sizes of that
 _DTYPE = "F32"  # safetensors' name of it
-_HEADER_SIZE = 400_000  # bytes, about: most of it is the familiarity with ten classes
+_HEADER_SIZE = 390_000  # bytes, about: most of it is the familiarity with ten classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Checkpoint:
     dataset: str
     fingerprint: str  # of the training set, see fingerprint()
     package_version: str = __version__
-    familiarity: dict[str, NDArray[np.float16]] | None = None  # fields of prediction.familiarity.Familiarity
+    familiarity: dict[str, NDArray[np.float16]] | None = None  # fields of Familiarity
 
 
 # The types of the fields in the metadata.
@@ -113,6 +113,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     _check_finite(path, state)
     metadata = {"format": FORMAT, "run": json.dumps(run, allow_nan=False)}
     if checkpoint.familiarity is not None:
+        _check_familiarity(path, checkpoint.familiarity, checkpoint.num_classes)
         metadata[_FAMILIARITY] = base64.b64encode(serialize(checkpoint.familiarity)).decode()
     data = serialize(state, metadata)
     try:
@@ -140,7 +141,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     except (SafetensorError, OSError) as error:
         raise _bad(path, _explain(path, error)) from error
     _check_finite(path, state)
-    return Checkpoint(state=state, familiarity=_parse_familiarity(path, metadata), **run)
+    familiarity = _parse_familiarity(path, metadata, run["num_classes"])
+    return Checkpoint(state=state, familiarity=familiarity, **run)
 
 
 def _bad(path: str | os.PathLike[str], problem: str) -> CheckpointError:
@@ -185,26 +187,33 @@ def _parse_run(path: str | os.PathLike[str], metadata: dict[str, str], tensors: 
 
 
 def _parse_familiarity(
-    path: str | os.PathLike[str], metadata: dict[str, str]
+    path: str | os.PathLike[str], metadata: dict[str, str], num_classes: int
 ) -> dict[str, NDArray[np.float16]] | None:
     if _FAMILIARITY not in metadata:
         return None
     try:
         arrays = deserialize(base64.b64decode(metadata[_FAMILIARITY], validate=True))
-    except (binascii.Error, ValueError, SafetensorError) as error:
+    except (binascii.Error, ValueError, KeyError, SafetensorError) as error:  # KeyError: no dtype of NumPy
         raise _bad(path, f"has no readable metadata entry {_FAMILIARITY!r}") from error
-    classes, numbers = len(arrays.get("centres", ())), _COMPONENTS + 2
+    _check_familiarity(path, arrays, num_classes)
+    return arrays
+
+
+def _check_familiarity(
+    path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], num_classes: int
+) -> None:
+    shapes = {name: array.shape for name, array in arrays.items()}
+    classes, numbers = shapes.get("centres", ())[:1], _COMPONENTS + 2
     expected = {
         "mean": (_DESCRIPTION,),
         "basis": (_DESCRIPTION, _COMPONENTS),
-        "centres": (classes, numbers),
-        "whitening": (classes, numbers, numbers),
+        "centres": (*classes, numbers),
+        "whitening": (*classes, numbers, numbers),
     }
-    shapes = {name: array.shape for name, array in arrays.items()}
+    fits = shapes == expected and 1 <= classes[0] <= num_classes
     numbers_only = all(a.dtype == np.float16 and np.isfinite(a).all() for a in arrays.values())
-    if shapes != expected or classes == 0 or not numbers_only:
+    if not (fits and numbers_only):
         raise _bad(path, f"has a metadata entry {_FAMILIARITY!r} of other arrays than it should hold")
-    return arrays
 
 
 def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
@@ -213,6 +222,8 @@ def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
         if type(run[name]) is not kind:
             raise _bad(path, f"has {name} {reprlib.repr(run[name])} in its metadata")
     run["options"] = ADDED_OPTIONS | run["options"]
+    if newer := sorted(run["options"].keys() - set(SAVED_FIELDS)):
+        raise _bad(path, f"has options that this version of mpsmnist does not know: {reprlib.repr(newer)}")
     if run["options"].keys() != set(SAVED_FIELDS):
         raise _bad(path, f"has options that are not {', '.join(SAVED_FIELDS)}")
     try:

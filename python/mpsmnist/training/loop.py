@@ -34,12 +34,14 @@ from .events import (
 from .progress import ProgressBar
 from .sampling import Sampler, augmentation_seed
 from .schedule import learning_rates
-from .split import LabelledImages, split
+from .split import LabelledImages, nearly_black, split
 
 # Steps run in native code in chunks of about this length: Python costs next to nothing, and Ctrl-C, like
 # whoever else waits for the trainer, gets its turn soon.
 CHUNK_SECONDS = 0.2
 MAX_CHUNK = 100
+# Images that are drawn and distorted before the steps on them, unless a batch has more: 13 MB.
+MAX_DRAWN = 8192
 # Whoever asks a run to stop waits no longer for an evaluation: so many images take some 20 ms.
 EVALUATION_CHUNK = 256
 
@@ -209,6 +211,9 @@ class _Run:
         self._last = StepEvent(0, math.nan, config.learning_rate)
         self._saved_step: int | None = None
         self._chunk = 1
+        self._longest_chunk = MAX_CHUNK
+        if config.augmentation != "none":
+            self._longest_chunk = max(1, min(MAX_CHUNK, MAX_DRAWN // config.batch_size))
         self._seconds = 0.0
         self._losses: list[NDArray[np.float32]] = []
         self._evaluations: list[EvaluationEvent] = []
@@ -284,7 +289,7 @@ class _Run:
         losses = self._trainer.run(*examples, batches, learning_rates=rates)
         seconds = time.perf_counter() - begin
         self._seconds += seconds
-        self._chunk = max(1, min(MAX_CHUNK, int(count * CHUNK_SECONDS / max(seconds, 1e-9))))
+        self._chunk = max(1, min(self._longest_chunk, int(count * CHUNK_SECONDS / max(seconds, 1e-9))))
         good = int(np.logical_and.accumulate(np.isfinite(losses)).sum())
         self._losses.append(losses[:good])
         for loss, rate in zip(losses[:good].tolist(), rates.tolist(), strict=False):
@@ -304,6 +309,7 @@ class _Run:
             first=self._step * self._config.batch_size,
             threads=self._config.threads,
         )
+        images[nearly_black(images)] = 0  # what distortion leaves of a faint image: see split()
         rows = np.arange(drawn.size).reshape(batches.shape)
         return LabelledImages(images, self._split.train.labels[drawn]), rows
 
@@ -402,8 +408,8 @@ class _Run:
 
     @functools.cached_property
     def _familiarity(self) -> dict[str, NDArray[np.float16]] | None:
-        """What tells pictures that are unlike the training images: half a second to learn, once a run."""
-        from ..prediction.familiarity import learn  # noqa: PLC0415 (it imports SciPy)
+        """What predictions need of the training images to tell what is unlike them: half a second, once a run."""
+        from .familiarity import learn  # noqa: PLC0415 (it imports SciPy)
 
         found = learn(*self._split.train)
         return None if found is None else found._asdict()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data import Dataset
+from ..errors import DatasetError
 from .sampling import held_out
 
 # As many as MNIST has test images, so that both accuracies are equally exact. To evaluate all 60,000 would
@@ -32,14 +33,41 @@ class Split:
 
 
 def split(dataset: Dataset, validation: int | None, seed: int) -> Split:
-    """Hold `validation` training images out: at random, whatever their labels, the same for the same seed."""
-    train = LabelledImages(dataset.train_images, dataset.train_labels)
-    test = LabelledImages(dataset.test_images, dataset.test_labels)
+    """Hold `validation` training images out: at random, whatever their labels, the same for the same seed.
+
+    Raises:
+        DatasetError: the training images, or the test images, are of 0 and 1, not of 0 to 255.
+    """
+    train = LabelledImages(_of_bytes("training", dataset.train_images), dataset.train_labels)
+    test = LabelledImages(_of_bytes("test", dataset.test_images), dataset.test_labels)
     if validation is None:
         return Split(train, _sample(train), None, test)
     chosen = held_out(len(train.images), validation, seed)
     kept = LabelledImages(train.images[~chosen], train.labels[~chosen])
     return Split(kept, _sample(kept), LabelledImages(train.images[chosen], train.labels[chosen]), test)
+
+
+def nearly_black(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which images (n, 28, 28) have no level above 1: (n,)."""
+    dark: NDArray[np.bool_] = images.max(axis=(1, 2), initial=0) <= 1
+    return dark
+
+
+def _of_bytes(name: str, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Check the scale of a whole set; a few images that are nearly black become black.
+
+    The Trainer would refuse a batch or a chunk of nothing but those.
+    """
+    if images.dtype != np.uint8 or images.ndim != 3:
+        return images  # which the Trainer judges
+    dark = nearly_black(images)
+    if not dark.any():
+        return images
+    if dark.all() and images.any():
+        raise DatasetError(f"no pixel of the {name} images is above 1, expected levels of 0 to 255")
+    images = images.copy()
+    images[dark] = 0
+    return images
 
 
 def _sample(train: LabelledImages) -> LabelledImages:

@@ -24,6 +24,7 @@ COUNTS_VARIANCE = 0.05  # added to that of marks and holes: of some classes no i
 
 IMAGES = 6000  # to learn from: 24,000 tell letters from digits no better, and take four times as long
 HELD_OUT = 6  # every sixth only sets the scale
+BLOCK = 250  # described at a time: each takes 20 kB meanwhile
 LEAST_IMAGES = 2000  # fewer describe no class well
 COMMON = 0.99  # this share of held-out images has a distance of at most 1
 
@@ -43,7 +44,11 @@ class Familiarity(NamedTuple):
     whitening: Floats  # (C, K, K)
 
     def distances(self, images: Images) -> NDArray[np.float64]:
+<<<<<<< HEAD:python/mpsmnist/prediction/familiarity.py
         """(n,): of each image to the nearest class; of images like those learned from, COMMON are below 1."""
+=======
+        """(n,), from each image to the nearest class: below 1 for COMMON of those like the ones learned."""
+>>>>>>> native:python/mpsmnist/training/familiarity.py
         reduced = _reduce(images, self.mean.astype(np.float32), self.basis.astype(np.float32))
         away = reduced[:, None] - self.centres.astype(np.float32)
         white = np.einsum("nck,cjk->ncj", away, self.whitening.astype(np.float32))
@@ -52,9 +57,22 @@ class Familiarity(NamedTuple):
 
 
 def learn(images: Images, labels: NDArray[np.integer[Any]]) -> Familiarity | None:
-    """Describe training images (n, 28, 28) of any classes (n,); None of fewer than LEAST_IMAGES."""
-    if len(images) < LEAST_IMAGES:
+    """Describe training images (n, 28, 28) of any classes (n,).
+
+    Returns:
+        None of fewer than LEAST_IMAGES, of images that differ too little from each other, and of what is not
+        uint8 of that shape, which a Trainer takes too.
+    """
+    if len(images) < LEAST_IMAGES or images.dtype != np.uint8 or images.shape[1:] != (28, 28):
         return None
+    try:
+        known = _learn(images, labels)
+    except np.linalg.LinAlgError:  # a covariance without an inverse
+        return None
+    return known if all(np.isfinite(array).all() for array in known) else None
+
+
+def _learn(images: Images, labels: NDArray[np.integer[Any]]) -> Familiarity:
     chosen = np.random.default_rng(0).permutation(len(images))[:IMAGES]
     held_out, learned = chosen[::HELD_OUT], np.delete(chosen, np.s_[::HELD_OUT])
     described = _describe(images[learned])
@@ -64,8 +82,9 @@ def learn(images: Images, labels: NDArray[np.integer[Any]]) -> Familiarity | Non
     reduced = _reduce(images[learned], mean, basis, described)
     centres, whitening = _classes(reduced, labels[learned])
     raw = Familiarity(mean, basis, centres, whitening)
-    scaled = raw._replace(whitening=whitening / np.quantile(raw.distances(images[held_out]), COMMON))
-    return Familiarity(*(array.astype(np.float16) for array in scaled))
+    with np.errstate(divide="ignore", over="ignore"):
+        scaled = raw._replace(whitening=whitening / np.quantile(raw.distances(images[held_out]), COMMON))
+        return Familiarity(*(array.astype(np.float16) for array in scaled))
 
 
 def _classes(reduced: Floats, labels: NDArray[np.integer[Any]]) -> tuple[Floats, Floats]:
@@ -102,6 +121,11 @@ def _cells() -> NDArray[np.float32]:
 
 def _describe(images: Images) -> NDArray[np.float32]:
     """(n, D): how much edge of each direction there is in each cell; the whole has length 1."""
+    blocks = range(0, max(1, len(images)), BLOCK)
+    return np.concatenate([_describe_block(images[begin : begin + BLOCK]) for begin in blocks])
+
+
+def _describe_block(images: Images) -> NDArray[np.float32]:
     smooth = ndimage.gaussian_filter(images.astype(np.float32) / 255, (0, 0.7, 0.7))
     down, across = (part.reshape(len(images), -1) for part in np.gradient(smooth, axis=(1, 2)))
     strength = np.hypot(down, across)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import string
+import tracemalloc
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from mpsmnist.data import synthetic
-from mpsmnist.prediction import familiarity
-from mpsmnist.prediction.familiarity import COMMON, LEAST_IMAGES, Familiarity, learn
 from mpsmnist.prediction.pictures import prepare
+from mpsmnist.training import familiarity
+from mpsmnist.training.familiarity import COMMON, LEAST_IMAGES, Familiarity, learn
 from support import clean_kinds
 from support.not_digits import LOOKALIKES
 from support.strokes import write
@@ -35,6 +36,38 @@ def known() -> Familiarity:
 def test_images_like_those_learned_from_are_near(known: Familiarity) -> None:
     near = known.distances(digits(1000, seed=1)[0]) < 1
     assert COMMON - 0.02 < near.mean() < 1
+
+
+def test_it_takes_little_memory() -> None:
+    """Less than the weights do that are saved then; all images at once would take ten times as much."""
+    images, labels = digits(familiarity.IMAGES)
+    tracemalloc.start()
+    try:
+        learn(images, labels)
+        assert tracemalloc.get_traced_memory()[1] < 60e6
+    finally:
+        tracemalloc.stop()
+
+
+def few_pictures(count: int) -> Images:
+    return np.tile(digits(count)[0], (-(-LEAST_IMAGES // count), 1, 1))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((LEAST_IMAGES, 28, 28), np.uint8),
+        few_pictures(1),
+        few_pictures(10),
+        few_pictures(60),
+        few_pictures(LEAST_IMAGES).astype(np.float32) / 255,
+        few_pictures(LEAST_IMAGES).reshape(-1, 784),
+    ],
+    ids=["blank", "one picture", "ten pictures", "sixty pictures", "floats", "flat"],
+)
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_learned_from_what_tells_nothing(images: Images) -> None:
+    assert learn(images, np.arange(len(images)) % 10) is None
 
 
 def test_letters_are_far(known: Familiarity) -> None:
