@@ -54,9 +54,9 @@ def _labelled(labels: NDArray[Any], kept: Sequence[bool] | Mask) -> Mask:
 
 
 def _encloses_much(labels: NDArray[Any], label: int, lengths: NDArray[np.int64]) -> bool:
-    one = labels == label
-    holes, _ = ndimage.label(ndimage.binary_fill_holes(one) & ~one)
-    for number, hole in enumerate(ndimage.find_objects(holes), 1):
+    labels = np.pad(labels, 1)
+    holes, _ = ndimage.label(labels != label)
+    for number, hole in enumerate(ndimage.find_objects(holes)[1:], 2):  # 1 is what is around
         inside = np.unique(labels[hole][holes[hole] == number])
         if lengths[inside].max() >= WITHIN * max(part.stop - part.start for part in hole):
             return True

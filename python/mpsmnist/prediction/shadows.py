@@ -20,9 +20,9 @@ def without_shadows(levels: Levels) -> Levels:
     """Keep the sharp slopes of the picture's logarithm, and put together a picture that has only them."""
     logarithm = np.log(levels.clip(0, None) + DARK)
     slopes = _slopes(logarithm)
-    steepness = np.hypot(*(ndimage.uniform_filter(slope, 2) for slope in slopes))
+    steepness = _steepness(*(ndimage.uniform_filter(slope, 2) for slope in slopes))
     blurred = ndimage.gaussian_filter(logarithm, BLUR * math.sqrt(levels.size), truncate=2.5)
-    remaining = np.hypot(*_slopes(blurred))
+    remaining = _steepness(*_slopes(blurred))
     clear = steepness > ABOVE_GRAIN * np.median(steepness) + 1e-3
     if not clear.any():
         return np.full_like(levels, levels.mean())
@@ -46,6 +46,11 @@ def _slopes(levels: Levels) -> list[Levels]:
     return [np.diff(levels, axis=axis, append=levels.take([-1], axis)) for axis in (0, 1)]
 
 
+def _steepness(down: Levels, across: Levels) -> Levels:
+    steepness: Levels = np.sqrt(down * down + across * across)  # numpy.hypot takes five times as long
+    return steepness
+
+
 def _from_slopes(down: Levels, across: Levels) -> Levels:
     """Find what has these slopes, in the least squares: Poisson's equation, nothing flowing over the border.
 
@@ -53,9 +58,9 @@ def _from_slopes(down: Levels, across: Levels) -> Levels:
     """
     divergence = np.diff(down, axis=0, prepend=0) + np.diff(across, axis=1, prepend=0)
     rows, columns = (2 * np.cos(np.pi * np.arange(side) / side) - 2 for side in down.shape)
-    eigenvalues = rows[:, np.newaxis] + columns
+    eigenvalues = (rows[:, np.newaxis] + columns).astype(np.float32)
     eigenvalues[0, 0] = 1  # the mean is free, and 0
     frequencies = fft.dctn(divergence, norm="ortho") / eigenvalues
     frequencies[0, 0] = 0
-    heights: Levels = fft.idctn(frequencies, norm="ortho").astype(np.float32)
+    heights: Levels = fft.idctn(frequencies, norm="ortho")
     return heights
