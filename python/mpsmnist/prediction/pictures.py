@@ -137,13 +137,21 @@ def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
     ink = ink_above(levels, paper)
     everything = marked(ink, grain, PRINT)
     gone = everything & ~_without_print(everything)
-    cleared = np.where(ndimage.maximum_filter(gone, 3) if gone.any() else gone, 0, ink)
+    cleared = _cleared(levels, paper, gone) if gone.any() else ink
     kept = marked(cleared, grain, STROKE)
     mask = drop_specks(cleared, _without_print(kept) if gone.any() else kept)
     if not stands_out(ink, mask, grain):
         return _Found(ink, mask, 0.0, inverted)
     digits = float(ink[mask].sum()) / float(ink[kept | gone].sum())
     return _Found(cleared, mask, _evidence(cleared, mask, paper) * (1 + digits), inverted)
+
+
+def _cleared(levels: Levels, paper: Levels, gone: Mask) -> Levels:
+    """Give the ink when some is gone, which may have hidden how wide the strokes of the rest are."""
+    gone = ndimage.maximum_filter(gone, 3)
+    rest = np.where(gone, paper, levels)
+    cleared: Levels = np.where(gone, 0, ink_above(rest, find_paper(rest)))
+    return cleared
 
 
 def _without_print(mask: Mask) -> Mask:
