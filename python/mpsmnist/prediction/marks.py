@@ -105,7 +105,8 @@ def thickness(ink: Levels, mask: Mask) -> float:
     labels, _ = ndimage.label(mask, SQUARE)
     heaviest = int(np.bincount(labels.ravel(), ink.ravel() * mask.ravel()).argmax())
     box = ndimage.find_objects(labels)[heaviest - 1]
-    one = labels == heaviest
+    around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
+    one = labels[around] == heaviest
     widest = 2 * ndimage.distance_transform_cdt(np.pad(one, 1, "edge")).max()  # the edge is no end
     return float(widest / max(part.stop - part.start for part in box))
 

@@ -135,11 +135,14 @@ def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
     """Look for light ink on dark paper, and judge whether it is that."""
     paper = find_paper(levels)
     ink = ink_above(levels, paper)
-    everything = marked(ink, grain, PRINT)
+    everything, kept = marked(ink, grain, PRINT, STROKE)
     gone = everything & ~_without_print(everything)
-    cleared = _cleared(levels, paper, gone) if gone.any() else ink
-    kept = marked(cleared, grain, STROKE)
-    mask = drop_specks(cleared, _without_print(kept) if gone.any() else kept)
+    if gone.any():
+        cleared = _cleared(levels, paper, gone)
+        (kept,) = marked(cleared, grain, STROKE)
+        mask = drop_specks(cleared, _without_print(kept))
+    else:
+        cleared, mask = ink, drop_specks(ink, kept)
     if not stands_out(ink, mask, grain):
         return _Found(ink, mask, 0.0, inverted)
     digits = float(ink[mask].sum()) / float(ink[kept | gone].sum())

@@ -34,8 +34,6 @@ def strike_rules(mask: Mask) -> Mask:
     if min(mask.shape) < SMALLEST or not mask.any():
         return mask
     thickest = max(5, int(THICKEST * mean_side(mask)))
-    if not any(thin.any() for thin in _thin_runs(mask, thickest)[0]):
-        return mask
     kept = mask.copy()
     labels, _ = ndimage.label(mask, SQUARE)
     for label, box in enumerate(ndimage.find_objects(labels), 1):

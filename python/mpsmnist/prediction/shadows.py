@@ -43,7 +43,10 @@ def brightening(levels: Levels) -> Levels:
 
 
 def _slopes(levels: Levels) -> list[Levels]:
-    return [np.diff(levels, axis=axis, append=levels.take([-1], axis)) for axis in (0, 1)]
+    down, across = np.zeros_like(levels), np.zeros_like(levels)
+    np.subtract(levels[1:], levels[:-1], down[:-1])
+    np.subtract(levels[:, 1:], levels[:, :-1], across[:, :-1])
+    return [down, across]
 
 
 def _steepness(down: Levels, across: Levels) -> Levels:
