@@ -15,8 +15,17 @@ from mpsmnist.prediction.marks import (
 )
 
 ROWS, COLUMNS = np.mgrid[:200, :200]
+
+
+def block(top: int, left: int, height: int, width: int) -> Mask:
+    return (top <= ROWS) & (top + height > ROWS) & (left <= COLUMNS) & (left + width > COLUMNS)
+
+
 STROKE = (abs(COLUMNS - 100) < 5) & (abs(ROWS - 100) < 40)
 RING = abs(np.hypot(ROWS - 100, COLUMNS - 100) - 70) < 6
+
+
+CORNER = block(160, 30, 6, 140) | block(30, 164, 136, 6)
 
 
 def edge(width: int) -> Mask:
@@ -25,8 +34,16 @@ def edge(width: int) -> Mask:
 
 @pytest.mark.parametrize(
     "surroundings",
-    [edge(3), edge(25), RING, ROWS + COLUMNS < 70, ROWS > 180, (COLUMNS < 15) & (abs(ROWS - 90) < 50)],
-    ids=["frame", "table", "ring", "corner", "scanner's edge", "part of an edge"],
+    [
+        edge(3),
+        edge(25),
+        RING,
+        CORNER,
+        ROWS + COLUMNS < 70,
+        ROWS > 180,
+        (COLUMNS < 15) & (abs(ROWS - 90) < 50),
+    ],
+    ids=["frame", "table", "ring", "shadow of a note", "corner", "scanner's edge", "part of an edge"],
 )
 def test_what_lies_around_a_digit_goes(surroundings: Mask) -> None:
     np.testing.assert_array_equal(drop_surroundings(STROKE | surroundings), STROKE)
@@ -40,8 +57,9 @@ def test_what_lies_around_a_digit_goes(surroundings: Mask) -> None:
         RING | (np.hypot(ROWS - 100, COLUMNS - 100) < 9),
         (ROWS < 20) | (abs(COLUMNS - 199 + ROWS / 2) < 15),
         edge(20),
+        block(40, 60, 70, 8) | block(102, 60, 80, 8) | block(60, 110, 36, 8) | block(116, 110, 50, 8),
     ],
-    ids=["1", "0", "0 with a dot", "7 that fills the canvas", "0 along the edges"],
+    ids=["1", "0", "0 with a dot", "7 that fills the canvas", "0 along the edges", "4 in three strokes"],
 )
 def test_what_lies_around_nothing_stays(digit: Mask) -> None:
     np.testing.assert_array_equal(drop_surroundings(digit), digit)
@@ -71,10 +89,6 @@ def test_thickness_is_a_share_of_the_length() -> None:
     ink = np.ones(STROKE.shape, np.float32)
     assert thickness(ink, STROKE) == pytest.approx(10 / 79, abs=0.02)
     assert thickness(ink, np.hypot(ROWS - 100, COLUMNS - 100) < 40) > 0.6
-
-
-def block(top: int, left: int, height: int, width: int) -> Mask:
-    return (top <= ROWS) & (top + height > ROWS) & (left <= COLUMNS) & (left + width > COLUMNS)
 
 
 def test_lines_of_digits_are_read_in_order() -> None:

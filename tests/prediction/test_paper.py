@@ -41,9 +41,9 @@ def test_marks_are_stronger_than_noise_and_than_what_is_near() -> None:
     ink[20:180, 40:50] = 100
     ink[20:180, 60:70] = 30  # near something stronger
     ink[20:180, 180:190] = 30  # and far from it
-    mask = marked(ink, np.zeros_like(ink), 0.4)
+    (mask,) = marked(ink, np.zeros_like(ink), 0.4)
     assert (mask[100, 45], mask[100, 65], mask[100, 185]) == (True, False, True)
-    assert not marked(ink, np.full_like(ink, 30), 0.4).any()
+    assert not marked(ink, np.full_like(ink, 30), 0.4)[0].any()
 
 
 def test_what_is_soft_or_may_be_chance_does_not_stand_out() -> None:

@@ -150,6 +150,17 @@ def test_rules_and_specks_are_no_ink() -> None:
     assert abs(prepare(picture).pixels - plain).mean() <= 6
 
 
+@pytest.mark.parametrize("width", [3, 6, 10])
+def test_a_frame_does_not_hide_how_wide_the_strokes_are(width: int) -> None:
+    """A pale bold 7, whose edges are few beside those of a dark frame."""
+    rows, columns = np.mgrid[:280, :280]
+    bar = (abs(rows - 90) < 20) & (abs(columns - 140) < 60)
+    stem = (abs(columns - 190 + 0.4 * (rows - 90)) < 12) & (abs(rows - 160) < 70)
+    picture = np.where(bar | stem, 160, 220).astype(np.uint8)
+    alone = prepare(picture).pixels.astype(int)
+    assert abs(prepare(np.pad(picture, width)).pixels - alone).mean() <= 6
+
+
 def test_a_digit_may_fill_its_canvas() -> None:
     stroke = drawing()
     rows, columns = np.nonzero(stroke)

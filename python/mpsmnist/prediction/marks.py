@@ -15,6 +15,7 @@ Box = tuple[slice, ...]  # rows and columns
 SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
 LARGE = 0.25  # of the picture's shorter side, or of the longest mark: long enough to be a digit
 WITHIN = 0.35  # of a hole's length; a mark so long in it is the digit, and what is around it a frame
+ROOM = 0.1  # of a mark's length: from its strokes to what is around it on two sides, or more
 ALONG_THE_EDGE = (
     0.4  # of a mark's length; more lies along the edge of the picture, and does not just reach it
 )
@@ -44,7 +45,11 @@ def drop_surroundings(mask: Mask) -> Mask:
         dropped |= corners
     for label in np.argsort(-lengths):
         if large[label] and not dropped[label]:
-            dropped[label] = _encloses_much(labels[boxes[label - 1]], label, np.where(dropped, 0, lengths))
+            remaining = np.where(dropped, 0, lengths)
+            dropped[label] = _encloses_much(labels[boxes[label - 1]], label, remaining) or any(
+                _is_far_within(boxes[other - 1], boxes[label - 1])
+                for other in np.flatnonzero(large & (remaining > 0))
+            )
     return _labelled(labels, ~dropped)
 
 
@@ -54,13 +59,19 @@ def _labelled(labels: NDArray[Any], kept: Sequence[bool] | Mask) -> Mask:
 
 
 def _encloses_much(labels: NDArray[Any], label: int, lengths: NDArray[np.int64]) -> bool:
-    one = labels == label
-    holes, _ = ndimage.label(ndimage.binary_fill_holes(one) & ~one)
-    for number, hole in enumerate(ndimage.find_objects(holes), 1):
+    labels = np.pad(labels, 1)
+    holes, _ = ndimage.label(labels != label)
+    for number, hole in enumerate(ndimage.find_objects(holes)[1:], 2):  # 1 is what is around
         inside = np.unique(labels[hole][holes[hole] == number])
         if lengths[inside].max() >= WITHIN * max(part.stop - part.start for part in hole):
             return True
     return False
+
+
+def _is_far_within(a: Box, b: Box) -> bool:
+    """Tell whether the other's box goes past this one's on all four sides, by ROOM of its length at least."""
+    room = ROOM * max(part.stop - part.start for part in a)
+    return all(y.start + room < x.start and x.stop + room < y.stop for x, y in zip(a, b, strict=True))
 
 
 def drop_specks(ink: Levels, mask: Mask) -> Mask:
@@ -94,7 +105,8 @@ def thickness(ink: Levels, mask: Mask) -> float:
     labels, _ = ndimage.label(mask, SQUARE)
     heaviest = int(np.bincount(labels.ravel(), ink.ravel() * mask.ravel()).argmax())
     box = ndimage.find_objects(labels)[heaviest - 1]
-    one = labels == heaviest
+    around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
+    one = labels[around] == heaviest
     widest = 2 * ndimage.distance_transform_cdt(np.pad(one, 1, "edge")).max()  # the edge is no end
     return float(widest / max(part.stop - part.start for part in box))
 

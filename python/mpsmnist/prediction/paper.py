@@ -90,13 +90,13 @@ def ink_above(levels: Levels, paper: Levels) -> Levels:
     return ink
 
 
-def marked(ink: Levels, noise: Levels, share: float) -> NDArray[np.bool_]:
-    """Tell where ink is stronger than a share of the strongest near it, and stands out of the noise."""
+def marked(ink: Levels, noise: Levels, *shares: float) -> list[NDArray[np.bool_]]:
+    """Tell for each share where ink is stronger than that of the strongest near it, and than noise."""
     side = mean_side(ink)
     smooth = ndimage.uniform_filter(ink, 3) if side > SMALL else ink
     strongest = ndimage.maximum_filter(smooth, max(3, int(NEIGHBOURHOOD * side) | 1))
-    mask: NDArray[np.bool_] = ink > np.maximum(share * strongest, np.maximum(FAINTEST, ABOVE_NOISE * noise))
-    return mask
+    least = np.maximum(FAINTEST, ABOVE_NOISE * noise)
+    return [ink > np.maximum(share * strongest, least) for share in shares]
 
 
 def evened(ink: Levels, mask: NDArray[np.bool_]) -> Levels:

@@ -17,7 +17,8 @@ from .shadows import brightening, without_shadows
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
 CENTRE = 14
-ONE, MANY = 256, 512  # pixels a side show a digit well enough, and the digits of a page
+ONE, MANY = 256, 512  # pixels a side show a digit well enough, and small ones of a page
+DETAILED = 2 * BOX  # pixels long, a digit is not small
 SHARP_SIDE = 128  # pixels a side, or less, are too few to be smoothed
 PRINT, STROKE = 0.25, 0.4  # of the strongest ink near: more may be print, and, print removed, the digit
 FULL = 200  # of 255: the strongest ink of any of MNIST's digits is more
@@ -72,8 +73,16 @@ def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
     """
     if not invert and _is_as_mnists(picture):
         return [Digit(picture, False)]
-    found = _find(picture, invert, MANY)
-    return [_as_mnists(found, mask) for mask in split_into_digits(found.mask)]
+    found = _find(picture, invert, ONE)
+    digits = split_into_digits(found.mask)
+    if _reduction(picture, ONE) > 1 and float(np.median([_length(mask) for mask in digits])) < DETAILED:
+        found = _find(picture, found.inverted, MANY)
+        digits = split_into_digits(found.mask)
+    return [_as_mnists(found, mask) for mask in digits]
+
+
+def _length(mask: Mask) -> int:
+    return max(int(np.ptp(np.flatnonzero(mask.any(axis=axis)))) + 1 for axis in (0, 1))
 
 
 def _is_as_mnists(picture: Picture) -> bool:
@@ -90,10 +99,10 @@ def _find(picture: Picture, invert: bool | None, side: int) -> _Found:
     """Look for ink in a picture; once more, closer, if all of it is in a small part of a large one."""
     found = _find_in(picture, invert, side)
     factor = _reduction(picture, side)
-    ends = [np.flatnonzero(found.mask.any(axis=axis))[[0, -1]] * factor for axis in (1, 0)]
-    margin = int(max(np.ptp(end) for end in ends)) + factor
+    margin = _length(found.mask) * factor
     if factor == 1 or margin > side * factor // 4:
         return found
+    ends = [np.flatnonzero(found.mask.any(axis=axis))[[0, -1]] * factor for axis in (1, 0)]
     rows, columns = (slice(max(int(end[0]) - margin, 0), int(end[1]) + margin) for end in ends)
     return _find_in(picture[rows, columns], found.inverted, side)
 
@@ -126,15 +135,26 @@ def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
     """Look for light ink on dark paper, and judge whether it is that."""
     paper = find_paper(levels)
     ink = ink_above(levels, paper)
-    everything = marked(ink, grain, PRINT)
+    everything, kept = marked(ink, grain, PRINT, STROKE)
     gone = everything & ~_without_print(everything)
-    cleared = np.where(ndimage.maximum_filter(gone, 3) if gone.any() else gone, 0, ink)
-    kept = marked(cleared, grain, STROKE)
-    mask = drop_specks(cleared, _without_print(kept) if gone.any() else kept)
+    if gone.any():
+        cleared = _cleared(levels, paper, gone)
+        (kept,) = marked(cleared, grain, STROKE)
+        mask = drop_specks(cleared, _without_print(kept))
+    else:
+        cleared, mask = ink, drop_specks(ink, kept)
     if not stands_out(ink, mask, grain):
         return _Found(ink, mask, 0.0, inverted)
     digits = float(ink[mask].sum()) / float(ink[kept | gone].sum())
     return _Found(cleared, mask, _evidence(cleared, mask, paper) * (1 + digits), inverted)
+
+
+def _cleared(levels: Levels, paper: Levels, gone: Mask) -> Levels:
+    """Give the ink when some is gone, which may have hidden how wide the strokes of the rest are."""
+    gone = ndimage.maximum_filter(gone, 3)
+    rest = np.where(gone, paper, levels)
+    cleared: Levels = np.where(gone, 0, ink_above(rest, find_paper(rest)))
+    return cleared
 
 
 def _without_print(mask: Mask) -> Mask:

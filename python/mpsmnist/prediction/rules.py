@@ -16,6 +16,8 @@ SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
 THICKEST = 0.03  # of the picture's side
 OVERHANG = 0.03  # a line goes on past the digit, to both sides, by this share of its length
 SHORTEST = 0.1  # of the mask's side: a digit's height and width are more
+SHORT = 0.3  # of the mask's width: no line is as short
+FILLED = 0.5  # of a line's length; strokes that cross it are the rest
 ALONE = 0.12  # or by this, if it neither spans the picture nor is a side of a box
 
 
@@ -32,8 +34,6 @@ def strike_rules(mask: Mask) -> Mask:
     if min(mask.shape) < SMALLEST or not mask.any():
         return mask
     thickest = max(5, int(THICKEST * mean_side(mask)))
-    if not any(thin.any() for thin in _thin_runs(mask, thickest)[0]):
-        return mask
     kept = mask.copy()
     labels, _ = ndimage.label(mask, SQUARE)
     for label, box in enumerate(ndimage.find_objects(labels), 1):
@@ -44,7 +44,6 @@ def strike_rules(mask: Mask) -> Mask:
 
 def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
     """Find the lines of a picture, or those of one connected mark, which are the sides of a box."""
-    none = np.zeros_like(mask)
     thin, crossings = _thin_runs(mask, thickest)
     lines = [
         _Line(line.pixels.T if axis == 0 else line.pixels, axis, line.start, line.stop, line.spans)
@@ -55,8 +54,8 @@ def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
     if sides:
         lines = [line for line in lines if line.spans and spanning[line.axis] >= 2]
     box = sides and min(spanning) >= 2
-    rules = none
-    for axis in (0, 1):
+    rules = np.zeros_like(mask)
+    for axis in {line.axis for line in lines}:
         rest = _substantial(
             mask & ~_pixels(mask, [line for line in lines if line.spans or line.axis == axis])
         )
@@ -70,10 +69,29 @@ def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
 
 
 def _thin_runs(mask: Mask, thickest: int) -> tuple[list[Mask], Mask]:
-    """Give what may be lines along the rows, and along the columns; and where these cross."""
-    along = [_runs(mask), _runs(mask.T).T]
-    thin = [runs & ~thick for runs, thick in zip(along, _thick(mask, thickest), strict=True)]
-    return thin, along[0] & along[1] & ndimage.maximum_filter(thin[0] | thin[1], 5)
+    """Give what may be lines along the rows, and along the columns; and where these cross.
+
+    Lines are long runs of pixels, also where they slant by a few degrees, and short ones across.
+    """
+    across, down = _run_lengths(mask), _run_lengths(mask.T).T
+    along = [
+        lengths >= max(12, side // 8) for lengths, side in ((across, mask.shape[1]), (down, mask.shape[0]))
+    ]
+    thin = [along[0] & (down < thickest), along[1] & (across < thickest)]
+    crossings = along[0] & along[1]
+    if crossings.any():
+        crossings &= ndimage.maximum_filter(thin[0] | thin[1], 5)
+    return thin, crossings
+
+
+def _run_lengths(mask: Mask) -> NDArray[np.int32]:
+    """Give each pixel of the mask the length of its run along the row, and 0 to the others."""
+    padded = np.pad(mask, ((0, 0), (0, 1))).ravel()  # no run goes on in the next row
+    ends = np.flatnonzero(np.diff(padded, prepend=False))
+    runs = ends[1::2] - ends[::2]
+    lengths = np.zeros(padded.shape, np.int32)
+    lengths[padded] = np.repeat(runs, runs)
+    return lengths.reshape(mask.shape[0], -1)[:, :-1]
 
 
 def _pixels(mask: Mask, lines: list[_Line]) -> Mask:
@@ -100,35 +118,18 @@ def _substantial(mask: Mask) -> Mask:
     return kept
 
 
-def _runs(mask: Mask) -> Mask:
-    """Keep the pixels in long runs along the rows; a line that slants by a few degrees has them, too."""
-    length = max(12, mask.shape[1] // 8)
-    return _opened(mask, length, axis=1)
-
-
-def _thick(mask: Mask, thickest: int) -> list[Mask]:
-    """Keep what is too thick for a line along the rows, and for one along the columns."""
-    return [_opened(mask, thickest, axis=axis) for axis in (0, 1)]
-
-
-def _opened(mask: Mask, length: int, axis: int) -> Mask:
-    eroded = ndimage.minimum_filter1d(mask.view(np.uint8), length, axis, mode="constant", cval=0)
-    # An even window is off centre, and the second pass has to be off to the other side.
-    return ndimage.maximum_filter1d(eroded, length, axis, origin=-1 if length % 2 == 0 else 0).view(bool)
-
-
 def _lines(pixels: Mask) -> Iterator[_Line]:
     """Join the pieces that lie behind each other along the rows, across the strokes between them."""
-    if not pixels.any():
-        return
     width = pixels.shape[1]
+    if pixels.any(axis=0).sum() < FILLED * SHORT * width:
+        return
     joined = ndimage.maximum_filter1d(pixels.view(np.uint8), max(3, width // 2), 1)
     labels, _ = ndimage.label(ndimage.maximum_filter1d(joined, 3, 0), SQUARE)
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         part = (labels[box] == label) & pixels[box]
         columns = np.flatnonzero(part.any(axis=0))
         length = int(np.ptp(columns)) + 1
-        if length < 0.3 * width or len(columns) < 0.5 * length:
+        if length < SHORT * width or len(columns) < FILLED * length:
             continue
         line = np.zeros_like(pixels)
         line[box] = part

@@ -9,8 +9,8 @@ from .colours import Levels
 
 DARK = 20  # levels, added before the logarithm: below, noise matters more than light
 BLUR = 0.02  # of the picture's side: flattens the edges of ink much, and those of shadows little
-STEP = 1.8  # times as steep as when blurred; what is more blurred than that is the edge of a shadow,
-SHARP = 0.6  # unless the steepest slopes of the picture are hardly sharper: this share of them is sharp, too
+STEP = 2.1  # times as steep as when blurred; what is more blurred than that is the edge of a shadow,
+SHARP = 0.65  # unless the steepest slopes of the picture are hardly sharper: this share of them is sharp, too
 STEEPEST = 0.9  # quantile
 AROUND = 0.25  # of the picture's side: wider than ink
 ABOVE_GRAIN = 6  # times the usual slope, which is the noise's
@@ -20,9 +20,9 @@ def without_shadows(levels: Levels) -> Levels:
     """Keep the sharp slopes of the picture's logarithm, and put together a picture that has only them."""
     logarithm = np.log(levels.clip(0, None) + DARK)
     slopes = _slopes(logarithm)
-    steepness = np.hypot(*(ndimage.uniform_filter(slope, 2) for slope in slopes))
+    steepness = _steepness(*(ndimage.uniform_filter(slope, 2) for slope in slopes))
     blurred = ndimage.gaussian_filter(logarithm, BLUR * math.sqrt(levels.size), truncate=2.5)
-    remaining = np.hypot(*_slopes(blurred))
+    remaining = _steepness(*_slopes(blurred))
     clear = steepness > ABOVE_GRAIN * np.median(steepness) + 1e-3
     if not clear.any():
         return np.full_like(levels, levels.mean())
@@ -43,7 +43,15 @@ def brightening(levels: Levels) -> Levels:
 
 
 def _slopes(levels: Levels) -> list[Levels]:
-    return [np.diff(levels, axis=axis, append=levels.take([-1], axis)) for axis in (0, 1)]
+    down, across = np.zeros_like(levels), np.zeros_like(levels)
+    np.subtract(levels[1:], levels[:-1], down[:-1])
+    np.subtract(levels[:, 1:], levels[:, :-1], across[:, :-1])
+    return [down, across]
+
+
+def _steepness(down: Levels, across: Levels) -> Levels:
+    steepness: Levels = np.sqrt(down * down + across * across)  # numpy.hypot takes five times as long
+    return steepness
 
 
 def _from_slopes(down: Levels, across: Levels) -> Levels:
@@ -53,9 +61,9 @@ def _from_slopes(down: Levels, across: Levels) -> Levels:
     """
     divergence = np.diff(down, axis=0, prepend=0) + np.diff(across, axis=1, prepend=0)
     rows, columns = (2 * np.cos(np.pi * np.arange(side) / side) - 2 for side in down.shape)
-    eigenvalues = rows[:, np.newaxis] + columns
+    eigenvalues = (rows[:, np.newaxis] + columns).astype(np.float32)
     eigenvalues[0, 0] = 1  # the mean is free, and 0
     frequencies = fft.dctn(divergence, norm="ortho") / eigenvalues
     frequencies[0, 0] = 0
-    heights: Levels = fft.idctn(frequencies, norm="ortho").astype(np.float32)
+    heights: Levels = fft.idctn(frequencies, norm="ortho")
     return heights
