@@ -1,9 +1,10 @@
 """Read the digits in pictures: `mpsmnist predict IMAGE... --checkpoint PATH`, or from Python.
 
-from mpsmnist.predict import load_network, predict_picture
+from mpsmnist.predict import load_network, predict_picture, read_pictures
 
 network = load_network("digits.safetensors")
-print(predict_picture(network, "a drawing", pixels).digit)
+for name, picture in read_pictures("photo.jpg"):
+    print(predict_picture(network, name, picture).digit)
 """
 
 import sys
@@ -16,15 +17,18 @@ if __name__ == "__main__":  # before the other imports: the command does its own
 
 from .commands.answers import format_prediction
 from .prediction.predictor import Network, Prediction, load_network, predict_digits, predict_picture
+from .prediction.reading import PictureError, read_pictures
 
 __all__ = [
     "Network",
+    "PictureError",
     "Prediction",
     "format_prediction",
     "load_network",
     "main",
     "predict_digits",
     "predict_picture",
+    "read_pictures",
 ]
 
 

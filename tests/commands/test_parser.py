@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mpsmnist.commands.main import main
@@ -59,6 +61,18 @@ def test_an_unknown_option_is_guessed(
     code, out, err = call(parser.parse_args, arguments)
     assert (code, out, len(err.splitlines())) == (2, "", 2)
     assert err.rstrip().partition("; did you mean ")[2] == (f"{meant}?" if meant else "")
+
+
+def test_a_file_whose_name_looks_like_an_option_is_told_how_to_be_written(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-7.png").touch()
+    (tmp_path / "-").touch()
+    for words in (["-7.png"], ["a.png", "-", "-7.png"]):
+        code, out, err = call(main, ["predict", "--checkpoint", "run", *words])
+        assert (code, out) == (2, "")
+        assert err.endswith("; the file -7.png is ./-7.png\n")
 
 
 @pytest.mark.parametrize(

@@ -229,8 +229,13 @@ def test_invert_on_the_command_line(run_predict: Call, tmp_path: Path) -> None:
     assert json.loads(run_predict(plain, "--json", "--no-invert")[1])["inverted"] is not True
 
 
+def write_blank_and_disc(path: Path) -> Path:
+    """An IDX file of a blank picture and one that is not."""
+    return write_idx(path, np.stack([np.zeros((28, 28), np.uint8), discs(1)[0][0]]))
+
+
 def test_one_bad_picture_does_not_hide_the_others(run_predict: Call, tmp_path: Path) -> None:
-    idx = write_idx(tmp_path / "images", np.stack([np.zeros((28, 28), np.uint8), discs(1)[0][0]]))
+    idx = write_blank_and_disc(tmp_path / "images")
     code, out, err = run_predict(tmp_path / "absent.png", idx, "--json")
     assert code == 1
     assert [result["image"] for result in json_lines(out)] == [f"{idx}[1]"]
@@ -270,6 +275,27 @@ def test_a_bad_checkpoint_is_named(run_predict: Call, tmp_path: Path) -> None:
 )
 def test_bad_usage(run_predict: Call, arguments: list[str]) -> None:
     assert run_predict(*arguments)[0] == 2
+
+
+def test_an_address_is_told_how_to_be_read(run_predict: Call) -> None:
+    code, out, err = run_predict("https://example.com/7.png")
+    assert (code, out) == (2, "")
+    assert "https://example.com/7.png is an address: `curl -L https://example.com/7.png | mpsmnist" in err
+
+
+def test_a_name_with_a_line_break_is_in_one_line(run_predict: Call, tmp_path: Path) -> None:
+    """And none can colour the terminal; in JSON it is the very name."""
+    folder = tmp_path / "a\n\x1b[31m\u2028\N{SNOWMAN}"
+    folder.mkdir()
+    shown = f"{tmp_path}/a\\n\\x1b[31m\\u2028\N{SNOWMAN}"
+    png = write_png(folder / "a.png", drawing())
+    code, out, err = run_predict(png, folder / "absent.png", write_blank_and_disc(folder / "images"))
+    assert code == 1
+    assert [line.split(": ")[0] for line in out.splitlines()] == [f"{shown}/a.png", f"{shown}/images[1]"]
+    program = "python -m mpsmnist.predict: "
+    assert [line.split(": ")[1] for line in err.splitlines()] == [f"{shown}/absent.png", f"{shown}/images[0]"]
+    assert all(line.startswith(program) for line in err.splitlines())
+    assert json.loads(run_predict(png, "--json")[1])["image"] == str(png)
 
 
 def test_without_a_network_it_says_how_to_get_one(call: Call, tmp_path: Path) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mpsmnist.checkpoint import load, save
-from mpsmnist.predict import load_network, predict_digits, predict_picture
+from mpsmnist.predict import load_network, predict_digits, predict_picture, read_pictures
 from mpsmnist.prediction.doubt import reason_to_doubt
 from mpsmnist.prediction.pictures import prepare
 from mpsmnist.training.familiarity import learn
 from support.examples import discs
-from support.pictures import drawing, save_weights
+from support.pictures import drawing, save_weights, write_png
 
 
 def test_a_picture_gets_the_networks_own_probabilities(tmp_path: Path) -> None:
@@ -69,3 +70,42 @@ def test_weights_of_another_number_of_classes(tmp_path: Path) -> None:
     result = predict_picture(load_network(tmp_path / "run", "cpu"), "disc", discs(1)[0][0])
     assert len(result.probabilities) == 26
     assert sum(result.probabilities) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("read", [predict_picture, predict_digits])
+@pytest.mark.parametrize(
+    ("picture", "error", "words"),
+    [
+        (
+            drawing() / 255,
+            TypeError,
+            r"picture has the dtype float64, expected uint8 .*: levels are 0 to 255",
+        ),
+        (drawing() > 0, TypeError, "picture has the dtype bool, expected uint8"),
+        (drawing().astype(int), TypeError, "picture has the dtype int64, expected uint8"),
+        ("seven.png", TypeError, r"picture is a str, expected a NumPy array: read_pictures\(\) makes one"),
+        (None, TypeError, "picture is a NoneType"),
+        (
+            drawing()[np.newaxis],
+            ValueError,
+            r"picture has the shape \(1, 120, 200\), expected uint8 of shape",
+        ),
+        (drawing()[..., np.newaxis], ValueError, r"the shape \(120, 200, 1\)"),
+        (drawing().ravel(), ValueError, r"the shape \(24000,\)"),
+        (drawing()[:0], ValueError, r"the shape \(0, 200\)"),
+    ],
+)
+def test_what_is_no_picture_is_refused_and_not_called_blank(
+    tmp_path: Path, read: Any, picture: Any, error: type[Exception], words: str
+) -> None:
+    save_weights(tmp_path / "run")
+    with pytest.raises(error, match=words):
+        read(load_network(tmp_path / "run", "cpu"), "a", picture)
+
+
+def test_a_file_is_read_in_three_lines_of_python(tmp_path: Path) -> None:
+    save_weights(tmp_path / "run")
+    png = write_png(tmp_path / "a.png", drawing())
+    network = load_network(tmp_path / "run", "cpu")
+    [answer] = [predict_picture(network, name, picture) for name, picture in read_pictures(png)]
+    assert answer.image == str(png)

@@ -142,6 +142,31 @@ def test_levels_that_are_no_numbers_are_black(tmp_path: Path, dtype: str) -> Non
     assert picture.tolist() == [[0, 0, 0, 0, 0, 128, 255]]
 
 
+@pytest.mark.parametrize("shape", [(3, 784), (3, 28, 28, 1), (3, 1, 28, 28)])
+def test_an_idx_file_has_any_shape_that_a_trainer_takes(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    images = discs(3)[0]
+    read = read_pictures(write_levels(tmp_path / "images", images.reshape(shape)))
+    np.testing.assert_array_equal(np.stack([picture for _, picture in read]), images)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (3, 28, 28, 2), (0, 28, 28), (3, 0, 28), (0,), (0, 784)])
+def test_an_idx_file_of_another_shape_is_said_to_be_none_of_pictures(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    path = write_levels(tmp_path / "images", np.ones(shape, np.uint8))
+    with pytest.raises(PictureError) as caught:
+        list(read_pictures(path))
+    assert (
+        str(caught.value) == f"{path}: holds an array of shape {shape}, expected pictures: (n, height, width)"
+    )
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "f4"])
+def test_a_file_of_one_level_below_zero_is_black(tmp_path: Path, dtype: str) -> None:
+    [(_, picture)] = read_pictures(write_levels(tmp_path / "images", np.full((1, 2, 2), -5, dtype)))
+    assert picture.tolist() == [[0, 0], [0, 0]]
+
+
 def test_a_file_of_nothing_but_black_stays_black(tmp_path: Path) -> None:
     [(_, picture)] = read_pictures(write_levels(tmp_path / "images", np.zeros((1, 2, 2), "f4")))
     assert picture.tolist() == [[0, 0], [0, 0]]
@@ -355,8 +380,11 @@ def test_a_jpeg_2000_is_no_idx_file(tmp_path: Path) -> None:
         (b"<?xml version='1.0'?>\n<svg xmlns=''/>", "it is an SVG drawing: save it as PNG or JPEG$"),
         (b"%PDF-1.7", "it is a PDF document: save it as PNG or JPEG$"),
         (b"\0\0\x08\x03\0\0", "truncated"),
-        (b"\0\0\x08\x01\0\0\0\x01\x05", "expected shape"),
-        (b"\0\0\x08\x03" + b"\0\0\0\x02\0\0\0\0\0\0\0\x1c", r"holds uint8 \(2, 0, 28\), expected pictures"),
+        (b"\0\0\x08\x01\0\0\0\x01\x05", r"holds labels, expected pictures: \(n, height, width\)"),
+        (
+            b"\0\0\x08\x03" + b"\0\0\0\x02\0\0\0\0\0\0\0\x1c",
+            r"holds an array of shape \(2, 0, 28\), expected",
+        ),
         (b"\x1f\x8b junk", "gzip"),
     ],
 )
@@ -567,6 +595,17 @@ def test_what_libtiff_prints_is_kept_back_and_stderr_as_it_was(
         read_one(path)
     os.write(2, b"later")
     assert capfd.readouterr().err == "later"
+
+
+def test_a_tiff_is_read_by_a_process_without_stderr(tmp_path: Path) -> None:
+    """Its file may then be descriptor 2."""
+    path = save(Image.fromarray(drawing()), tmp_path / "picture.tif", compression="tiff_lzw")
+    script = "import os, sys; from mpsmnist.prediction.reading import read_pictures; os.close(2)"
+    script += "; print(len(list(read_pictures(sys.argv[1]))))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "1\n")
 
 
 def test_a_format_that_runs_programs_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """How the answers of `predict` are written: a line, bars, the picture that the network saw, or JSON."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -22,14 +23,20 @@ class Answer(NamedTuple):
     unsure: str | None  # the reason
 
 
+def in_one_line(text: str) -> str:
+    """Escape what breaks a line or commands a terminal: the names of files may have it."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: ascii(match[0])[1:-1], text)
+
+
 def format_line(answer: Answer) -> str:
     """Write the digits in a line, as in "seven.png: 7  99.8%"; a guess has no percentage to trust."""
+    name = in_one_line(answer.image)
     digits = "".join(str(prediction.digit) for prediction in answer.predictions)
     if answer.unsure is not None:
-        return f"{answer.image}: unsure ({answer.unsure})" + (f", best guess {digits}" if digits else "")
+        return f"{name}: unsure ({answer.unsure})" + (f", best guess {digits}" if digits else "")
     if len(answer.predictions) == 1:
         digits += f"  {max(answer.predictions[0].probabilities):.1%}"
-    return f"{answer.image}: {digits}"
+    return f"{name}: {digits}"
 
 
 def format_prediction(prediction: Prediction) -> str:

@@ -1,6 +1,7 @@
 """The parser of every command: bad usage is answered with the one line that helps."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -34,12 +35,14 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, error.message + _did_you_mean(str(value), choices)) from None
 
     def _hint_at_options(self) -> str:
-        """Suggest an option for the first word that looks like one but is not."""
+        """Suggest what was meant by the first word that looks like an option but is none."""
         options = self._option_string_actions
         for word in self._words:
             name = word.partition("=")[0]
             if name.startswith("--") and name not in options:
                 return _did_you_mean(name, options)
+            if word.startswith("-") and word not in ("-", *options) and os.path.lexists(word):
+                return f"; the file {word} is ./{word}"
         return ""
 
     def _name_options(self, message: str) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
@@ -12,7 +13,7 @@ from ..prediction.predictor import Network, load_network, predict_digits, predic
 from ..prediction.reading import Picture, PictureError, read_pictures, read_pictures_from
 from ..training.config import DEVICE_CHOICES, MAX_THREADS
 from ..user_files import expand_path, reason_of
-from .answers import Answer, as_json, format_bars, format_line, format_pixels
+from .answers import Answer, as_json, format_bars, format_line, format_pixels, in_one_line
 from .console import DONE, FAILED, Command, UsageError, complain, require_whole_number
 from .log import telling
 from .streams import print_line, read_stdin
@@ -31,7 +32,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "images",
         nargs="+",
-        type=lambda word: word if word == STDIN else expand_path(word),
+        type=_image,
         metavar="IMAGE",
         help="a picture of a digit, with any number of pages, or an IDX file of them; - is standard input",
     )
@@ -53,6 +54,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="default auto: mps where there is one, else cpu",
     )
     add("--threads", type=int, metavar="N", help="CPU threads (default: the cores that this process may use)")
+
+
+def _image(word: str) -> str | Path:
+    if re.match(r"[a-z]+://", word):
+        raise argparse.ArgumentTypeError(
+            f"{word} is an address: `curl -L {word} | mpsmnist predict -` reads it"
+        )
+    return word if word == STDIN else expand_path(word)
 
 
 def _run(arguments: argparse.Namespace, program: str) -> int:
@@ -103,7 +112,7 @@ def _answer_file(image: str | Path, ask: Ask, program: str) -> Iterator[Answer |
                 answer = ask(name, picture)
             except PictureError as error:  # nothing is there
                 if name != file_name:
-                    complain(program, f"{name}: skipped: {error}")
+                    complain(program, in_one_line(f"{name}: skipped: {error}"))
                     skipped += 1
                     continue
                 answer = Answer(name, [], str(error))
@@ -130,7 +139,7 @@ def _read(image: str | Path) -> Iterator[tuple[str, Picture]]:
 def _print(answer: Answer | PictureError, arguments: argparse.Namespace, bars: bool, program: str) -> int:
     """Print an answer, or what is wrong with a file; returns the exit code."""
     if isinstance(answer, PictureError):
-        complain(program, answer)
+        complain(program, in_one_line(str(answer)))
         return FAILED
     if arguments.json:
         print_line(as_json(answer, arguments.many))

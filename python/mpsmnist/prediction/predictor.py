@@ -52,7 +52,10 @@ def predict_picture(network: Network, name: str, picture: Picture, invert: bool 
 
     Raises:
         PictureError: nothing is there.
+        TypeError: the picture is no array of uint8.
+        ValueError: it has another shape.
     """
+    _require_picture(picture)
     digits = prepare_all(picture, invert)
     if len(digits) == 1:
         return _predict(network, name, digits[0])
@@ -64,7 +67,19 @@ def predict_digits(
     network: Network, name: str, picture: Picture, invert: bool | None = None
 ) -> list[Prediction]:
     """Read all digits of a picture, left to right and line after line. As predict_picture() otherwise."""
+    _require_picture(picture)
     return [_predict(network, name, digit) for digit in prepare_all(picture, invert)]
+
+
+def _require_picture(picture: object) -> None:
+    if not isinstance(picture, np.ndarray):
+        kind = type(picture).__name__
+        raise TypeError(f"picture is a {kind}, expected a NumPy array: read_pictures() makes one of a file")
+    expected = "expected uint8 of shape (h, w), (h, w, 3) or (h, w, 4)"
+    if picture.dtype != np.uint8:
+        raise TypeError(f"picture has the dtype {picture.dtype}, {expected}: levels are 0 to 255")
+    if picture.size == 0 or (picture.ndim != 2 and not (picture.ndim == 3 and picture.shape[2] in (3, 4))):
+        raise ValueError(f"picture has the shape {picture.shape}, {expected}")
 
 
 def _predict(network: Network, name: str, digit: Digit) -> Prediction:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..data.idx import may_be_idx, read_idx_from
-from ..descriptors import discarding
+from ..descriptors import discarding, is_written_to
 from ..errors import DatasetError, Error
 from ..file_kinds import HEAD, FileKind, file_kind
 from ..user_files import open_regular, reason_of
@@ -51,7 +51,9 @@ class PictureError(Error):
 
 
 def read_pictures(path: str | os.PathLike[str]) -> Iterator[tuple[str, Picture]]:
-    """Read a picture file, or an IDX file of pictures (n, height, width) of any type, plain or gzipped.
+    """Read a picture file, or an IDX file of pictures of any type, plain or gzipped.
+
+    An IDX file has one of the shapes that a Trainer takes, with any height and width but for (n, 784).
 
     Yields:
         Each picture's name and the picture. The name is the path, with an index if the file has several
@@ -219,9 +221,8 @@ def _decode(image: Image.Image) -> Picture:
 def _load(image: Image.Image) -> None:
     """Decode the pixels. libtiff prints what it finds wrong to descriptor 2; the error is enough."""
     with contextlib.ExitStack() as stack:
-        if image.format == "TIFF":
-            with contextlib.suppress(OSError):  # it is closed
-                stack.enter_context(discarding(2))
+        if image.format == "TIFF" and is_written_to(2):
+            stack.enter_context(discarding(2))
         image.load()
 
 
@@ -259,11 +260,9 @@ def _stretched(image: Image.Image) -> Picture:
 
 def _read_idx(file: IO[bytes], name: str) -> Iterator[tuple[str, Picture]]:
     try:
-        pictures = read_idx_from(file, name, shape=(None, None, None))
+        pictures = _as_pictures(read_idx_from(file, name), name)
     except DatasetError as error:
         raise PictureError(str(error)) from error
-    if 0 in pictures.shape:
-        raise PictureError(f"{name}: holds {pictures.dtype} {pictures.shape}, expected pictures")
     if pictures.dtype.kind == "f":
         pictures[~(abs(pictures) < NO_LEVEL)] = 0  # and NaN
     low, high = _range_of(pictures)
@@ -274,9 +273,25 @@ def _read_idx(file: IO[bytes], name: str) -> Iterator[tuple[str, Picture]]:
         yield f"{name}[{index}]", np.array(_reduce(image, image.mode))
 
 
+def _as_pictures(levels: NDArray[Any], name: str) -> NDArray[Any]:
+    """View what an IDX file holds as (n, height, width), whichever of a Trainer's shapes it has."""
+    if levels.size > 0:
+        match levels.shape:
+            case (_, _, _):
+                return levels
+            case (_, _, _, 1):
+                return levels[..., 0]
+            case (_, 1, _, _):
+                return levels[:, 0]
+            case (_, 784):
+                return levels.reshape(-1, 28, 28)
+    what = "labels" if levels.ndim == 1 and levels.size > 0 else f"an array of shape {levels.shape}"
+    raise PictureError(f"{name}: holds {what}, expected pictures: (n, height, width)")
+
+
 def _range_of(levels: NDArray[Any]) -> tuple[float, float]:
     """Find what levels stand for black and white: 0 and 255 unless that is out of the question."""
-    low, high = min(float(levels.min()), 0.0), float(levels.max())
+    low, high = min(float(levels.min()), 0.0), max(float(levels.max()), 0.0)
     return (0, 255) if low == 0 and (127 < high <= 255 or high == 0) else (low, high)
 
 
