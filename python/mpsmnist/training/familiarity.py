@@ -44,11 +44,7 @@ class Familiarity(NamedTuple):
     whitening: Floats  # (C, K, K)
 
     def distances(self, images: Images) -> NDArray[np.float64]:
-<<<<<<< HEAD:python/mpsmnist/prediction/familiarity.py
-        """(n,): of each image to the nearest class; of images like those learned from, COMMON are below 1."""
-=======
         """(n,), from each image to the nearest class: below 1 for COMMON of those like the ones learned."""
->>>>>>> native:python/mpsmnist/training/familiarity.py
         reduced = _reduce(images, self.mean.astype(np.float32), self.basis.astype(np.float32))
         away = reduced[:, None] - self.centres.astype(np.float32)
         white = np.einsum("nck,cjk->ncj", away, self.whitening.astype(np.float32))
