@@ -17,8 +17,7 @@ from .shadows import brightening, without_shadows
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
 CENTRE = 14
-ONE, MANY = 256, 512  # pixels a side show a digit well enough, and small ones of a page
-DETAILED = 2 * BOX  # pixels long, a digit is not small
+WORKING = 256  # pixels a side are enough
 SHARP_SIDE = 128  # pixels a side, or less, are too few to be smoothed
 PRINT, STROKE = 0.25, 0.4  # of the strongest ink near: more may be print, and, print removed, the digit
 FULL = 200  # of 255: the strongest ink of any of MNIST's digits is more
@@ -58,7 +57,7 @@ def prepare(picture: Picture, invert: bool | None = None) -> Digit:
     """
     if not invert and _is_as_mnists(picture):
         return Digit(picture, False)
-    found = _find(picture, invert, ONE)
+    found = _find(picture, invert)
     return _as_mnists(found, one_digit(found.ink, found.mask))
 
 
@@ -73,12 +72,8 @@ def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
     """
     if not invert and _is_as_mnists(picture):
         return [Digit(picture, False)]
-    found = _find(picture, invert, ONE)
-    digits = split_into_digits(found.mask)
-    if _reduction(picture, ONE) > 1 and float(np.median([_length(mask) for mask in digits])) < DETAILED:
-        found = _find(picture, found.inverted, MANY)
-        digits = split_into_digits(found.mask)
-    return [_as_mnists(found, mask) for mask in digits]
+    found = _find(picture, invert)
+    return [_as_mnists(found, mask) for mask in split_into_digits(found.mask)]
 
 
 def _length(mask: Mask) -> int:
@@ -95,24 +90,24 @@ def _is_as_mnists(picture: Picture) -> bool:
     return bool(np.abs(np.subtract(centre, CENTRE)).max() <= 1)
 
 
-def _find(picture: Picture, invert: bool | None, side: int) -> _Found:
+def _find(picture: Picture, invert: bool | None) -> _Found:
     """Look for ink in a picture; once more, closer, if all of it is in a small part of a large one."""
-    found = _find_in(picture, invert, side)
-    factor = _reduction(picture, side)
+    found = _find_in(picture, invert)
+    factor = _reduction(picture)
     margin = _length(found.mask) * factor
-    if factor == 1 or margin > side * factor // 4:
+    if factor == 1 or margin > WORKING * factor // 4:
         return found
     ends = [np.flatnonzero(found.mask.any(axis=axis))[[0, -1]] * factor for axis in (1, 0)]
     rows, columns = (slice(max(int(end[0]) - margin, 0), int(end[1]) + margin) for end in ends)
-    return _find_in(picture[rows, columns], found.inverted, side)
+    return _find_in(picture[rows, columns], found.inverted)
 
 
-def _reduction(picture: Picture, side: int) -> int:
-    return -(-int(max(picture.shape[:2])) // side)
+def _reduction(picture: Picture) -> int:
+    return -(-int(max(picture.shape[:2])) // WORKING)
 
 
-def _find_in(picture: Picture, invert: bool | None, side: int) -> _Found:
-    if (factor := _reduction(picture, side)) > 1:
+def _find_in(picture: Picture, invert: bool | None) -> _Found:
+    if (factor := _reduction(picture)) > 1:
         picture = np.asarray(Image.fromarray(picture).reduce(factor))
     levels = to_levels(picture)
     if max(levels.shape) > SHARP_SIDE:

@@ -9,7 +9,7 @@ from .colours import Levels
 
 DARK = 20  # levels, added before the logarithm: below, noise matters more than light
 BLUR = 0.02  # of the picture's side: flattens the edges of ink much, and those of shadows little
-STEP = 2.1  # times as steep as when blurred; what is more blurred than that is the edge of a shadow,
+STEP = 1.8  # times as steep as when blurred; what is more blurred than that is the edge of a shadow,
 SHARP = 0.65  # unless the steepest slopes of the picture are hardly sharper: this share of them is sharp, too
 STEEPEST = 0.9  # quantile
 AROUND = 0.25  # of the picture's side: wider than ink
