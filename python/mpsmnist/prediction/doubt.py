@@ -2,9 +2,9 @@
 
 The scale of the distance is set by training images that were held out, of which 1% are beyond 1. The
 constants here and in training/familiarity.py were chosen on 5,200 clean digits of pens, fonts and MNIST's
-test set, and on marks that are no digits, for a network of the fast preset. Of the digits 2.0% are unsure (0.8% without
-the printed 1 that has a foot, as hardly any in MNIST), of letters 90%, of scribbles 94%, of crossed-out
-digits 80%, of noise and faces 90% and more. Several digits are counted by predictor.py.
+test set, and on marks that are no digits, for a network of the fast preset. Of the digits 2.0% are unsure
+(0.8% without the printed 1 that has a foot, as hardly any in MNIST), of letters 90%, of scribbles 94%, of
+crossed-out digits 80%, of noise and faces 90% and more. Several digits are counted by predictor.py.
 """
 
 import numpy as np
