@@ -408,7 +408,7 @@ class _Run:
 
     @functools.cached_property
     def _familiarity(self) -> dict[str, NDArray[np.float16]] | None:
-        """What predictions need of the training images to tell what is unlike them: learned once a run, in 0.5 s."""
+        """What predictions need of the training images to tell what is unlike them; half a second, once."""
         from .familiarity import learn  # noqa: PLC0415 (it imports SciPy)
 
         found = learn(*self._split.train)
