@@ -104,3 +104,10 @@ def test_the_bar_of_a_5_is_its_own() -> None:
     first, second = split_into_digits(five | bar | other)
     np.testing.assert_array_equal(first, five | bar)
     np.testing.assert_array_equal(second, other)
+
+
+def test_a_mark_much_smaller_than_the_digits_is_none() -> None:
+    hole = np.hypot(ROWS - 60, COLUMNS - 20) < 12
+    np.testing.assert_array_equal(split_into_digits(STROKE | hole), [STROKE])
+    small = (abs(COLUMNS - 160) < 3) & (abs(ROWS - 100) < 20)
+    np.testing.assert_array_equal(split_into_digits(STROKE | small), [STROKE, small])

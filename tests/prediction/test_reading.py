@@ -635,3 +635,15 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "picture.png")
     with pytest.raises(PictureError, match=r"picture.png: it is a pipe, expected a file"):
         read_one(tmp_path / "picture.png")
+
+
+def test_an_idx_file_that_does_not_fit_into_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise MemoryError("Unable to allocate 381 MiB")
+
+    monkeypatch.setattr(reading, "_range_of", fail)
+    path = write_idx(tmp_path / "pictures", np.zeros((1, 28, 28), np.uint8))
+    with pytest.raises(PictureError, match=f"^{path}: more than fits into memory: split the file$"):
+        list(read_pictures(path))

@@ -22,6 +22,7 @@ ALONG_THE_EDGE = (
 SPECK = 0.06  # of the heaviest mark's ink
 PALE = 0.4  # of the heaviest mark's strength
 NEAR = 0.25  # of the longest side of the heaviest mark
+SMALL = 0.4  # of the longest digit's length; a punch hole, a stain or a comma beside it is no digit
 
 
 def drop_surroundings(mask: Mask) -> Mask:
@@ -112,7 +113,7 @@ def thickness(ink: Levels, mask: Mask) -> float:
 
 
 def split_into_digits(mask: Mask) -> list[Mask]:
-    """Put the marks that are strokes of one digit together; the digits in reading order."""
+    """Put the marks that are strokes of one digit together; the digits in reading order, no small marks."""
     labels, count = ndimage.label(mask, SQUARE)
     boxes = ndimage.find_objects(labels)
     group = list(range(count))
@@ -129,7 +130,9 @@ def split_into_digits(mask: Mask) -> list[Mask]:
             for axis in (0, 1)
         )
         digits.append((box, np.isin(labels, np.add(members, 1))))
-    return [digit for line in _lines(digits) for _, digit in line]
+    lengths = [max(part.stop - part.start for part in box) for box, _ in digits]
+    long = [digit for digit, length in zip(digits, lengths, strict=True) if length >= SMALL * max(lengths)]
+    return [digit for line in _lines(long) for _, digit in line]
 
 
 def _belong_together(a: Box, b: Box) -> bool:

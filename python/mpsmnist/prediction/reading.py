@@ -261,11 +261,13 @@ def _stretched(image: Image.Image) -> Picture:
 def _read_idx(file: IO[bytes], name: str) -> Iterator[tuple[str, Picture]]:
     try:
         pictures = _as_pictures(read_idx_from(file, name), name)
+        if pictures.dtype.kind == "f":
+            pictures[~(abs(pictures) < NO_LEVEL)] = 0  # and NaN
+        low, high = _range_of(pictures)
     except DatasetError as error:
         raise PictureError(str(error)) from error
-    if pictures.dtype.kind == "f":
-        pictures[~(abs(pictures) < NO_LEVEL)] = 0  # and NaN
-    low, high = _range_of(pictures)
+    except MemoryError as error:
+        raise PictureError(f"{name}: more than fits into memory: split the file") from error
     if (low, high) != (0, 255):
         _log.info("%s: its levels, %g to %g, are stretched to 0 to 255", name, low, high)
     for index, picture in enumerate(pictures):
