@@ -23,7 +23,6 @@ from PIL import Image, ImageDraw
 from harness.arguments import add_common, output_path, positive
 from harness.command import run
 from harness.environment import ROOT
-from mpsmnist.prediction.pictures import prepare
 from mpsmnist.prediction.predictor import Network, Prediction, load_network, predict_picture
 from mpsmnist.prediction.reading import Picture, PictureError, read_pictures
 
@@ -81,7 +80,7 @@ def _measure_kind(network: Network, name: str, sort: str, drawn: Iterable[Drawn]
 
 
 def _answer(network: Network, digit: int | None, file: bytes) -> tuple[int | None, int | None, str | None]:
-    answer = _predict(network, file)
+    answer = _predict(network, _read(file))
     return (digit, None, "refused") if answer is None else (digit, answer.digit, answer.unsure)
 
 
@@ -93,9 +92,9 @@ def _read(file: bytes) -> Picture:
         return picture
 
 
-def _predict(network: Network, file: bytes) -> Prediction | None:
+def _predict(network: Network, picture: Picture) -> Prediction | None:
     try:
-        return predict_picture(network, "", _read(file))
+        return predict_picture(network, "", picture)
     except PictureError:
         return None
 
@@ -112,9 +111,9 @@ def contact_sheet(options: argparse.Namespace, network: Network, columns: int = 
             corner = CELL + column * 2 * CELL, row * CELL
             picture = _read(file)
             sheet.paste(_thumbnail(picture), corner)
-            answer = _predict(network, file)
+            answer = _predict(network, picture)
             if answer is not None:
-                sheet.paste(_thumbnail(prepare(picture).pixels), (corner[0] + CELL, corner[1]))
+                sheet.paste(_thumbnail(answer.pixels), (corner[0] + CELL, corner[1]))
                 wrong = digit is not None and answer.digit != digit
                 text = f"{answer.digit}{'?' if answer.unsure else ''}"
                 draw.text((corner[0] + CELL + 4, corner[1] + 4), text, "red" if wrong else "lime")
