@@ -31,7 +31,7 @@ def drop_surroundings(mask: Mask) -> Mask:
     if count <= 1:
         return mask
     boxes = ndimage.find_objects(labels)
-    lengths = np.array([0] + [max(part.stop - part.start for part in box) for box in boxes])
+    lengths = np.array([0] + [length(box) for box in boxes])
     large = lengths >= LARGE * min(*mask.shape, lengths.max())
     at_edge = np.zeros(count + 1, int)
     for line in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
@@ -51,10 +51,16 @@ def drop_surroundings(mask: Mask) -> Mask:
                 _is_far_within(boxes[other - 1], boxes[label - 1])
                 for other in np.flatnonzero(large & (remaining > 0))
             )
-    return _labelled(labels, ~dropped)
+    return labelled(labels, ~dropped)
 
 
-def _labelled(labels: NDArray[Any], kept: Sequence[bool] | Mask) -> Mask:
+def length(box: Box) -> int:
+    """Give the longer side, in pixels."""
+    return max(int(part.stop - part.start) for part in box)
+
+
+def labelled(labels: NDArray[Any], kept: Sequence[bool] | Mask) -> Mask:
+    """Give the pixels whose labels are kept; the first is that of what is no mark."""
     mask: Mask = np.asarray(kept)[labels]
     return mask
 
@@ -64,14 +70,14 @@ def _encloses_much(labels: NDArray[Any], label: int, lengths: NDArray[np.int64])
     holes, _ = ndimage.label(labels != label)
     for number, hole in enumerate(ndimage.find_objects(holes)[1:], 2):  # 1 is what is around
         inside = np.unique(labels[hole][holes[hole] == number])
-        if lengths[inside].max() >= WITHIN * max(part.stop - part.start for part in hole):
+        if lengths[inside].max() >= WITHIN * length(hole):
             return True
     return False
 
 
 def _is_far_within(a: Box, b: Box) -> bool:
     """Tell whether the other's box goes past this one's on all four sides, by ROOM of its length at least."""
-    room = ROOM * max(part.stop - part.start for part in a)
+    room = ROOM * length(a)
     return all(y.start + room < x.start and x.stop + room < y.stop for x, y in zip(a, b, strict=True))
 
 
@@ -86,7 +92,7 @@ def drop_specks(ink: Levels, mask: Mask) -> Mask:
     heaviest = int(mass.argmax())
     kept = (mass >= SPECK * mass[heaviest]) & (strength >= PALE * strength[heaviest])
     kept[0] = False
-    return _labelled(labels, kept)
+    return labelled(labels, kept)
 
 
 def one_digit(ink: Levels, mask: Mask) -> Mask:
@@ -96,9 +102,9 @@ def one_digit(ink: Levels, mask: Mask) -> Mask:
         return mask
     boxes = ndimage.find_objects(labels)
     heaviest = boxes[int(np.bincount(labels.ravel(), ink.ravel() * mask.ravel()).argmax()) - 1]
-    near = NEAR * max(part.stop - part.start for part in heaviest)
+    near = NEAR * length(heaviest)
     kept = [False] + [max(_gaps(box, heaviest)) <= near for box in boxes]
-    return _labelled(labels, kept)
+    return labelled(labels, kept)
 
 
 def thickness(ink: Levels, mask: Mask) -> float:
@@ -109,7 +115,7 @@ def thickness(ink: Levels, mask: Mask) -> float:
     around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
     one = labels[around] == heaviest
     widest = 2 * ndimage.distance_transform_cdt(np.pad(one, 1, "edge")).max()  # the edge is no end
-    return float(widest / max(part.stop - part.start for part in box))
+    return float(widest / length(box))
 
 
 def split_into_digits(mask: Mask) -> list[Mask]:
@@ -130,8 +136,8 @@ def split_into_digits(mask: Mask) -> list[Mask]:
             for axis in (0, 1)
         )
         digits.append((box, np.isin(labels, np.add(members, 1))))
-    lengths = [max(part.stop - part.start for part in box) for box, _ in digits]
-    long = [digit for digit, length in zip(digits, lengths, strict=True) if length >= SMALL * max(lengths)]
+    lengths = [length(box) for box, _ in digits]
+    long = [digit for digit, its in zip(digits, lengths, strict=True) if its >= SMALL * max(lengths)]
     return [digit for line in _lines(long) for _, digit in line]
 
 

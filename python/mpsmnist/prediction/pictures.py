@@ -76,15 +76,16 @@ def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
     return [_as_mnists(found, mask) for mask in split_into_digits(found.mask)]
 
 
-def _length(mask: Mask) -> int:
-    return max(int(np.ptp(np.flatnonzero(mask.any(axis=axis)))) + 1 for axis in (0, 1))
+def _length(marks: Mask | Grey) -> int:
+    """Give the longer side of the box around all that is not 0."""
+    return max(int(np.ptp(np.flatnonzero(marks.any(axis=axis)))) + 1 for axis in (0, 1))
 
 
 def _is_as_mnists(picture: Picture) -> bool:
     """Tell whether it has the size, the contrast, the box and the centre of MNIST's digits."""
     if picture.shape != (SIDE, SIDE) or picture.max() < FULL:
         return False
-    if max(np.ptp(np.flatnonzero(picture.any(axis=axis))) + 1 for axis in (0, 1)) != BOX:
+    if _length(picture) != BOX:
         return False
     centre = ndimage.center_of_mass(picture)
     return bool(np.abs(np.subtract(centre, CENTRE)).max() <= 1)

@@ -7,12 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .marks import SQUARE, Mask, labelled, length
 from .paper import mean_side
 
-Mask = NDArray[np.bool_]
-
 SMALLEST = 60  # pixels of the shorter side; less has no room for a rule and a digit
-SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
 THICKEST = 0.03  # of the picture's side
 OVERHANG = 0.03  # a line goes on past the digit, to both sides, by this share of its length
 SHORTEST = 0.1  # of the mask's side: a digit's height and width are more
@@ -37,7 +35,7 @@ def strike_rules(mask: Mask) -> Mask:
     kept = mask.copy()
     labels, _ = ndimage.label(mask, SQUARE)
     for label, box in enumerate(ndimage.find_objects(labels), 1):
-        if max(part.stop - part.start for part in box) >= 0.25 * min(mask.shape):
+        if length(box) >= 0.25 * min(mask.shape):
             kept[box] &= ~_rules(labels[box] == label, thickest, sides=True)
     return kept & ~_rules(kept, thickest, sides=False)
 
@@ -113,9 +111,8 @@ def _substantial(mask: Mask) -> Mask:
     labels, count = ndimage.label(mask, SQUARE)
     if count == 0:
         return mask
-    lengths = [max(part.stop - part.start for part in box) for box in ndimage.find_objects(labels)]
-    kept: Mask = np.array([False] + [length >= 0.3 * max(lengths) for length in lengths])[labels]
-    return kept
+    lengths = [length(box) for box in ndimage.find_objects(labels)]
+    return labelled(labels, [False] + [its >= 0.3 * max(lengths) for its in lengths])
 
 
 def _lines(pixels: Mask) -> Iterator[_Line]:
@@ -128,10 +125,10 @@ def _lines(pixels: Mask) -> Iterator[_Line]:
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         part = (labels[box] == label) & pixels[box]
         columns = np.flatnonzero(part.any(axis=0))
-        length = int(np.ptp(columns)) + 1
-        if length < SHORT * width or len(columns) < FILLED * length:
+        reach = int(np.ptp(columns)) + 1
+        if reach < SHORT * width or len(columns) < FILLED * reach:
             continue
         line = np.zeros_like(pixels)
         line[box] = part
         start = box[1].start + int(columns[0])
-        yield _Line(line, 1, start, start + length - 1, spans=length >= 0.9 * width)
+        yield _Line(line, 1, start, start + reach - 1, spans=reach >= 0.9 * width)
