@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -208,7 +209,9 @@ def test_memory_that_grows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     leaked = []
 
     def leak(right: Callable[..., float], *batch: Any) -> float:
-        leaked.append(np.ones(10**6, np.int64))
+        # Not from malloc: what earlier tests freed is still resident there, and would be given out again.
+        leaked.append(mmap.mmap(-1, 2**23))
+        leaked[-1].write(b"1" * 2**23)
         return right(*batch)
 
     fake(monkeypatch, step=leak)
