@@ -8,6 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from mpsmnist.data import synthetic
 from mpsmnist.prediction.pictures import prepare
@@ -39,8 +40,8 @@ def test_images_like_those_learned_from_are_near(known: Familiarity) -> None:
 
 
 def test_it_takes_little_memory() -> None:
-    """Less than the weights do that are saved then; all images at once would take ten times as much."""
-    images, labels = digits(familiarity.IMAGES)
+    """Of more images, no more are looked at; all of these at once would take ten times as much."""
+    images, labels = (np.tile(part.T, 4).T for part in digits(familiarity.IMAGES // 4))
     tracemalloc.start()
     try:
         learn(images, labels)
@@ -105,8 +106,51 @@ def test_it_is_the_same_each_time(known: Familiarity) -> None:
     again = learn(*digits(3000))
     assert again is not None
     for array, other in zip(known, again, strict=True):
-        assert array.dtype == np.float16
         np.testing.assert_array_equal(array, other)
+
+
+def with_a_foot(ones: Images) -> Images:
+    footed = ones.copy()
+    for one in footed:
+        bottom = np.flatnonzero(one.any(axis=1))[-1]
+        one[bottom - 1 : bottom + 1, 8:21] = 255
+    return footed
+
+
+def test_what_is_rare_in_a_class_is_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some twenty 1s with a foot among 4,500 images, of which 500 would be kept by chance, are kept."""
+    monkeypatch.setattr(familiarity, "USUAL", 400)
+    monkeypatch.setattr(familiarity, "STRANGE", 100)
+    images, labels = digits(5000)
+    rare = np.flatnonzero(labels == 1)[:22]
+    images[rare] = with_a_foot(images[rare])
+    found = learn(images, labels)
+    assert found is not None
+    assert len(found.examples) == 500
+    others, labels = digits(1000, seed=1)
+    assert (found.distances(with_a_foot(others[labels == 1])) < 1).mean() > 0.9
+
+
+def test_as_many_examples_as_there_may_be_are_kept(known: Familiarity) -> None:
+    assert len(known.examples) == 3000 * (familiarity.HELD_OUT - 1) // familiarity.HELD_OUT
+    assert known.examples.dtype == np.int8
+
+
+def test_thicker_digits_are_near(known: Familiarity) -> None:
+    images, _ = digits(300, seed=3)
+    thick = ndimage.grey_dilation(images, (1, 2, 2))
+    near = known.distances(thick) < 1
+    assert near.mean() > 0.9
+
+
+def test_images_are_described_alike_in_blocks_of_any_size(
+    known: Familiarity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, _ = digits(100, seed=2)
+    whole = known.distances(images)
+    monkeypatch.setattr(familiarity, "BLOCK", 7)
+    np.testing.assert_allclose(known.distances(images), whole, atol=1e-4)
+    assert known.distances(images[:0]).shape == (0,)
 
 
 def test_only_classes_that_occur_have_a_centre() -> None:

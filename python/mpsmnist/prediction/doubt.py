@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..training.familiarity import Familiarity
 
 LIKELY = 0.4
-FAMILIAR = 0.98
-IMPROBABILITY = 0.2  # times what an answer lacks to certainty is added to the distance
+FAMILIAR = 0.92
+IMPROBABILITY = 0.1  # times what an answer lacks to certainty is added to the distance
 
 
 def reason_to_doubt(
