@@ -106,9 +106,8 @@ def test_what_a_checkpoint_lacks_is_told(call: Call, weights: Path, tmp_path: Pa
     png = write_png(tmp_path / "a.png", 255 - drawing())
     code, out, err = call(main, [str(png), "--checkpoint", str(tmp_path / "old"), "--device", "cpu"])
     assert (code, len(out.splitlines())) == (0, 11)
-    assert re.fullmatch(
-        r"python -m mpsmnist\.predict: checkpoint '.*old' has 'familiarity 1', expected .*\n", err
-    )
+    told = r"python -m mpsmnist\.predict: checkpoint '.*old' has 'familiarity 1', expected .*\n"
+    assert re.fullmatch(told, err)
 
 
 def test_a_picture_has_bars_and_pictures_have_a_line_each(run_predict: Call, tmp_path: Path) -> None:
