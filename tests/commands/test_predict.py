@@ -16,6 +16,8 @@ from typing import IO, Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from mpsmnist.commands import predict, streams
 from mpsmnist.commands.answers import Answer, format_line, format_pixels
@@ -95,6 +97,17 @@ def test_pixels_are_drawn_in_what_the_encoding_has(encoding: str | None, shades:
         f"|{dark * 2}{full * 2}{blank * 2}|",
         "+------+",
     ]
+
+
+def test_what_a_checkpoint_lacks_is_told(call: Call, weights: Path, tmp_path: Path) -> None:
+    with safe_open(weights, framework="numpy") as file:
+        metadata, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(state, tmp_path / "old", metadata | {"familiarity 1": "of another form"})
+    png = write_png(tmp_path / "a.png", 255 - drawing())
+    code, out, err = call(main, [str(png), "--checkpoint", str(tmp_path / "old"), "--device", "cpu"])
+    assert (code, len(out.splitlines())) == (0, 11)
+    told = r"python -m mpsmnist\.predict: checkpoint '.*old' has 'familiarity 1', expected .*\n"
+    assert re.fullmatch(told, err)
 
 
 def test_a_picture_has_bars_and_pictures_have_a_line_each(run_predict: Call, tmp_path: Path) -> None:

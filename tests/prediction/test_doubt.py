@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpsmnist.data import synthetic
-from mpsmnist.prediction.doubt import reason_to_doubt
+from mpsmnist.prediction.doubt import FAMILIAR, reason_to_doubt
 from mpsmnist.training.familiarity import Familiarity, learn
 
 DIGIT = synthetic.draw([4])[0]
@@ -46,7 +46,7 @@ def test_an_improbable_answer_needs_a_more_familiar_picture(known: Familiarity) 
     labels = np.arange(1000) % 10
     images = synthetic.draw(labels, seed=1)
     distances = known.distances(images)
-    near_the_limit = images[np.argmax(np.where(distances < 0.97, distances, 0))]
+    near_the_limit = images[np.argmax(np.where(distances < FAMILIAR, distances, 0))]
     unconvinced = np.full(10, 0.48 / 9, np.float32)
     unconvinced[4] = 0.52
     assert reason_to_doubt(CERTAIN, near_the_limit, known) is None

@@ -25,7 +25,7 @@ PHONE_PICTURES = 2  # of a megapixel each
 # A shadow's edge is taken for ink, and the holes of a punch for digits, so that these are often unsure.
 DOUBTED = ("hand_shadow", "punched_holes")
 # What the distance to training images cannot tell from digits: see prediction/doubt.py.
-TAKEN_FOR_DIGITS = ("letters_like_digits", "face", "crossed_out")
+TAKEN_FOR_DIGITS = ("letters_like_digits", "crossed_out")
 
 
 def predict(network: Network, file: bytes) -> Prediction | None:
@@ -65,7 +65,7 @@ def test_digits_are_read_and_hardly_doubted(network: Network, sort: str, least: 
     assert np.mean(unsure) <= 0.02 + room(0.02, len(unsure)), table
 
 
-def test_printed_digits_are_read_and_only_ones_with_a_foot_are_doubted(network: Network) -> None:
+def test_printed_digits_are_read_and_hardly_doubted(network: Network) -> None:
     if not fonts():
         pytest.skip(next(left_out()))
     rng = np.random.default_rng(0)
@@ -77,7 +77,7 @@ def test_printed_digits_are_read_and_only_ones_with_a_foot_are_doubted(network: 
             read.append(answer.digit == digit)
             doubted += [digit] if answer.unsure else []
     assert np.mean(read) >= 0.97
-    assert len([digit for digit in doubted if digit != 1]) <= 0.02 * len(read), doubted
+    assert len(doubted) <= 0.02 * len(read), doubted
 
 
 def share_unsure(network: Network, name: str, count: int) -> float:

@@ -563,8 +563,9 @@ def test_processes_that_save_at_once_do_not_mix(tmp_path: Path) -> None:
 
 def with_familiarity(**changes: NDArray[Any]) -> Checkpoint:
     shapes = {"mean": (392,), "basis": (392, 100), "centres": (3, 102), "whitening": (3, 102, 102)}
-    arrays = {name: _ramp(shape, 0).astype(np.float32) % 7 for name, shape in shapes.items()}
-    return make(familiarity={name: array.astype(np.float16) for name, array in arrays.items()} | changes)
+    arrays = {name: (_ramp(shape, 0) % 7).astype(np.float16) for name, shape in shapes.items()}
+    examples = {"examples": (_ramp((5, 102), 0) % 7).astype(np.int8), "reach": np.array(0.5, np.float16)}
+    return make(familiarity=arrays | examples | changes)
 
 
 def test_what_is_known_of_the_training_images_is_no_tensor_of_the_file(tmp_path: Path) -> None:
@@ -593,6 +594,10 @@ BAD_FAMILIARITY: dict[str, dict[str, NDArray[Any]]] = {
         "centres": np.zeros((11, 102), np.float16),
         "whitening": np.zeros((11, 102, 102), np.float16),
     },
+    "no example": {"examples": np.zeros((0, 102), np.int8)},
+    "too many examples": {"examples": np.zeros((6001, 102), np.int8)},
+    "examples of another type": {"examples": np.zeros((5, 102), np.float16)},
+    "no reach": {"reach": np.zeros((), np.float16)},
     "a number alone": {"centres": np.zeros((), np.float16)},
     "not a number": {"basis": np.full((392, 100), np.nan, np.float16)},
     "another type": {"mean": np.zeros(392, np.float32)},
@@ -603,21 +608,31 @@ BAD_FAMILIARITY: dict[str, dict[str, NDArray[Any]]] = {
 @pytest.mark.parametrize("changes", BAD_FAMILIARITY.values(), ids=BAD_FAMILIARITY.keys())
 def test_what_it_should_not_hold(tmp_path: Path, changes: dict[str, NDArray[Any]]) -> None:
     path, bad = tmp_path / "run", with_familiarity(**changes)
-    with pytest.raises(CheckpointError, match="'familiarity 1' of other arrays"):
+    with pytest.raises(CheckpointError, match="'familiarity 2' of other arrays"):
         save(path, bad)
     assert not path.exists()
     assert bad.familiarity is not None
     save_with_entry(path, base64.b64encode(serialize(bad.familiarity)).decode())
-    with pytest.raises(CheckpointError, match="'familiarity 1' of other arrays"):
+    with pytest.raises(CheckpointError, match="'familiarity 2' of other arrays"):
         load(path)
 
 
-def save_with_entry(path: Path, text: str) -> None:
+def test_what_another_version_learned_is_left_out_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "run"
+    save_with_entry(path, "of another form", name="familiarity 1")
+    assert_same(load(path), make())
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert f"checkpoint '{path}' has 'familiarity 1', expected 'familiarity 2'" in caplog.text
+
+
+def save_with_entry(path: Path, text: str, name: str = "familiarity 2") -> None:
     """Save a good checkpoint whose entry on the training images is `text`."""
     save(path, make())
     with safe_open(path, framework="numpy") as file:
         metadata, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    save_file(state, path, metadata | {"familiarity 1": text})
+    save_file(state, path, metadata | {name: text})
 
 
 def one_array(dtype: str, size: int) -> str:
@@ -634,5 +649,5 @@ def one_array(dtype: str, size: int) -> str:
 def test_a_familiarity_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run"
     save_with_entry(path, text)
-    with pytest.raises(CheckpointError, match="no readable metadata entry 'familiarity 1'"):
+    with pytest.raises(CheckpointError, match="no readable metadata entry 'familiarity 2'"):
         load(path)

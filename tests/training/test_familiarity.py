@@ -8,6 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from mpsmnist.data import synthetic
 from mpsmnist.prediction.pictures import prepare
@@ -39,8 +40,8 @@ def test_images_like_those_learned_from_are_near(known: Familiarity) -> None:
 
 
 def test_it_takes_little_memory() -> None:
-    """Less than the weights do that are saved then; all images at once would take ten times as much."""
-    images, labels = digits(familiarity.IMAGES)
+    """Of more images, no more are looked at; all of these at once would take ten times as much."""
+    images, labels = (np.tile(part.T, 4).T for part in digits(familiarity.IMAGES // 4))
     tracemalloc.start()
     try:
         learn(images, labels)
@@ -60,21 +61,25 @@ def few_pictures(count: int) -> Images:
         few_pictures(1),
         few_pictures(10),
         few_pictures(60),
+        few_pictures(300),
         few_pictures(LEAST_IMAGES).astype(np.float32) / 255,
         few_pictures(LEAST_IMAGES).reshape(-1, 784),
     ],
-    ids=["blank", "one picture", "ten pictures", "sixty pictures", "floats", "flat"],
+    ids=["blank", "one picture", "ten pictures", "sixty pictures", "300 pictures", "floats", "flat"],
 )
 @pytest.mark.filterwarnings("error")
 def test_nothing_is_learned_from_what_tells_nothing(images: Images) -> None:
     assert learn(images, np.arange(len(images)) % 10) is None
 
 
-def test_letters_are_far(known: Familiarity) -> None:
+def letters(text: str) -> Images:
     rng = np.random.default_rng(0)
-    drawn = [clean_kinds.black_on_white(write(letter, 0.05, rng), rng) for letter in 3 * LETTERS]
-    far = known.distances(np.stack([prepare(picture).pixels for picture in drawn])) > 1
-    assert far.mean() > 0.85
+    drawn = [clean_kinds.black_on_white(write(letter, 0.05, rng), rng) for letter in text]
+    return np.stack([prepare(picture).pixels for picture in drawn])
+
+
+def test_letters_are_far(known: Familiarity) -> None:
+    assert (known.distances(letters(3 * LETTERS)) > 1).mean() > 0.85
 
 
 def test_noise_and_nothing_are_far(known: Familiarity) -> None:
@@ -105,8 +110,43 @@ def test_it_is_the_same_each_time(known: Familiarity) -> None:
     again = learn(*digits(3000))
     assert again is not None
     for array, other in zip(known, again, strict=True):
-        assert array.dtype == np.float16
         np.testing.assert_array_equal(array, other)
+
+
+def test_what_is_strange_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 5000 images 500 are kept: by chance that would be one in ten of a few letters among the digits."""
+    monkeypatch.setattr(familiarity, "USUAL", 400)
+    monkeypatch.setattr(familiarity, "STRANGE", 100)
+    images, labels = digits(5000)
+    signs = letters("WEMHKXFA")
+    images[:80:10] = signs
+    found = learn(images, labels)
+    assert found is not None
+    assert len(found.examples) == 500
+    points = familiarity._reduce(signs, found.mean, found.basis)
+    assert np.median(found.to_example(points)) < 0.1
+    assert np.median(found.distances(signs) / found.to_class(points)) < 0.6
+
+
+def test_as_many_examples_as_there_may_be_are_kept(known: Familiarity) -> None:
+    assert len(known.examples) == 3000 * (familiarity.HELD_OUT - 1) // familiarity.HELD_OUT
+    assert known.examples.dtype == np.int8
+
+
+def test_thicker_digits_are_near(known: Familiarity) -> None:
+    images, _ = digits(300, seed=3)
+    thick = ndimage.grey_dilation(images, (1, 3, 3))
+    assert (known.distances(thick) < 1).mean() > 0.9
+
+
+def test_images_are_described_alike_in_blocks_of_any_size(
+    known: Familiarity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, _ = digits(100, seed=2)
+    whole = known.distances(images)
+    monkeypatch.setattr(familiarity, "BLOCK", 7)
+    np.testing.assert_allclose(known.distances(images), whole, atol=1e-4)
+    assert known.distances(images[:0]).shape == (0,)
 
 
 def test_only_classes_that_occur_have_a_centre() -> None:

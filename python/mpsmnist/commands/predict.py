@@ -66,7 +66,8 @@ def _image(word: str) -> str | Path:
 
 def _run(arguments: argparse.Namespace, program: str) -> int:
     _check(arguments)
-    network = load_network(arguments.checkpoint, arguments.device, arguments.threads)
+    with telling(program):
+        network = load_network(arguments.checkpoint, arguments.device, arguments.threads)
     ask = _asking(network, arguments.invert, arguments.many)
     with telling(program):
         answers = chain.from_iterable(_answer_file(image, ask, program) for image in arguments.images)

@@ -1,7 +1,7 @@
 """Checkpoints: safetensors files that hold all that a run needs to continue with the very same bits.
 
 A file holds the state dict (weights, and momentum buffers if there is momentum) and metadata entries:
-"format", which is FORMAT; "run", a JSON object with other fields of Checkpoint; and "familiarity 1", unless
+"format", which is FORMAT; "run", a JSON object with other fields of Checkpoint; and "familiarity 2", unless
 there were too few images: safetensors in base64, as other libraries take every tensor of a file for weights.
 """
 
@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import json
+import logging
 import math
 import os
 import reprlib
@@ -31,12 +32,14 @@ from ..user_files import open_regular, reason_of
 from .config import ADDED_OPTIONS, SAVED_FIELDS, ConfigError, TrainConfig, check_output
 from .foreign import MAKERS, describe_file, describe_safetensors
 
+_log = logging.getLogger(__name__)
+
 FORMAT = "mpsmnist checkpoint 2"
 _FORMAT_1 = "mpsmnist checkpoint 1"  # the same, and "sampler_position", which was always step * batch_size
-_FAMILIARITY = "familiarity 1"  # the number says how images are described
-_DESCRIPTION, _COMPONENTS = 392, 100  # the sizes of that
+_FAMILIARITY = "familiarity 2"  # the number says how images are described
+_DESCRIPTION, _COMPONENTS, _EXAMPLES = 392, 100, 6000  # the sizes of that
 _DTYPE = "F32"  # safetensors' name of it
-_HEADER_SIZE = 390_000  # bytes, about: most of it is the familiarity with ten classes
+_HEADER_SIZE = 1_207_000  # bytes, about: most of it is the familiarity with ten classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,7 @@ class Checkpoint:
     dataset: str
     fingerprint: str  # of the training set, see fingerprint()
     package_version: str = __version__
-    familiarity: dict[str, NDArray[np.float16]] | None = None  # fields of Familiarity
+    familiarity: dict[str, NDArray[Any]] | None = None  # fields of Familiarity
 
 
 # The types of the fields in the metadata.
@@ -188,8 +191,15 @@ def _parse_run(path: str | os.PathLike[str], metadata: dict[str, str], tensors: 
 
 def _parse_familiarity(
     path: str | os.PathLike[str], metadata: dict[str, str], num_classes: int
-) -> dict[str, NDArray[np.float16]] | None:
+) -> dict[str, NDArray[Any]] | None:
     if _FAMILIARITY not in metadata:
+        if others := [name for name in metadata if name.startswith("familiarity ")]:
+            _log.warning(
+                "checkpoint %r has %r, expected %r: pictures unlike the training images will not be unsure",
+                os.fspath(path),
+                others[0],
+                _FAMILIARITY,
+            )
         return None
     try:
         arrays = deserialize(base64.b64decode(metadata[_FAMILIARITY], validate=True))
@@ -203,16 +213,19 @@ def _check_familiarity(
     path: str | os.PathLike[str], arrays: Mapping[str, NDArray[Any]], num_classes: int
 ) -> None:
     shapes = {name: array.shape for name, array in arrays.items()}
-    classes, numbers = shapes.get("centres", ())[:1], _COMPONENTS + 2
+    classes, examples = (shapes.get(name, ())[:1] for name in ("centres", "examples"))
+    numbers = _COMPONENTS + 2
     expected = {
         "mean": (_DESCRIPTION,),
         "basis": (_DESCRIPTION, _COMPONENTS),
         "centres": (*classes, numbers),
         "whitening": (*classes, numbers, numbers),
+        "examples": (*examples, numbers),
+        "reach": (),
     }
-    fits = shapes == expected and 1 <= classes[0] <= num_classes
-    numbers_only = all(a.dtype == np.float16 and np.isfinite(a).all() for a in arrays.values())
-    if not (fits and numbers_only):
+    fits = shapes == expected and 1 <= classes[0] <= num_classes and 1 <= examples[0] <= _EXAMPLES
+    types = all(a.dtype == (np.int8 if name == "examples" else np.float16) for name, a in arrays.items())
+    if not (fits and types and all(np.isfinite(a).all() for a in arrays.values()) and arrays["reach"] > 0):
         raise _bad(path, f"has a metadata entry {_FAMILIARITY!r} of other arrays than it should hold")
 
 

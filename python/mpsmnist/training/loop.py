@@ -407,8 +407,8 @@ class _Run:
         return fingerprint(self._dataset.train_images, self._dataset.train_labels)
 
     @functools.cached_property
-    def _familiarity(self) -> dict[str, NDArray[np.float16]] | None:
-        """What predictions need of the training images to tell what is unlike them; half a second, once."""
+    def _familiarity(self) -> dict[str, NDArray[Any]] | None:
+        """What predictions need of the training images to tell what is unlike them; a second, once."""
         from .familiarity import learn  # noqa: PLC0415 (it imports SciPy)
 
         found = learn(*self._split.train)
