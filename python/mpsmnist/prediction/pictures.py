@@ -8,11 +8,11 @@ from PIL import Image
 from scipy import ndimage
 
 from .colours import Levels, to_levels
-from .marks import Mask, drop_specks, drop_surroundings, one_digit, split_into_digits, thickness
+from .marks import Mask, drop_holes, drop_specks, drop_surroundings, one_digit, split_into_digits, thickness
 from .paper import FAINTEST, edges, evened, find_paper, ink_above, marked, noise, stands_out
 from .reading import Picture, PictureError
 from .rules import strike_rules
-from .shadows import brightening, without_shadows
+from .shadows import brightening, without_shadows, without_soft_edges
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
@@ -114,11 +114,14 @@ def _find_in(picture: Picture, invert: bool | None) -> _Found:
     if max(levels.shape) > SHARP_SIDE:
         levels = ndimage.gaussian_filter(levels, max(levels.shape) / 2 / SHARP_SIDE, truncate=2.5)
     grain = np.full_like(levels, noise(levels))
+    views = [levels]
     if max(levels.shape) > SHARP_SIDE // 2:
         grain *= brightening(levels)
-        levels = without_shadows(levels)
+        alone = without_soft_edges(levels)
+        views = [without_shadows(levels)] + ([] if alone is None else [alone])
     candidates = [
-        _look_for(-levels if dark else levels, grain, dark)
+        _look_for(-view if dark else view, grain, dark)
+        for view in views
         for dark in ((True, False) if invert is None else (invert,))
     ]
     best = max(candidates, key=lambda found: found.evidence)
@@ -154,7 +157,7 @@ def _cleared(levels: Levels, paper: Levels, gone: Mask) -> Levels:
 
 
 def _without_print(mask: Mask) -> Mask:
-    return drop_surroundings(strike_rules(drop_surroundings(mask)))
+    return drop_holes(drop_surroundings(strike_rules(drop_surroundings(mask))))
 
 
 def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:
