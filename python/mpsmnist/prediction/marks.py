@@ -19,6 +19,7 @@ ROOM = 0.1  # of a mark's length: from its strokes to what is around it on two s
 ALONG_THE_EDGE = (
     0.4  # of a mark's length; more lies along the edge of the picture, and does not just reach it
 )
+WHOLE = 0.95  # of an edge of the picture
 SPECK = 0.06  # of the heaviest mark's ink
 PALE = 0.4  # of the heaviest mark's strength
 NEAR = 0.25  # of the longest side of the heaviest mark
@@ -52,6 +53,21 @@ def drop_surroundings(mask: Mask) -> Mask:
                 _is_far_within(boxes[other - 1], boxes[label - 1])
                 for other in np.flatnonzero(large & (remaining > 0))
             )
+    return labelled(labels, ~dropped)
+
+
+def drop_borders(mask: Mask) -> Mask:
+    """Drop what lies along the whole of an edge and does not reach the opposite one, even from nothing else.
+
+    It is the lid of a scanner, or paper beyond a fold. The bar of a 7 may be as long; its stem goes across.
+    """
+    labels, count = ndimage.label(mask, SQUARE)
+    dropped = np.zeros(count + 1, bool)
+    dropped[0] = True
+    for one, other in ((labels[0], labels[-1]), (labels[:, 0], labels[:, -1])):
+        for edge, opposite in ((one, other), (other, one)):
+            along = np.bincount(edge, minlength=count + 1) >= WHOLE * len(edge)
+            dropped |= along & (np.bincount(opposite, minlength=count + 1) == 0)
     return labelled(labels, ~dropped)
 
 

@@ -14,6 +14,7 @@ STEP = 1.8  # times as steep as when blurred; what is more blurred than that is 
 SHARP = 0.65  # unless the steepest slopes of the picture are hardly sharper: this share of them is sharp, too
 STEEPEST = 0.9  # quantile
 NARROW = 0.01  # of the picture's side: the blur that tells how wide an edge is, even beside another
+LEAST = 1.6  # pixels; less than that tells nothing of edges one pixel wide
 WIDEST = 0.85  # times NARROW: the deviation of the widest edge of ink in focus; a camera's are of 0.5 to 0.7
 SOFT = 0.1  # of all edges, by steepness; fewer soft ones are corners and crossings of strokes
 REACH = 2.5  # times WIDEST: to here slopes belong to an edge
@@ -25,7 +26,8 @@ def without_shadows(levels: Levels) -> Levels:
     """Keep the sharp slopes of the picture's logarithm, and put together a picture that has only them."""
     logarithm = _logarithm(levels)
     slopes = _slopes(logarithm)
-    steepness, sharpness = _sharpness(logarithm, slopes, BLUR)
+    side = math.sqrt(levels.size)
+    steepness, sharpness = _sharpness(logarithm, slopes, BLUR * side)
     clear = _clear(steepness)
     if not clear.any():
         return np.full_like(levels, levels.mean())
@@ -37,20 +39,21 @@ def without_shadows(levels: Levels) -> Levels:
 def without_soft_edges(levels: Levels) -> Levels | None:
     """Keep only edges as sharp as a camera in focus makes those of ink; None if hardly any other is there.
 
-    A Gaussian edge of deviation s is sqrt(1 + (b / s)^2) times as steep as when blurred by one of deviation b.
+    An edge blurred by a Gaussian of deviation s is sqrt(1 + (b / s)^2) times as steep as blurred by b more.
     It is measured where it is steepest, and all of the edge is kept, or nothing.
     """
     logarithm = _logarithm(levels)
     slopes = _slopes(logarithm)
-    steepness, sharpness = _sharpness(logarithm, slopes, NARROW)
+    narrow = max(NARROW * math.sqrt(levels.size), LEAST)
+    steepness, sharpness = _sharpness(logarithm, slopes, narrow)
     clear = _clear(steepness)
     ridges = clear & (steepness >= ndimage.maximum_filter(steepness, 3))
     soft = ridges & (sharpness < math.sqrt(1 + WIDEST**-2))
     if steepness[soft].sum() <= SOFT * steepness[ridges].sum():
         return None
     away, nearest = ndimage.distance_transform_edt(~ridges, return_indices=True)
-    reach = 1 + REACH * WIDEST * NARROW * math.sqrt(levels.size)
-    return _with_slopes(logarithm, slopes, clear & (away <= reach) & ~soft[tuple(nearest)])
+    near = away <= 1 + REACH * WIDEST * narrow
+    return _with_slopes(logarithm, slopes, clear & near & ~soft[tuple(nearest)])
 
 
 def brightening(levels: Levels) -> Levels:
@@ -68,7 +71,7 @@ def _logarithm(levels: Levels) -> Levels:
 def _sharpness(logarithm: Levels, slopes: list[Levels], blur: float) -> tuple[Levels, Levels]:
     """Give how steep the slopes are, and how many times as steep as when blurred."""
     steepness = _steepness(*(ndimage.uniform_filter(slope, 2) for slope in slopes))
-    blurred = ndimage.gaussian_filter(logarithm, blur * math.sqrt(logarithm.size), truncate=2.5)
+    blurred = ndimage.gaussian_filter(logarithm, blur, truncate=2.5)
     return steepness, steepness / (_steepness(*_slopes(blurred)) + 1e-3)
 
 
