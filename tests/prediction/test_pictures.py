@@ -186,29 +186,6 @@ def test_the_holes_of_a_punch_are_no_ink() -> None:
     assert len(prepare_all(punched)) == 1
 
 
-def folded() -> Grey:
-    picture = np.full((280, 280), 220.0)
-    picture[:, 200:] *= 0.8
-    picture[100:] *= 0.85
-    return noisy(gaussian_filter(picture, 1), 2)
-
-
-def under_an_open_lid() -> Grey:
-    picture = np.full((280, 280), 230.0)
-    picture[:, :20] = np.linspace(20, 120, 20)
-    return noisy(picture, 2)
-
-
-@pytest.mark.parametrize("make", [folded, under_an_open_lid])
-def test_folds_and_the_lid_of_a_scanner_are_blank_paper(make: Callable[[], Grey]) -> None:
-    blank = make()
-    with pytest.raises(PictureError, match="blank"):
-        prepare(blank)
-    written = blank.copy()
-    written[60:180, 40:240] = np.where(drawing() > 0, 40, blank[60:180, 40:240])
-    assert abs(prepare(written).pixels.astype(int) - prepare(paper_with_a_stroke()).pixels).mean() <= 8
-
-
 def test_a_digit_may_fill_its_canvas() -> None:
     stroke = drawing()
     rows, columns = np.nonzero(stroke)

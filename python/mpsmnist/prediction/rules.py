@@ -81,8 +81,8 @@ def _thin_runs(mask: Mask, thickest: int) -> tuple[list[Mask], Mask]:
     ]
     thin = [along[0] & (down < thickest), along[1] & (across < thickest)]
     for axis, lengths in enumerate((down, across)):  # what is left beside a line would lengthen the digit
-        thin[axis] = ndimage.maximum_filter1d(thin[axis].view(np.uint8), 3, axis).view(bool) & (0 < lengths)
-        thin[axis] &= lengths < thickest
+        near = ndimage.maximum_filter1d(thin[axis].view(np.uint8), 3, axis).view(bool)
+        thin[axis] = near & (lengths > 0) & (lengths < thickest)
     crossings = along[0] & along[1]
     if crossings.any():
         crossings &= ndimage.maximum_filter(thin[0] | thin[1], 5)
