@@ -91,7 +91,7 @@ def test_the_holes_of_a_punch_go(sides: int, places: tuple[int, ...]) -> None:
         STROKE | disc(40, 110),
         STROKE | disc(40, 100) | disc(160, 100),
         STROKE | disc(40, 100, 4) | disc(40, 130, 9),
-        STROKE | block(45, 100, 8, 30) | block(45, 150, 8, 30),
+        STROKE | block(45, 60, 8, 24) | block(45, 120, 8, 24),
         STROKE | disc(45, 100) | disc(45, 116),
     ],
     ids=["dotted 1", "one dot", "dots above and below", "dots unlike", "bar in two parts", "broken bar"],

@@ -62,9 +62,10 @@ def test_a_shadow_with_sharp_edges_goes_with_all_soft_edges(blur: float) -> None
 
 
 @pytest.mark.parametrize("scale", [1, 0.5])
-def test_ink_in_focus_has_no_soft_edges(scale: float) -> None:
-    """However strong it is, dark on light or light on dark."""
-    ink = gaussian_filter(np.where(INK, 230.0, 0.0), 0.7) * scale
+@pytest.mark.parametrize("step", [1, 2])
+def test_ink_in_focus_has_no_soft_edges(scale: float, step: int) -> None:
+    """However strong it is, dark on light or light on dark, of many pixels or few."""
+    ink = gaussian_filter(np.where(INK[::step, ::step], 230.0, 0.0), 0.7) * scale
     for picture in (ink, 255 - ink):
         assert without_soft_edges(picture.astype(np.float32)) is None
 
