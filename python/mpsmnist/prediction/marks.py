@@ -19,7 +19,7 @@ ROOM = 0.1  # of a mark's length: from its strokes to what is around it on two s
 ALONG_THE_EDGE = (
     0.4  # of a mark's length; more lies along the edge of the picture, and does not just reach it
 )
-WHOLE = 0.95  # of an edge of the picture
+WHOLE = 0.95  # of the length of a mark: all of it lies along the edge
 SPECK = 0.06  # of the heaviest mark's ink
 PALE = 0.4  # of the heaviest mark's strength
 NEAR = 0.25  # of the longest side of the heaviest mark
@@ -57,17 +57,20 @@ def drop_surroundings(mask: Mask) -> Mask:
 
 
 def drop_borders(mask: Mask) -> Mask:
-    """Drop what lies along the whole of an edge and does not reach the opposite one, even from nothing else.
+    """Drop what lies along an edge from its corner and does not reach the opposite one, even if alone.
 
-    It is the lid of a scanner, or paper beyond a fold. The bar of a 7 may be as long; its stem goes across.
+    It is a table, a scanner's lid, or paper beyond a fold. The bar of a 7 may lie so; its stem goes across.
     """
     labels, count = ndimage.label(mask, SQUARE)
+    lengths = np.array([1] + [length(box) for box in ndimage.find_objects(labels)])
     dropped = np.zeros(count + 1, bool)
-    dropped[0] = True
     for one, other in ((labels[0], labels[-1]), (labels[:, 0], labels[:, -1])):
         for edge, opposite in ((one, other), (other, one)):
-            along = np.bincount(edge, minlength=count + 1) >= WHOLE * len(edge)
-            dropped |= along & (np.bincount(opposite, minlength=count + 1) == 0)
+            along = np.bincount(edge, minlength=count + 1) >= WHOLE * lengths
+            along[np.setdiff1d(edge, edge[[0, -1]])] = along[opposite] = False
+            dropped |= along
+    dropped &= lengths >= LARGE * min(mask.shape)
+    dropped[0] = True
     return labelled(labels, ~dropped)
 
 
