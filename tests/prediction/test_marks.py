@@ -7,6 +7,8 @@ import pytest
 
 from mpsmnist.prediction.marks import (
     Mask,
+    drop_borders,
+    drop_holes,
     drop_specks,
     drop_surroundings,
     one_digit,
@@ -68,6 +70,52 @@ def test_what_lies_around_nothing_stays(digit: Mask) -> None:
 def test_a_corner_goes_although_the_digit_reaches_the_edge() -> None:
     digit = np.roll(STROKE, 65, 0)
     np.testing.assert_array_equal(drop_surroundings(digit | (ROWS + COLUMNS < 70)), digit)
+
+
+def disc(row: int, column: int, radius: float = 7) -> Mask:
+    return np.hypot(ROWS - row, COLUMNS - column) < radius
+
+
+@pytest.mark.parametrize("sides", [0, 1, 2, 3])
+@pytest.mark.parametrize("places", [(50, 150), (40, 80, 120, 160)])
+def test_the_holes_of_a_punch_go(sides: int, places: tuple[int, ...]) -> None:
+    """Even those that are close to the digit."""
+    holes = np.rot90(np.logical_or.reduce([disc(45, place) for place in places]), sides)
+    np.testing.assert_array_equal(drop_holes(STROKE | holes), STROKE)
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        np.logical_or.reduce([disc(20 + 16 * step, 100) for step in range(10)]),
+        STROKE | disc(40, 110),
+        STROKE | disc(40, 100) | disc(160, 100),
+        STROKE | disc(40, 100, 4) | disc(40, 130, 9),
+        STROKE | block(45, 60, 8, 24) | block(45, 120, 8, 24),
+        STROKE | disc(45, 100) | disc(45, 116),
+    ],
+    ids=["dotted 1", "one dot", "dots above and below", "dots unlike", "bar in two parts", "broken bar"],
+)
+def test_dots_that_are_no_holes_stay(marks: Mask) -> None:
+    np.testing.assert_array_equal(drop_holes(marks), marks)
+
+
+@pytest.mark.parametrize("side", [0, 1, 2, 3])
+def test_what_lies_along_one_edge_goes_even_alone(side: int) -> None:
+    """The whole of it, or the wedge that a table leaves beside paper."""
+    for border in ((COLUMNS < 25) | ((COLUMNS < 40) & (ROWS < 30)), COLUMNS < 20 - ROWS / 5):
+        turned = np.rot90(border, side)
+        assert not drop_borders(turned).any()
+        np.testing.assert_array_equal(drop_borders(STROKE | turned), STROKE)
+
+
+@pytest.mark.parametrize(
+    "digit",
+    [(ROWS < 20) | (abs(COLUMNS - 199 + ROWS / 2) < 15), edge(20), (COLUMNS < 20) & (abs(ROWS - 100) < 90)],
+    ids=["7 that fills the canvas", "0 along the edges", "1 along one edge"],
+)
+def test_digits_at_the_edge_stay(digit: Mask) -> None:
+    np.testing.assert_array_equal(drop_borders(digit), digit)
 
 
 def test_specks_and_pale_marks_go_and_strokes_stay() -> None:

@@ -161,6 +161,31 @@ def test_a_frame_does_not_hide_how_wide_the_strokes_are(width: int) -> None:
     assert abs(prepare(np.pad(picture, width)).pixels - alone).mean() <= 6
 
 
+def paper_with_a_stroke() -> Grey:
+    picture = np.full((280, 280), 240, np.uint8)
+    picture[80:200, 40:240] = np.minimum(picture[80:200, 40:240], 255 - drawing())
+    return picture
+
+
+@pytest.mark.parametrize("blur", [3, 5])
+def test_the_shadows_of_fingers_are_no_ink(blur: float) -> None:
+    picture = paper_with_a_stroke()
+    shadow = np.zeros(picture.shape)
+    shadow[:, 220:] = shadow[70:100, 60:] = shadow[150:180, 40:] = shadow[230:255, 80:] = 1
+    shaded = (picture * (1 - 0.65 * gaussian_filter(shadow, blur))).astype(np.uint8)
+    assert abs(prepare(shaded).pixels.astype(int) - prepare(picture).pixels).mean() <= 8
+
+
+def test_the_holes_of_a_punch_are_no_ink() -> None:
+    picture = paper_with_a_stroke()
+    rows, columns = np.mgrid[:280, :280]
+    punched = picture.copy()
+    for row in (50, 110, 170, 230):
+        punched[np.hypot(rows - row, columns - 82) < 9] = 20
+    assert abs(prepare(punched).pixels.astype(int) - prepare(picture).pixels).mean() <= 6
+    assert len(prepare_all(punched)) == 1
+
+
 def test_a_digit_may_fill_its_canvas() -> None:
     stroke = drawing()
     rows, columns = np.nonzero(stroke)

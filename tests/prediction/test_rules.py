@@ -80,3 +80,25 @@ def test_a_line_to_write_on_goes(row: int) -> None:
     kept = strike_rules(ONE | rule)
     assert not kept[row, 25:90].any()
     assert (kept & ONE).sum() > 0.93 * ONE.sum()
+
+
+def test_what_is_left_beside_a_rule_goes_with_it() -> None:
+    """It may be as long as parts of a small digit are."""
+    digit = line((110, 100), (160, 100), 9)
+    rule = line((168, 20), (168, 180), 2.5)
+    rule[166, 25:47] = rule[170, 150:172] = True
+    kept = strike_rules(digit | rule)
+    np.testing.assert_array_equal(kept, digit)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.03])
+def test_a_fold_across_blank_paper_goes(slope: float) -> None:
+    fold = line((80, 0), (round(80 + 200 * slope), 199), 3)
+    assert not strike_rules(fold).any()
+    assert not strike_rules(fold.T).any()
+    assert not strike_rules(fold | fold.T).any()
+
+
+def test_a_thin_1_that_ends_before_the_edges_is_kept() -> None:
+    one = line((8, 100), (199, 100), 3)
+    np.testing.assert_array_equal(strike_rules(one), one)

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from mpsmnist.prediction.shadows import brightening, without_shadows
+from mpsmnist.prediction.shadows import brightening, without_shadows, without_soft_edges
 
 INK = np.zeros((140, 140), bool)
 INK[30:110, 60:72] = True
@@ -42,6 +42,32 @@ def test_out_of_focus_ink_is_no_shadow() -> None:
     picture = gaussian_filter(np.where(INK, 80.0, 220.0), 3).astype(np.float32)
     levels = without_shadows(picture)
     assert levels[~INK].mean() - levels[35:105, 65:67].mean() > 80
+
+
+def photo(shadow_blur: float, ink_blur: float) -> NDArray[np.float32]:
+    """A stroke, and fingers whose shadow crosses it."""
+    shadow = np.zeros(INK.shape)
+    shadow[:, 100:] = shadow[40:55, 30:] = shadow[80:95, 20:] = 1
+    light = 1 - 0.6 * gaussian_filter(shadow, shadow_blur)
+    return (gaussian_filter(np.where(INK, 80.0, 220.0), ink_blur) * light).astype(np.float32)
+
+
+@pytest.mark.parametrize("blur", [2.0, 3.0])
+def test_a_shadow_with_sharp_edges_goes_with_all_soft_edges(blur: float) -> None:
+    picture = photo(blur, 0.7)
+    levels = without_soft_edges(picture)
+    assert levels is not None
+    assert confused(picture) > 0.1
+    assert confused(levels) < 0.02
+
+
+@pytest.mark.parametrize("scale", [1, 0.5])
+@pytest.mark.parametrize("step", [1, 2])
+def test_ink_in_focus_has_no_soft_edges(scale: float, step: int) -> None:
+    """However strong it is, dark on light or light on dark, of many pixels or few."""
+    ink = gaussian_filter(np.where(INK[::step, ::step], 230.0, 0.0), 0.7) * scale
+    for picture in (ink, 255 - ink):
+        assert without_soft_edges(picture.astype(np.float32)) is None
 
 
 def test_light_alone_leaves_even_paper() -> None:

@@ -19,9 +19,11 @@ ROOM = 0.1  # of a mark's length: from its strokes to what is around it on two s
 ALONG_THE_EDGE = (
     0.4  # of a mark's length; more lies along the edge of the picture, and does not just reach it
 )
+WHOLE = 0.95  # of the length of a mark: all of it lies along the edge
 SPECK = 0.06  # of the heaviest mark's ink
 PALE = 0.4  # of the heaviest mark's strength
 NEAR = 0.25  # of the longest side of the heaviest mark
+DISC = 0.15  # of a hole's length, or of its box: punched holes are round, and alike, to this
 SMALL = 0.4  # of the longest digit's length; a punch hole, a stain or a comma beside it is no digit
 
 
@@ -52,6 +54,64 @@ def drop_surroundings(mask: Mask) -> Mask:
                 for other in np.flatnonzero(large & (remaining > 0))
             )
     return labelled(labels, ~dropped)
+
+
+def drop_borders(mask: Mask) -> Mask:
+    """Drop what lies along an edge from its corner and does not reach the opposite one, even if alone.
+
+    It is a table, a scanner's lid, or paper beyond a fold. The bar of a 7 may lie so; its stem goes across.
+    """
+    labels, count = ndimage.label(mask, SQUARE)
+    lengths = np.array([1] + [length(box) for box in ndimage.find_objects(labels)])
+    dropped = np.zeros(count + 1, bool)
+    for one, other in ((labels[0], labels[-1]), (labels[:, 0], labels[:, -1])):
+        for edge, opposite in ((one, other), (other, one)):
+            along = np.bincount(edge, minlength=count + 1) >= WHOLE * lengths
+            along[np.setdiff1d(edge, edge[[0, -1]])] = along[opposite] = False
+            dropped |= along
+    dropped &= lengths >= LARGE * min(mask.shape)
+    dropped[0] = True
+    return labelled(labels, ~dropped)
+
+
+def drop_holes(mask: Mask) -> Mask:
+    """Drop the holes of a punch: discs alike, in a row along a side, far apart, beside the longest mark."""
+    labels, count = ndimage.label(mask, SQUARE)
+    if count <= 2:
+        return mask
+    boxes = ndimage.find_objects(labels)
+    longest = max(boxes, key=length)
+    discs = [
+        (label, box)
+        for label, box in enumerate(boxes, 1)
+        if length(box) < SMALL * length(longest) and _is_disc(labels[box] == label)
+    ]
+    holes = {
+        label
+        for axis in (0, 1)
+        for label, box in discs
+        for other, its in discs
+        if label != other and _are_in_a_row(box, its, axis) and not _overlap(box[axis], longest[axis])
+    }
+    return labelled(labels, [label > 0 and label not in holes for label in range(count + 1)])
+
+
+def _is_disc(mark: Mask) -> bool:
+    """Tell by the sides of its box, which are equal, and by how much of that is filled, which is pi / 4."""
+    return abs(mark.shape[0] - mark.shape[1]) <= 1 + DISC * max(mark.shape) and (
+        abs(float(mark.mean()) - np.pi / 4) <= DISC
+    )
+
+
+def _are_in_a_row(a: Box, b: Box, axis: int) -> bool:
+    """Tell whether two marks lie at the same place along the axis, as long as each other, and far apart."""
+    size = max(length(a), length(b))
+    ends = abs(a[axis].start - b[axis].start), abs(a[axis].stop - b[axis].stop)
+    return max(ends) <= 1 + DISC * size and max(_gaps(a, b)) >= size
+
+
+def _overlap(a: slice, b: slice) -> bool:
+    return bool(a.start < b.stop and b.start < a.stop)
 
 
 def length(box: Box) -> int:

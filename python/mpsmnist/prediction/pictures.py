@@ -8,11 +8,20 @@ from PIL import Image
 from scipy import ndimage
 
 from .colours import Levels, to_levels
-from .marks import Mask, drop_specks, drop_surroundings, one_digit, split_into_digits, thickness
+from .marks import (
+    Mask,
+    drop_borders,
+    drop_holes,
+    drop_specks,
+    drop_surroundings,
+    one_digit,
+    split_into_digits,
+    thickness,
+)
 from .paper import FAINTEST, edges, evened, find_paper, ink_above, marked, noise, stands_out
 from .reading import Picture, PictureError
 from .rules import strike_rules
-from .shadows import brightening, without_shadows
+from .shadows import brightening, without_shadows, without_soft_edges
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
@@ -39,6 +48,7 @@ class _Found(NamedTuple):
     mask: Mask
     evidence: float
     inverted: bool
+    sharp: bool = False  # seen without soft edges
 
 
 def prepare(picture: Picture, invert: bool | None = None) -> Digit:
@@ -100,25 +110,32 @@ def _find(picture: Picture, invert: bool | None) -> _Found:
         return found
     ends = [np.flatnonzero(found.mask.any(axis=axis))[[0, -1]] * factor for axis in (1, 0)]
     rows, columns = (slice(max(int(end[0]) - margin, 0), int(end[1]) + margin) for end in ends)
-    return _find_in(picture[rows, columns], found.inverted)
+    return _find_in(picture[rows, columns], found.inverted, found.sharp)
 
 
 def _reduction(picture: Picture) -> int:
     return -(-int(max(picture.shape[:2])) // WORKING)
 
 
-def _find_in(picture: Picture, invert: bool | None) -> _Found:
+def _find_in(picture: Picture, invert: bool | None, sharp: bool = False) -> _Found:
+    """Look for ink, also without soft edges if there are any, and only so if `sharp`."""
     if (factor := _reduction(picture)) > 1:
         picture = np.asarray(Image.fromarray(picture).reduce(factor))
     levels = to_levels(picture)
     if max(levels.shape) > SHARP_SIDE:
         levels = ndimage.gaussian_filter(levels, max(levels.shape) / 2 / SHARP_SIDE, truncate=2.5)
     grain = np.full_like(levels, noise(levels))
+    views, alone = [levels], None
     if max(levels.shape) > SHARP_SIDE // 2:
         grain *= brightening(levels)
-        levels = without_shadows(levels)
+        alone = without_soft_edges(levels)
+        if alone is None:
+            views = [without_shadows(levels)]
+        else:
+            views = [alone] if sharp else [without_shadows(levels), alone]
     candidates = [
-        _look_for(-levels if dark else levels, grain, dark)
+        _look_for(-view if dark else view, grain, dark)._replace(sharp=view is alone)
+        for view in views
         for dark in ((True, False) if invert is None else (invert,))
     ]
     best = max(candidates, key=lambda found: found.evidence)
@@ -154,7 +171,7 @@ def _cleared(levels: Levels, paper: Levels, gone: Mask) -> Levels:
 
 
 def _without_print(mask: Mask) -> Mask:
-    return drop_surroundings(strike_rules(drop_surroundings(mask)))
+    return drop_holes(drop_surroundings(strike_rules(drop_surroundings(drop_borders(mask)))))
 
 
 def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:

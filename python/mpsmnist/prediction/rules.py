@@ -59,6 +59,10 @@ def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
         )
         ends = np.flatnonzero(rest.any(axis=1 - axis))
         if rest.any(axis=0).sum() + rest.any(axis=1).sum() < SHORTEST * max(mask.shape):
+            whole = mask.shape[axis] - 2
+            rules = rules | _pixels(
+                mask, [line for line in lines if not sides and _crosses(line, axis, whole)]
+            )
             continue
         rules = rules | _pixels(
             mask, [line for line in lines if line.axis == axis and _goes_past(line, ends, box)]
@@ -76,6 +80,9 @@ def _thin_runs(mask: Mask, thickest: int) -> tuple[list[Mask], Mask]:
         lengths >= max(12, side // 8) for lengths, side in ((across, mask.shape[1]), (down, mask.shape[0]))
     ]
     thin = [along[0] & (down < thickest), along[1] & (across < thickest)]
+    for axis, lengths in enumerate((down, across)):  # what is left beside a line would lengthen the digit
+        near = ndimage.maximum_filter1d(thin[axis].view(np.uint8), 3, axis).view(bool)
+        thin[axis] = near & (lengths > 0) & (lengths < thickest)
     crossings = along[0] & along[1]
     if crossings.any():
         crossings &= ndimage.maximum_filter(thin[0] | thin[1], 5)
@@ -105,6 +112,11 @@ def _goes_past(line: _Line, ends: NDArray[np.int64], box: bool) -> bool:
     past = sorted((int(ends[0]) - line.start, line.stop - int(ends[-1])))
     least = (OVERHANG if line.spans else ALONE) * (line.stop - line.start)
     return past[1 if box else 0] >= least and (line.spans or line.axis == 1)
+
+
+def _crosses(line: _Line, axis: int, last: int) -> bool:
+    """Tell whether a line goes from edge to edge of the picture: a fold, if nothing else is there."""
+    return line.axis == axis and line.start <= 1 and line.stop >= last
 
 
 def _substantial(mask: Mask) -> Mask:
