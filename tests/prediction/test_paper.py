@@ -22,6 +22,20 @@ def test_paper_goes_on_under_strokes_of_every_width(width: int) -> None:
     assert abs(paper - levels)[10:-10, 10:-10].max() <= 12
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_paper_goes_on_under_what_little_of_the_strokes_is_at_the_edge(turns: int) -> None:
+    """Such as the top of a 0; and what is beyond the edge does not count."""
+    strokes = (abs(abs(COLUMNS - 100) - 40) < 10) & (abs(ROWS - 100) < 80)
+    strokes |= (COLUMNS < 20) & (abs(ROWS - 100) < 12)
+    levels = (40 + 100 * np.rot90(strokes, turns)).astype(np.float32)
+    assert abs(find_paper(levels) - 40).max() <= 12
+
+
+def test_the_shadow_of_a_hand_at_the_edge_is_wider_than_strokes_and_is_paper() -> None:
+    levels = (40 + 60 * (COLUMNS < 60) + 100 * stroke(8)).astype(np.float32)
+    assert abs(find_paper(levels)[100, 5:55] - 100).max() <= 12
+
+
 def test_paper_follows_a_spot_of_light_that_is_wider_than_the_strokes() -> None:
     spot = 120 * np.exp(-((ROWS - 60) ** 2 + (COLUMNS - 110) ** 2) / (2 * 30**2))
     levels = (spot + 100 * stroke(6)).astype(np.float32)
@@ -64,3 +78,12 @@ def test_ink_is_as_full_in_the_shade_as_in_the_light() -> None:
     assert even[mask].min() > 0.75
     assert even.max() <= 1
     assert even[~mask].max() == 0
+
+
+def test_in_few_pixels_pale_ink_stays_pale() -> None:
+    """What is narrower than a pixel is not as full as what is wider."""
+    ink = np.zeros((28, 28), np.float32)
+    ink[4:24, 18:22], ink[4:24, 6] = 200, 60
+    even = evened(ink, ink > 0)
+    assert even[14, 20] == 1
+    assert even[14, 6] == pytest.approx(0.3, abs=0.01)

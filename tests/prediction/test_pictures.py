@@ -147,7 +147,9 @@ def test_rules_and_specks_are_no_ink() -> None:
     plain = prepare(picture).pixels.astype(int)
     picture[20::40] = picture[21::40] = 60
     picture[250:253, 30:33] = 0
-    assert abs(prepare(picture).pixels - plain).mean() <= 6
+    ruled = prepare(picture).pixels
+    moved = [abs(np.roll(ruled, columns, 1) - plain).mean() for columns in (-1, 0, 1)]
+    assert min(moved) <= 6  # a centre of mass halfway between two pixels falls to either
 
 
 @pytest.mark.parametrize("width", [3, 6, 10])
@@ -204,6 +206,46 @@ def test_a_bold_digit_may_cover_most_of_its_canvas(negative: bool) -> None:
     digit = prepare(255 - five if negative else five)
     assert digit.inverted == negative
     assert abs(digit.pixels.astype(int) - prepare(np.pad(five, 100)).pixels).mean() <= 8
+
+
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize("size", [1, 10])
+def test_the_paper_within_a_bold_0_is_no_ink(negative: bool, size: int) -> None:
+    """At the edge of its canvas; paper that ends not far around what would be ink is none."""
+    rows, columns = np.mgrid[-14:14, -14:14] + 0.5
+    columns -= 7.5
+    outside, inside = np.hypot(rows / 10, columns / 7), np.hypot(rows / 7, columns / 2.5)
+    zero = np.where((outside < 1) & (inside > 1), 255, 0).astype(np.uint8).repeat(size, 0).repeat(size, 1)
+    digit = prepare(255 - zero if negative else zero)
+    assert digit.inverted == negative
+    assert digit.pixels[14, 14] == 0
+
+
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize("width", [12, 24, 48])
+def test_strokes_along_the_edge_of_a_canvas_are_ink(negative: bool, width: int) -> None:
+    """A 7 whose bar is at the upper edge, and the upper half of whose stem is at the right one."""
+    seven = np.zeros((280, 280), np.uint8)
+    seven[:width, 100:] = seven[:140, -width:] = seven[140:240, -width - 6 : -6] = 255
+    digit = prepare(255 - seven if negative else seven)
+    assert digit.inverted == negative
+    inside = np.pad(seven, ((30, 0), (0, 30)))
+    assert abs(digit.pixels.astype(int) - prepare(inside).pixels).mean() <= 6
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_hair_lines_in_few_pixels_are_ink(negative: bool) -> None:
+    """A printed 4 in 28x28 pixels: its stem is bold, and its hair lines are narrower than a pixel."""
+    four = np.zeros((28, 28), np.uint8)
+    for step in range(7):
+        four[8 + step, 14 - step] = 80
+    four[14, 8:17] = 80
+    four[8:19, 15] = 255
+    pixels = prepare(255 - four if negative else four).pixels
+    rows, columns = np.nonzero(pixels > 128)
+    assert np.ptp(rows) + 1 == BOX
+    assert np.ptp(columns) + 1 >= 14
+    assert pixels.max(axis=1).min(where=pixels.any(axis=1), initial=255) > 128
 
 
 def noisy(levels: NDArray[np.float64], deviation: float) -> Grey:

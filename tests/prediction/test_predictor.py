@@ -11,6 +11,7 @@ import pytest
 
 from mpsmnist.checkpoint import load, save
 from mpsmnist.predict import load_network, predict_digits, predict_picture, read_pictures
+from mpsmnist.prediction import pictures
 from mpsmnist.prediction.doubt import reason_to_doubt
 from mpsmnist.prediction.pictures import prepare
 from mpsmnist.training.familiarity import learn
@@ -45,6 +46,18 @@ def test_several_digits_are_a_reason_for_doubt(tmp_path: Path) -> None:
     unsure = predict_picture(load_network(tmp_path / "run", "cpu"), "a", two).unsure
     assert unsure is not None
     assert "--many" in unsure
+
+
+def test_a_picture_of_several_digits_is_searched_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_weights(tmp_path / "run")
+    network = load_network(tmp_path / "run", "cpu")
+    searches = []
+    levels = pictures.to_levels
+    monkeypatch.setattr(pictures, "to_levels", lambda picture: searches.append(1) or levels(picture))
+    predict_picture(network, "a", np.hstack([drawing(120, 120)] * 2))
+    assert len(searches) == 1
 
 
 def test_what_is_unlike_the_training_images_is_doubted(tmp_path: Path) -> None:

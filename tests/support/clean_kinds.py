@@ -27,6 +27,19 @@ def filling_the_canvas(ink: Ink, rng: Random) -> Picture:
     return quantize(1 - drawn if rng.random() < 0.5 else drawn)
 
 
+def up_to_the_edge(ink: Ink, rng: Random) -> Picture:
+    """Drawn over an edge of the canvas: up to 8 pixels of the stroke are cut off."""
+    size = rng.uniform(200, 270)
+    axis, beyond = rng.integers(2), rng.uniform(0, 8)
+    sides = [side * size / max(ink.shape) for side in ink.shape]
+    centre = [rng.uniform(side / 2, 280 - side / 2) if side < 280 else 140 for side in sides]
+    centre[axis] = sides[axis] / 2 - beyond
+    if rng.random() < 0.5:
+        centre[axis] = 280 - centre[axis]
+    drawn = place(ink, (380, 380), size, ((centre[0] + 50) / 380, (centre[1] + 50) / 380))[50:-50, 50:-50]
+    return quantize(1 - drawn if rng.random() < 0.5 else drawn)
+
+
 def small_in_a_large_canvas(ink: Ink, rng: Random) -> Picture:
     centre = (rng.uniform(0.2, 0.8), rng.uniform(0.2, 0.8))
     return quantize(1 - place(ink, (600, 800), rng.uniform(28, 50), centre))

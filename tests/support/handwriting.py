@@ -82,6 +82,7 @@ KINDS = (
     ),
     Kind("thin_pen", "clean", clean_kinds.black_on_white, pens=(0.006, 0.009, 0.012)),
     Kind("thick_pen", "clean", clean_kinds.black_on_white, pens=(0.09, 0.105, 0.12)),
+    Kind("up_to_the_edge", "clean", clean_kinds.up_to_the_edge, pens=(0.05, 0.07, 0.09, 0.105, 0.12)),
     *_kinds(
         "photo",
         photo_kinds.gentle_gradient,

@@ -58,18 +58,19 @@ def stands_out(ink: Levels, mask: NDArray[np.bool_], noise: Levels) -> bool:
 def find_paper(levels: Levels) -> Levels:
     """Give the paper's level everywhere under light ink: the picture without what is narrower than a scale.
 
-    The smallest scale is taken that lets go of the ink's edges: shadows and spots of light are wider.
+    The smallest scale is taken that lets go of the ink's edges: shadows and spots of light are wider. What
+    is at the edge of the picture counts as twice as wide there, since a hand's shadow goes on beyond it.
     """
     side = mean_side(levels)
     if side <= SMALL:
-        return _opened(levels, SCALES[-1])
+        return _opened_within(levels, SCALES[-1])
     step = int(-(-side // COARSE))
     coarse = ndimage.uniform_filter(levels, step)[::step, ::step] if step > 1 else levels
     limit = edges(_opened(coarse, SCALES[-1])) + KEPT_EDGES * edges(coarse)
     first = bisect.bisect_left(
         SCALES, True, hi=len(SCALES) - 1, key=lambda scale: edges(_opened(coarse, scale)) <= limit
     )
-    return _opened(ndimage.uniform_filter(levels, 3), min(SLACK * SCALES[first], SCALES[-1]))
+    return _opened_within(ndimage.uniform_filter(levels, 3), min(SLACK * SCALES[first], SCALES[-1]))
 
 
 def mean_side(levels: NDArray[Any]) -> float:
@@ -78,8 +79,18 @@ def mean_side(levels: NDArray[Any]) -> float:
 
 
 def _opened(levels: Levels, scale: float) -> Levels:
+    """Cover the levels from below with squares; what is at the edge of the picture goes on beyond it."""
     size = max(3, int(scale * mean_side(levels)) | 1)
     opened: Levels = ndimage.maximum_filter(ndimage.minimum_filter(levels, size), size)
+    return opened
+
+
+def _opened_within(levels: Levels, scale: float) -> Levels:
+    """Cover the levels from below with squares that fit into the picture: a stroke may end at its edge."""
+    size = max(3, int(scale * mean_side(levels)) | 1)
+    sizes = [min(size, (side - 1) | 1) for side in levels.shape]
+    lowest = ndimage.minimum_filter(levels, sizes, mode="constant", cval=-np.inf)
+    opened: Levels = ndimage.maximum_filter(lowest, sizes, mode="constant", cval=-np.inf)
     return opened
 
 
@@ -106,7 +117,10 @@ def evened(ink: Levels, mask: NDArray[np.bool_]) -> Levels:
     def near(values: Levels) -> Levels:
         return ndimage.uniform_filter(ndimage.uniform_filter(values, size), size)
 
-    usual = near(np.where(mask, ink, 0)) / np.maximum(near(mask.astype(np.float32)), 1e-6)
+    if mean_side(ink) > SMALL:
+        usual = near(np.where(mask, ink, 0)) / np.maximum(near(mask.astype(np.float32)), 1e-6)
+    else:  # no room for shadows; what is narrower than a pixel is pale, and redrawn() sees to that
+        usual = np.full_like(ink, np.quantile(ink[mask], 0.9))
     fringe = ndimage.maximum_filter(mask, 3 if max(ink.shape) < 100 else 7)
     even: Levels = np.where(fringe, (ink / np.maximum(usual, 1e-3)).clip(0, 1), 0)
     even[even < 0.15] = 0  # paper within the fringe

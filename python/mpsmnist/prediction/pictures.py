@@ -18,10 +18,22 @@ from .marks import (
     split_into_digits,
     thickness,
 )
-from .paper import FAINTEST, edges, evened, find_paper, ink_above, marked, noise, stands_out
+from .paper import (
+    FAINTEST,
+    SMALL,
+    edges,
+    evened,
+    find_paper,
+    ink_above,
+    marked,
+    mean_side,
+    noise,
+    stands_out,
+)
 from .reading import Picture, PictureError
 from .rules import strike_rules
 from .shadows import brightening, without_shadows, without_soft_edges
+from .strokes import redrawn
 
 SIDE = 28  # of the prepared picture
 BOX = 20  # MNIST's digits fit into a box of this side, and their centre of mass is at pixel (14, 14)
@@ -56,7 +68,8 @@ def prepare(picture: Picture, invert: bool | None = None) -> Digit:
 
     A picture as MNIST has them is taken as it is. In any other the digit is looked for: ink that stands out
     of the paper around it, without rules, frames and specks. It is scaled to fit a 20x20 box and centred by
-    its centre of mass, as MNIST's digits were. All the marks near the largest one are taken for its strokes.
+    its centre of mass, as MNIST's digits were, with strokes as wide as theirs. If there are several digits,
+    all the marks near the largest one are taken for its strokes.
 
     Args:
         picture: uint8, grey (h, w), colour (h, w, 3) or colour with alpha (h, w, 4).
@@ -65,10 +78,16 @@ def prepare(picture: Picture, invert: bool | None = None) -> Digit:
     Raises:
         PictureError: the picture is blank.
     """
+    return prepare_and_count(picture, invert)[0]
+
+
+def prepare_and_count(picture: Picture, invert: bool | None = None) -> tuple[Digit, int]:
+    """Prepare one digit, as prepare() does, and tell how many prepare_all() would find."""
     if not invert and _is_as_mnists(picture):
-        return Digit(picture, False)
+        return Digit(picture, False), 1
     found = _find(picture, invert)
-    return _as_mnists(found, one_digit(found.ink, found.mask))
+    masks = split_into_digits(found.mask)
+    return _as_mnists(found, masks[0] if len(masks) == 1 else one_digit(found.ink, found.mask)), len(masks)
 
 
 def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
@@ -148,11 +167,12 @@ def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
     """Look for light ink on dark paper, and judge whether it is that."""
     paper = find_paper(levels)
     ink = ink_above(levels, paper)
-    everything, kept = marked(ink, grain, PRINT, STROKE)
+    stroke = STROKE if mean_side(ink) > SMALL else PRINT  # hair lines of less than a pixel are pale
+    everything, kept = marked(ink, grain, PRINT, stroke)
     gone = everything & ~_without_print(everything)
     if gone.any():
         cleared = _cleared(levels, paper, gone)
-        (kept,) = marked(cleared, grain, STROKE)
+        (kept,) = marked(cleared, grain, stroke)
         mask = drop_specks(cleared, _without_print(kept))
     else:
         cleared, mask = ink, drop_specks(ink, kept)
@@ -178,12 +198,14 @@ def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:
     """Judge by the strength, by the strokes and by the paper around them.
 
     Strokes are thin for their length, and do not run along the edges of the picture. Paper is even, but not
-    where it is ink that was taken for paper, and the gaps between strokes for strokes.
+    where it is ink that was taken for paper, and the gaps between strokes for strokes: half a digit around
+    these, such ink ends.
     """
     strength = float(ink[mask].mean())
     edge = float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
+    margin = _length(mask) // 2
     around = tuple(
-        slice(max(int(marks[0]) - 2, 0), int(marks[-1]) + 3)
+        slice(max(int(marks[0]) - margin, 0), int(marks[-1]) + margin + 1)
         for marks in (np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0)))
     )
     roughness = edges(paper[around]) / max(edges(np.where(mask, ink, 0)[around]), FAINTEST)
@@ -191,11 +213,12 @@ def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:
 
 
 def _as_mnists(found: _Found, mask: Mask) -> Digit:
-    return Digit(_centred(_fitted(_cropped(evened(found.ink, mask)))), found.inverted)
+    drawn = redrawn(_cropped(evened(found.ink, mask), 0), BOX)
+    return Digit(_centred(_fitted(_cropped(drawn, 0.3))), found.inverted)
 
 
-def _cropped(ink: Levels) -> Levels:
-    rows, columns = np.flatnonzero((ink > 0.3).any(axis=1)), np.flatnonzero((ink > 0.3).any(axis=0))
+def _cropped(ink: Levels, paper: float) -> Levels:
+    rows, columns = (np.flatnonzero((ink > paper).any(axis=axis)) for axis in (1, 0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 

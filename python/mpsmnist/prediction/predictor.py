@@ -10,7 +10,7 @@ from .._core import Trainer
 from ..training.checkpoint import load
 from ..training.familiarity import Familiarity
 from .doubt import reason_to_doubt
-from .pictures import Digit, prepare, prepare_all
+from .pictures import Digit, prepare_all, prepare_and_count
 from .reading import Picture
 
 
@@ -56,11 +56,9 @@ def predict_picture(network: Network, name: str, picture: Picture, invert: bool 
         ValueError: it has another shape.
     """
     _require_picture(picture)
-    digits = prepare_all(picture, invert)
-    if len(digits) == 1:
-        return _predict(network, name, digits[0])
-    best = _predict(network, name, prepare(picture, invert))
-    return best._replace(unsure=f"{len(digits)} digits: try --many")
+    digit, count = prepare_and_count(picture, invert)
+    prediction = _predict(network, name, digit)
+    return prediction if count == 1 else prediction._replace(unsure=f"{count} digits: try --many")
 
 
 def predict_digits(
