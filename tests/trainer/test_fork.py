@@ -64,12 +64,26 @@ def attempt():
         print(error, flush=True)
 """.replace("SECONDS", str(SECONDS))
 
-STEPS_IN_FLIGHT = "hold(1)\npending = [trainer.step_async(images, labels) for _ in range(2)]\n"
+# Steps long enough not to end before the process forks, however busy the machine is.
+STEPS_IN_FLIGHT = """
+hold(1)
+times = 1 if device == "mps" else 32
+long = np.tile(images, (times, 1, 1)), np.tile(labels, times)
+pending = [trainer.step_async(*long) for _ in range(2)]
+"""
 # The lock is another thread's, and others wait for it, when the process forks.
 OTHER_THREADS = """
-rows = np.tile(np.arange(64), (50, 1))
+rows = np.tile(np.arange(64), (1000, 1))
+begun = threading.Semaphore(0)
+
+def run():
+    begun.release()
+    trainer.run(images, labels, rows)
+
 for _ in range(3):
-    threading.Thread(target=lambda: trainer.run(images, labels, rows), daemon=True).start()
+    threading.Thread(target=run, daemon=True).start()
+for _ in range(3):
+    begun.acquire()
 time.sleep(0.1)
 """
 CALLS = [
