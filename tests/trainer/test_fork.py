@@ -11,7 +11,7 @@ from support.programs import run_program
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 
-SECONDS = 10  # a child that still runs then hangs; each takes a fraction of a second
+SECONDS = 60  # a child that still runs then hangs; each takes a fraction of a second
 
 SETUP = """
 import ctypes, os, signal, sys, threading, time
@@ -182,7 +182,7 @@ def on_step(step, loss):
     if step == 3:
         children.append(os.fork())
         if children == [0]:
-            signal.alarm(10)
+            signal.alarm(SECONDS)
             try:
                 trainer.load_state_dict(saved)
             except mpsmnist.DeviceError:
@@ -196,7 +196,7 @@ if children == [0]:
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
 print("parent", flush=True)
-"""
+""".replace("SECONDS", str(SECONDS))
     assert lines_of(script, device) == ["parent"]
 
 
