@@ -130,10 +130,10 @@ def random_of(name: str, number: int, seed: int) -> Random:
     return np.random.default_rng([seed, zlib.crc32(name.encode()), number])
 
 
-def samples(kind: Kind, count: int, seed: int = 0) -> Iterator[Sample]:
-    """`count` pictures of a kind: digits 0 to 9 by turns, each ten from another source of ink."""
+def samples(kind: Kind, count: int, seed: int = 0, first: int = 0) -> Iterator[Sample]:
+    """`count` pictures of a kind, `first` first: digits 0 to 9 by turns, ten from each source of ink."""
     hands = sources(kind.pens)
-    for number in range(count):
+    for number in range(first, first + count):
         rng = random_of(kind.name, number, seed)
         digit = number % 10
         picture = kind.make(hands[number // 10 % len(hands)](digit, rng), rng)

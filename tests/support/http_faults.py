@@ -109,11 +109,14 @@ def serving(files: Mapping[str, bytes]) -> Iterator[FaultyServer]:
             thread.join()
 
 
+_bound = socket.socket()
+
+
 def closed_port() -> int:
-    """A port of 127.0.0.1 on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 on which nothing listens: it is kept, or another program might."""
+    if _bound.getsockname()[1] == 0:
+        _bound.bind(("127.0.0.1", 0))
+    return int(_bound.getsockname()[1])
 
 
 class _Handler(BaseHTTPRequestHandler):

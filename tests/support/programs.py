@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-TIMEOUT = 60  # seconds after which we call it a hang
+TIMEOUT = 300  # seconds after which we call it a hang: on a busy machine 60 were too few
 
 
 def run_program(script: str, *arguments: str) -> str:

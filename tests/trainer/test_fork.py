@@ -11,7 +11,7 @@ from support.programs import run_program
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork()")
 
-SECONDS = 10  # a child that still runs then hangs; each takes a fraction of a second
+SECONDS = 60  # a child that still runs then hangs; each takes a fraction of a second
 
 SETUP = """
 import ctypes, os, signal, sys, threading, time
@@ -64,12 +64,26 @@ def attempt():
         print(error, flush=True)
 """.replace("SECONDS", str(SECONDS))
 
-STEPS_IN_FLIGHT = "hold(1)\npending = [trainer.step_async(images, labels) for _ in range(2)]\n"
+# Steps long enough not to end before the process forks, however busy the machine is.
+STEPS_IN_FLIGHT = """
+hold(1)
+times = 1 if device == "mps" else 32
+long = np.tile(images, (times, 1, 1)), np.tile(labels, times)
+pending = [trainer.step_async(*long) for _ in range(2)]
+"""
 # The lock is another thread's, and others wait for it, when the process forks.
 OTHER_THREADS = """
-rows = np.tile(np.arange(64), (50, 1))
+rows = np.tile(np.arange(64), (1000, 1))
+begun = threading.Semaphore(0)
+
+def run():
+    begun.release()
+    trainer.run(images, labels, rows)
+
 for _ in range(3):
-    threading.Thread(target=lambda: trainer.run(images, labels, rows), daemon=True).start()
+    threading.Thread(target=run, daemon=True).start()
+for _ in range(3):
+    begun.acquire()
 time.sleep(0.1)
 """
 CALLS = [
@@ -168,7 +182,7 @@ def on_step(step, loss):
     if step == 3:
         children.append(os.fork())
         if children == [0]:
-            signal.alarm(10)
+            signal.alarm(SECONDS)
             try:
                 trainer.load_state_dict(saved)
             except mpsmnist.DeviceError:
@@ -182,7 +196,7 @@ if children == [0]:
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
 print("parent", flush=True)
-"""
+""".replace("SECONDS", str(SECONDS))
     assert lines_of(script, device) == ["parent"]
 
 
