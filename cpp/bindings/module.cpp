@@ -103,13 +103,22 @@ PendingLoss step_async(Trainer& self, py::handle images, py::handle labels) {
   return with_scale_hint(images, x, [&] { return self.step_async(x.view, y.view); });
 }
 
-/// Whether this is the thread that runs signal handlers.
+bool is_finalizing() {
+#if PY_VERSION_HEX >= 0x030D0000
+  return Py_IsFinalizing() != 0;
+#else
+  return _Py_IsFinalizing() != 0;
+#endif
+}
+
+/// Whether this is the thread that runs signal handlers. Throws what such a handler raises meanwhile.
 bool on_main_thread() {
   try {
     const py::object main = call(get_attribute(import_module("threading"), "main_thread"));
     return get_attribute(main, "ident").cast<unsigned long>() == PyThread_get_thread_ident();
   } catch (const py::error_already_set&) {
-    return true;  // the interpreter is shutting down: there is no other thread
+    if (!is_finalizing()) throw;  // a signal's handler: it was waiting for some Python to run
+    return true;                  // threading is gone, and so are the other threads
   }
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -124,3 +126,19 @@ def test_on_step_must_be_callable(make_trainer):
 def test_run_takes_on_step_by_name(make_trainer):
     with pytest.raises(TypeError):
         make_trainer().run(*examples.discs(4 * N), ROWS, None, print)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError])
+def test_a_signal_while_a_call_begins_is_not_lost(make_trainer, monkeypatch, error):
+    """The first Python that runs in a call is where a signal's handler raises."""
+
+    def raise_interrupt():
+        raise error
+
+    trainer = make_trainer()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "main_thread", raise_interrupt)
+        with pytest.raises(error):
+            run(trainer, None)
+    assert trainer.steps == 0
+    run(trainer, None)
