@@ -139,9 +139,24 @@ def test_thickness_is_a_share_of_the_length() -> None:
     assert thickness(ink, np.hypot(ROWS - 100, COLUMNS - 100) < 40) > 0.6
 
 
+def digits_of(mask: Mask) -> list[Mask]:
+    labels, digits = split_into_digits(mask)
+    return [labels == digit for digit in digits]
+
+
+def test_thousands_of_dots_are_taken_one_by_one() -> None:
+    """Textures have as many; to compare each with each in Python would take minutes."""
+    dots = np.zeros((350, 350), bool)
+    dots[3::7, 3::7] = dots[4::7, 3::7] = True
+    beside = np.pad(dots, ((0, 0), (0, 200)))
+    beside[50:300, 460:490] = True
+    assert len(split_into_digits(drop_surroundings(dots))[1]) == 50**2
+    np.testing.assert_array_equal(drop_surroundings(drop_holes(beside)), beside)
+
+
 def test_lines_of_digits_are_read_in_order() -> None:
     digits = [block(20, 30, 50, 20), block(12, 80, 50, 20), block(110, 20, 50, 20), block(118, 70, 50, 20)]
-    parts = split_into_digits(np.logical_or.reduce(digits))
+    parts = digits_of(np.logical_or.reduce(digits))
     assert len(parts) == 4
     for part, digit in zip(parts, digits, strict=True):
         np.testing.assert_array_equal(part, digit)
@@ -149,13 +164,13 @@ def test_lines_of_digits_are_read_in_order() -> None:
 
 def test_the_bar_of_a_5_is_its_own() -> None:
     five, bar, other = block(60, 40, 60, 30), block(48, 45, 6, 40), block(50, 110, 70, 20)
-    first, second = split_into_digits(five | bar | other)
+    first, second = digits_of(five | bar | other)
     np.testing.assert_array_equal(first, five | bar)
     np.testing.assert_array_equal(second, other)
 
 
 def test_a_mark_much_smaller_than_the_digits_is_none() -> None:
     hole = np.hypot(ROWS - 60, COLUMNS - 20) < 12
-    np.testing.assert_array_equal(split_into_digits(STROKE | hole), [STROKE])
+    np.testing.assert_array_equal(digits_of(STROKE | hole), [STROKE])
     small = (abs(COLUMNS - 160) < 3) & (abs(ROWS - 100) < 20)
-    np.testing.assert_array_equal(split_into_digits(STROKE | small), [STROKE, small])
+    np.testing.assert_array_equal(digits_of(STROKE | small), [STROKE, small])

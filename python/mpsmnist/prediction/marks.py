@@ -11,6 +11,7 @@ from .colours import Levels
 
 Mask = NDArray[np.bool_]
 Box = tuple[slice, ...]  # rows and columns
+Corners = NDArray[np.intp]  # (n, 2)
 
 SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
 LARGE = 0.25  # of the picture's shorter side, or of the longest mark: long enough to be a digit
@@ -46,12 +47,13 @@ def drop_surroundings(mask: Mask) -> Mask:
     corners[[labels[0, 0], labels[0, -1], labels[-1, 0], labels[-1, -1]]] = True
     if (large & ~corners & ~dropped).any():
         dropped |= corners
+    starts, stops = _corners(boxes)
     for label in np.argsort(-lengths):
         if large[label] and not dropped[label]:
             remaining = np.where(dropped, 0, lengths)
-            dropped[label] = _encloses_much(labels[boxes[label - 1]], label, remaining) or any(
-                _is_far_within(boxes[other - 1], boxes[label - 1])
-                for other in np.flatnonzero(large & (remaining > 0))
+            within = _are_far_within(starts, stops, label - 1)
+            dropped[label] = bool((within & (large & ~dropped)[1:]).any()) or _encloses_much(
+                labels[boxes[label - 1]], label, remaining
             )
     return labelled(labels, ~dropped)
 
@@ -81,19 +83,21 @@ def drop_holes(mask: Mask) -> Mask:
         return mask
     boxes = ndimage.find_objects(labels)
     longest = max(boxes, key=length)
-    discs = [
-        (label, box)
-        for label, box in enumerate(boxes, 1)
-        if length(box) < SMALL * length(longest) and _is_disc(labels[box] == label)
-    ]
-    holes = {
-        label
-        for axis in (0, 1)
-        for label, box in discs
-        for other, its in discs
-        if label != other and _are_in_a_row(box, its, axis) and not _overlap(box[axis], longest[axis])
-    }
-    return labelled(labels, [label > 0 and label not in holes for label in range(count + 1)])
+    discs = np.array(
+        [
+            label
+            for label, box in enumerate(boxes, 1)
+            if length(box) < SMALL * length(longest) and _is_disc(labels[box] == label)
+        ],
+        int,
+    )
+    starts, stops = _corners([boxes[label - 1] for label in discs])
+    kept = np.arange(count + 1) > 0
+    for index, label in enumerate(discs):
+        in_a_row = _are_in_a_row(starts, stops, index).any(axis=0)
+        beside = (not _overlap(part, its) for part, its in zip(boxes[label - 1], longest, strict=True))
+        kept[label] = not any(in_a_row & np.fromiter(beside, bool))
+    return labelled(labels, kept)
 
 
 def _is_disc(mark: Mask) -> bool:
@@ -103,11 +107,14 @@ def _is_disc(mark: Mask) -> bool:
     )
 
 
-def _are_in_a_row(a: Box, b: Box, axis: int) -> bool:
-    """Tell whether two marks lie at the same place along the axis, as long as each other, and far apart."""
-    size = max(length(a), length(b))
-    ends = abs(a[axis].start - b[axis].start), abs(a[axis].stop - b[axis].stop)
-    return max(ends) <= 1 + DISC * size and max(_gaps(a, b)) >= size
+def _are_in_a_row(starts: Corners, stops: Corners, index: int) -> Mask:
+    """Tell of each box and axis, (n, 2), whether it is at the place of the index's, as long, and far away."""
+    lengths = (stops - starts).max(axis=1)
+    size = np.maximum(lengths, lengths[index])[:, np.newaxis]
+    ends = np.maximum(abs(starts - starts[index]), abs(stops - stops[index]))
+    gaps = np.maximum(starts, starts[index]) - np.minimum(stops, stops[index])
+    in_a_row: Mask = (ends <= 1 + DISC * size) & (gaps.max(axis=1, keepdims=True) >= size)
+    return in_a_row
 
 
 def _overlap(a: slice, b: slice) -> bool:
@@ -135,10 +142,17 @@ def _encloses_much(labels: NDArray[Any], label: int, lengths: NDArray[np.int64])
     return False
 
 
-def _is_far_within(a: Box, b: Box) -> bool:
-    """Tell whether the other's box goes past this one's on all four sides, by ROOM of its length at least."""
-    room = ROOM * length(a)
-    return all(y.start + room < x.start and x.stop + room < y.stop for x, y in zip(a, b, strict=True))
+def _are_far_within(starts: Corners, stops: Corners, index: int) -> Mask:
+    """Tell of each box whether the index's goes past it on all sides, by ROOM of its length at least."""
+    room = ROOM * (stops - starts).max(axis=1, keepdims=True)
+    within: Mask = ((starts[index] + room < starts) & (stops + room < stops[index])).all(axis=1)
+    return within
+
+
+def _corners(boxes: Sequence[Box]) -> tuple[Corners, Corners]:
+    """Give the first rows and columns of boxes, (n, 2), and those after the last."""
+    ends = np.array([[(part.start, part.stop) for part in box] for box in boxes], int).reshape(-1, 2, 2)
+    return ends[..., 0], ends[..., 1]
 
 
 def drop_specks(ink: Levels, mask: Mask) -> Mask:
@@ -178,37 +192,40 @@ def thickness(ink: Levels, mask: Mask) -> float:
     return float(widest / length(box))
 
 
-def split_into_digits(mask: Mask) -> list[Mask]:
-    """Put the marks that are strokes of one digit together; the digits in reading order, no small marks."""
+def split_into_digits(mask: Mask) -> tuple[NDArray[np.intp], list[int]]:
+    """Put the marks that are strokes of one digit together.
+
+    Returns:
+        Labels (h, w), and those of the digits in reading order: small marks are none.
+    """
     labels, count = ndimage.label(mask, SQUARE)
-    boxes = ndimage.find_objects(labels)
-    group = list(range(count))
-    for first in range(count):
-        for second in range(first):
-            if _belong_together(boxes[first], boxes[second]):
-                old, new = group[first], group[second]
-                group = [new if label == old else label for label in group]
-    digits = []
-    for number in sorted(set(group)):
-        members = [index for index in range(count) if group[index] == number]
-        box = tuple(
-            slice(min(boxes[i][axis].start for i in members), max(boxes[i][axis].stop for i in members))
-            for axis in (0, 1)
-        )
-        digits.append((box, np.isin(labels, np.add(members, 1))))
-    lengths = [length(box) for box, _ in digits]
-    long = [digit for digit, its in zip(digits, lengths, strict=True) if its >= SMALL * max(lengths)]
-    return [digit for line in _lines(long) for _, digit in line]
+    starts, stops = _corners(ndimage.find_objects(labels))
+    group = np.arange(1, count + 1)
+    for mark in range(count):
+        together = np.unique(group[_belong_together(starts, stops, mark)])
+        if len(together) > 1:
+            group[np.isin(group, together)] = together[0]
+    grouped = np.concatenate([[0], group])[labels]
+    digits = [(box, label) for label, box in enumerate(ndimage.find_objects(grouped), 1) if box is not None]
+    longest = max((length(box) for box, _ in digits), default=0)
+    long = [(box, label) for box, label in digits if length(box) >= SMALL * longest]
+    return grouped, [label for line in _lines(long) for _, label in line]
 
 
-def _belong_together(a: Box, b: Box) -> bool:
-    """One above the other and close, as a 5 and its bar, or one within reach of the other's strokes."""
-    down, across = _gaps(a, b)
-    heights = sorted(box[0].stop - box[0].start for box in (a, b))
-    widths = sorted(box[1].stop - box[1].start for box in (a, b))
-    if -across >= 0.5 * widths[0]:
-        return bool(down <= (0.3 if heights[0] <= 0.5 * heights[1] else 0.1) * heights[1])
-    return bool(down < 0 and across <= 0.05 * heights[1])
+def _belong_together(starts: Corners, stops: Corners, index: int) -> Mask:
+    """Tell of each box whether it is a stroke of the same digit as that of the index.
+
+    It is above or below and close, as the bar of a 5, or beside and within reach of the other's strokes.
+    """
+    gaps = np.maximum(starts, starts[index]) - np.minimum(stops, stops[index])  # less than 0 is an overlap
+    down, across = gaps.T
+    sizes = stops - starts
+    shorter, narrower = np.minimum(sizes, sizes[index]).T
+    taller = np.maximum(sizes[:, 0], sizes[index, 0])
+    stacked = down <= np.where(shorter <= 0.5 * taller, 0.3, 0.1) * taller
+    beside = (down < 0) & (across <= 0.05 * taller)
+    together: Mask = np.where(-across >= 0.5 * narrower, stacked, beside)
+    return together
 
 
 def _gaps(a: Box, b: Box) -> tuple[int, int]:
@@ -217,9 +234,9 @@ def _gaps(a: Box, b: Box) -> tuple[int, int]:
     return down, across
 
 
-def _lines(digits: list[tuple[Box, Mask]]) -> list[list[tuple[Box, Mask]]]:
+def _lines(digits: list[tuple[Box, int]]) -> list[list[tuple[Box, int]]]:
     """Sort digits into lines: who overlaps the first of a line by half of its height is in that line."""
-    lines: list[list[tuple[Box, Mask]]] = []
+    lines: list[list[tuple[Box, int]]] = []
     for digit in sorted(digits, key=lambda digit: digit[0][0].start + digit[0][0].stop):
         rows = digit[0][0]
         if lines:

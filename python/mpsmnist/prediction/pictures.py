@@ -86,8 +86,9 @@ def prepare_and_count(picture: Picture, invert: bool | None = None) -> tuple[Dig
     if not invert and _is_as_mnists(picture):
         return Digit(picture, False), 1
     found = _find(picture, invert)
-    masks = split_into_digits(found.mask)
-    return _as_mnists(found, masks[0] if len(masks) == 1 else one_digit(found.ink, found.mask)), len(masks)
+    labels, digits = split_into_digits(found.mask)
+    mask = labels == digits[0] if len(digits) == 1 else one_digit(found.ink, found.mask)
+    return _as_mnists(found, mask), len(digits)
 
 
 def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
@@ -102,7 +103,8 @@ def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
     if not invert and _is_as_mnists(picture):
         return [Digit(picture, False)]
     found = _find(picture, invert)
-    return [_as_mnists(found, mask) for mask in split_into_digits(found.mask)]
+    labels, digits = split_into_digits(found.mask)
+    return [_as_mnists(found, labels == digit) for digit in digits]
 
 
 def _length(marks: Mask | Grey) -> int:
