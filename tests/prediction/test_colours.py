@@ -63,5 +63,5 @@ def test_ink_on_nothing_is_where_the_alpha_is(level: int, sign: int) -> None:
 
 
 def test_nothing_at_all_is_blank() -> None:
-    with pytest.raises(PictureError, match="blank: all of it is clear"):
+    with pytest.raises(PictureError, match="all of the picture is clear"):
         to_levels(np.zeros((30, 40, 4), np.uint8))

@@ -275,7 +275,7 @@ ROWS, COLUMNS = np.mgrid[:280, :280] / 280 - 0.5
     ids=["noise", "small noise", "colour noise", "grain", "gradient", "vignette", "edge of a shadow"],
 )
 def test_noise_light_and_shadow_are_blank_paper(blank: Grey) -> None:
-    with pytest.raises(PictureError, match="blank"):
+    with pytest.raises(PictureError, match="no digit is found"):
         prepare(blank)
     faint = blank.astype(float)
     rows, columns = (slice(side // 4, side // 4 + side // 2) for side in blank.shape[:2])
@@ -324,7 +324,7 @@ def test_digits_come_in_reading_order() -> None:
 def test_a_blank_picture_is_refused(shape: tuple[int, int], level: int) -> None:
     blank = np.full(shape, level, np.uint8)
     blank[0, 0] ^= 1
-    with pytest.raises(PictureError, match="blank"):
+    with pytest.raises(PictureError, match="no digit is found"):
         prepare(blank)
 
 
@@ -347,3 +347,12 @@ def test_light_ink_on_nothing_is_on_a_blackboard() -> None:
 def test_colour_is_read_by_its_lightness() -> None:
     colours = np.stack([drawing()] * 3, axis=-1)
     np.testing.assert_array_equal(prepare(colours).pixels, prepare(drawing()).pixels)
+
+
+@pytest.mark.parametrize("lean", [0.0, 0.05])
+def test_a_line_from_top_to_bottom_is_read_as_a_1_or_a_fold(lean: float) -> None:
+    rows, columns = np.mgrid[:200, :200]
+    picture = np.where(abs(columns - 100 + lean * (rows - 100)) < 2, 40, 235).astype(np.uint8)
+    assert prepare(picture).is_line_across
+    assert not prepare(picture[:, 85:115]).is_line_across  # somebody has cut out a 1
+    assert not prepare(np.pad(picture, 20, constant_values=235)).is_line_across

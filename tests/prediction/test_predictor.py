@@ -48,6 +48,14 @@ def test_several_digits_are_a_reason_for_doubt(tmp_path: Path) -> None:
     assert "--many" in unsure
 
 
+def test_a_line_from_edge_to_edge_is_a_reason_for_doubt(tmp_path: Path) -> None:
+    save_weights(tmp_path / "run")
+    picture = np.full((120, 120), 235, np.uint8)
+    picture[:, 59:62] = 40
+    result = predict_picture(load_network(tmp_path / "run", "cpu"), "fold", picture)
+    assert result.unsure == "a line from edge to edge: a fold, or a 1"
+
+
 def test_a_picture_of_several_digits_is_searched_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

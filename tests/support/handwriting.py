@@ -111,6 +111,7 @@ KINDS = (
         photo_kinds.whiteboard,
         later_photo_kinds.thumb_in_the_corner,
         later_photo_kinds.moved_camera,
+        later_photo_kinds.sheet_on_a_table,
         later_photo_kinds.envelope,
         later_photo_kinds.folded,
         later_photo_kinds.stained,

@@ -39,6 +39,24 @@ def moved_camera(ink: Ink, rng: Random) -> Picture:
     return camera(surface, rng)
 
 
+def sheet_on_a_table(ink: Ink, rng: Random) -> Picture:
+    """A sheet that takes a tenth to a half of the picture, turned, on a table of any colour, with a grain."""
+    shape = (640, 480)
+    table = sheet(shape, rng, [(0.22, 0.14, 0.08), (0.43, 0.29, 0.18), (0.7, 0.58, 0.42)][rng.integers(3)])
+    grain = clouds(shape, rng, 3) * clouds((shape[0], 2), rng, 40).mean(axis=1, keepdims=True)
+    table *= 1 + rng.uniform(0, 0.25) * grain[..., None]
+    area, ratio = rng.uniform(0.1, 0.5) * shape[0] * shape[1], rng.uniform(1, 1.5)
+    sides = np.array([np.sqrt(area / ratio), np.sqrt(area * ratio)]).clip(None, (430, 550))
+    angle = rng.uniform(-0.25, 0.25)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    middle = np.array([240, 320]) + rng.uniform(-25, 25, 2)
+    corners = middle + (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * sides / 2) @ turn.T
+    paper = polygon(shape, [(x / 480, y / 640) for x, y in corners], 0.8)
+    digit = place(ink, shape, rng.uniform(0.3, 0.7) * sides.min(), (middle[1] / 640, middle[0] / 480))
+    surface = over(over(table.clip(0, 1), paper, sheet(shape, rng)), digit, pen_colour(rng))
+    return camera(lit(surface, gradient(shape, rng, 0.8)), rng)
+
+
 def envelope(ink: Ink, rng: Random) -> Picture:
     """Brown packing paper with its fibres."""
     fibres = ndimage.gaussian_filter(rng.normal(0, 1, SHAPE), (0.6, 5)) * 0.12

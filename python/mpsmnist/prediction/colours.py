@@ -26,7 +26,7 @@ def _on_paper(picture: Picture) -> Picture:
     """Let the solid part go on into the clear; where that is all one colour, the drawing is in the alpha."""
     colours, alpha = picture[..., :3], picture[..., 3]
     if alpha.max() == 0:
-        raise PictureError("the picture is blank: all of it is clear")
+        raise PictureError("no digit is found: all of the picture is clear")
     solid = alpha >= SOLID * float(alpha.max())
     if solid.all():
         return colours

@@ -25,6 +25,8 @@ SPECK = 0.06  # of the heaviest mark's ink
 PALE = 0.4  # of the heaviest mark's strength
 NEAR = 0.25  # of the longest side of the heaviest mark
 DISC = 0.15  # of a hole's length, or of its box: punched holes are round, and alike, to this
+LEAN = 0.15  # of its height: a line, or a 1, is no wider
+ROOMY = 0.5  # of its height: the width of a picture that was not cut out around a 1
 SMALL = 0.4  # of the longest digit's length; a punch hole, a stain or a comma beside it is no digit
 
 
@@ -179,6 +181,14 @@ def one_digit(ink: Levels, mask: Mask) -> Mask:
     near = NEAR * length(heaviest)
     kept = [False] + [max(_gaps(box, heaviest)) <= near for box in boxes]
     return labelled(labels, kept)
+
+
+def is_line_across(mask: Mask) -> bool:
+    """Tell whether all there is runs from top to bottom of a picture with room beside it."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    height, width = mask.shape
+    across = rows[0] <= 1 and rows[-1] >= height - 2
+    return bool(across and np.ptp(columns) < LEAN * height and width > ROOMY * height)
 
 
 def thickness(ink: Levels, mask: Mask) -> float:

@@ -14,6 +14,7 @@ from .marks import (
     drop_holes,
     drop_specks,
     drop_surroundings,
+    is_line_across,
     one_digit,
     split_into_digits,
     thickness,
@@ -33,6 +34,7 @@ from .paper import (
 from .reading import Picture, PictureError
 from .rules import strike_rules
 from .shadows import brightening, without_shadows, without_soft_edges
+from .sheets import cut_out_sheet
 from .strokes import redrawn
 
 SIDE = 28  # of the prepared picture
@@ -51,6 +53,7 @@ class Digit(NamedTuple):
 
     pixels: Grey  # (28, 28)
     inverted: bool  # it was dark on light
+    is_line_across: bool = False  # it is a fold of the paper, or a 1
 
 
 class _Found(NamedTuple):
@@ -76,7 +79,7 @@ def prepare(picture: Picture, invert: bool | None = None) -> Digit:
         invert: whether it is dark on light; None judges by what would be ink and what paper.
 
     Raises:
-        PictureError: the picture is blank.
+        PictureError: no digit is found.
     """
     return prepare_and_count(picture, invert)[0]
 
@@ -98,7 +101,7 @@ def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
         The digits in reading order: from left to right, and the lines from top to bottom.
 
     Raises:
-        PictureError: the picture is blank.
+        PictureError: no digit is found.
     """
     if not invert and _is_as_mnists(picture):
         return [Digit(picture, False)]
@@ -123,6 +126,12 @@ def _is_as_mnists(picture: Picture) -> bool:
 
 
 def _find(picture: Picture, invert: bool | None) -> _Found:
+    """Look for ink on the sheet of paper in a picture or, if there is none, in all of it."""
+    sheet = cut_out_sheet(picture) if min(picture.shape[:2]) > SHARP_SIDE // 2 else None
+    return _find_closely(picture if sheet is None else sheet, invert)
+
+
+def _find_closely(picture: Picture, invert: bool | None) -> _Found:
     """Look for ink in a picture; once more, closer, if all of it is in a small part of a large one."""
     found = _find_in(picture, invert)
     factor = _reduction(picture)
@@ -161,7 +170,7 @@ def _find_in(picture: Picture, invert: bool | None, sharp: bool = False) -> _Fou
     ]
     best = max(candidates, key=lambda found: found.evidence)
     if best.evidence == 0:
-        raise PictureError("the picture is blank: nothing stands out of its paper")
+        raise PictureError("no digit is found: nothing that could be one stands out of the paper")
     return best
 
 
@@ -216,7 +225,7 @@ def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:
 
 def _as_mnists(found: _Found, mask: Mask) -> Digit:
     drawn = redrawn(_cropped(evened(found.ink, mask), 0), BOX)
-    return Digit(_centred(_fitted(_cropped(drawn, 0.3))), found.inverted)
+    return Digit(_centred(_fitted(_cropped(drawn, 0.3))), found.inverted, is_line_across(mask))
 
 
 def _cropped(ink: Levels, paper: float) -> Levels:

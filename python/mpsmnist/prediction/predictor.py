@@ -51,7 +51,7 @@ def predict_picture(network: Network, name: str, picture: Picture, invert: bool 
         invert: whether it is dark on light; None judges by the picture.
 
     Raises:
-        PictureError: nothing is there.
+        PictureError: no digit is found.
         TypeError: the picture is no array of uint8.
         ValueError: it has another shape.
     """
@@ -82,11 +82,12 @@ def _require_picture(picture: object) -> None:
 
 def _predict(network: Network, name: str, digit: Digit) -> Prediction:
     probabilities = network.trainer.predict(digit.pixels[np.newaxis])[0]
+    doubt = reason_to_doubt(probabilities, digit.pixels, network.familiarity)
     return Prediction(
         image=name,
         digit=int(probabilities.argmax()),
         probabilities=probabilities.tolist(),
         inverted=digit.inverted,
-        unsure=reason_to_doubt(probabilities, digit.pixels, network.familiarity),
+        unsure="a line from edge to edge: a fold, or a 1" if digit.is_line_across else doubt,
         pixels=digit.pixels,
     )

@@ -47,7 +47,7 @@ Picture: TypeAlias = NDArray[np.uint8]
 
 
 class PictureError(Error):
-    """A file is not a picture, or the picture is blank."""
+    """A file is not a picture, or no digit is found in the picture."""
 
 
 def read_pictures(path: str | os.PathLike[str]) -> Iterator[tuple[str, Picture]]:

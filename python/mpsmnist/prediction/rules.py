@@ -59,13 +59,12 @@ def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
         )
         ends = np.flatnonzero(rest.any(axis=1 - axis))
         if rest.any(axis=0).sum() + rest.any(axis=1).sum() < SHORTEST * max(mask.shape):
-            whole = mask.shape[axis] - 2
             rules = rules | _pixels(
-                mask, [line for line in lines if not sides and _crosses(line, axis, whole)]
+                mask, [line for line in lines if not sides and _crosses(line, mask.shape[1])]
             )
             continue
         rules = rules | _pixels(
-            mask, [line for line in lines if line.axis == axis and _goes_past(line, ends, box)]
+            mask, [line for line in lines if line.axis == axis and _goes_past(line, ends, box, sides)]
         )
     return rules
 
@@ -104,19 +103,19 @@ def _pixels(mask: Mask, lines: list[_Line]) -> Mask:
     return pixels
 
 
-def _goes_past(line: _Line, ends: NDArray[np.int64], box: bool) -> bool:
+def _goes_past(line: _Line, ends: NDArray[np.int64], box: bool, sides: bool) -> bool:
     """Tell whether a line goes on past the rest: to both sides, unless in a box, which the digit may touch.
 
-    Only along a row may it do so alone.
+    Only along a row may it do so alone. What looks like sides of a box, without one, may be the bars of a 2.
     """
     past = sorted((int(ends[0]) - line.start, line.stop - int(ends[-1])))
-    least = (OVERHANG if line.spans else ALONE) * (line.stop - line.start)
+    least = (OVERHANG if line.spans and (box or not sides) else ALONE) * (line.stop - line.start)
     return past[1 if box else 0] >= least and (line.spans or line.axis == 1)
 
 
-def _crosses(line: _Line, axis: int, last: int) -> bool:
-    """Tell whether a line goes from edge to edge of the picture: a fold, if nothing else is there."""
-    return line.axis == axis and line.start <= 1 and line.stop >= last
+def _crosses(line: _Line, width: int) -> bool:
+    """Tell whether a line goes from side to side of the picture: a fold; from top to bottom it may be a 1."""
+    return line.axis == 1 and line.start <= 1 and line.stop >= width - 2
 
 
 def _substantial(mask: Mask) -> Mask:

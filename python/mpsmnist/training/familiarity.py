@@ -68,10 +68,11 @@ class Familiarity(NamedTuple):
 
     def to_class(self, points: Floats) -> Floats:
         """(n,), from each of the points (n, K) to the nearest class."""
-        squares = [
-            np.square((points - centre) @ whitening.T).sum(axis=1)
-            for centre, whitening in zip(*map(_as_float32, (self.centres, self.whitening)), strict=True)
-        ]
+        with np.errstate(over="ignore"):  # infinitely far
+            squares = [
+                np.square((points - centre) @ whitening.T).sum(axis=1)
+                for centre, whitening in zip(*map(_as_float32, (self.centres, self.whitening)), strict=True)
+            ]
         nearest: Floats = np.sqrt(np.min(squares, axis=0))
         return nearest
 
