@@ -3,6 +3,7 @@
 Each has `as_json()`: a dict of plain JSON values whose "event" names its kind, a line of `--json`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from .._core import Trainer, __version__
 from ..data import Dataset
+from .checkpoint import Checkpoint
 from .config import RECIPE_FIELDS, TrainConfig
 
 
@@ -35,6 +37,9 @@ class StartEvent(NamedTuple):
     on a busy machine for a few of them. `predict`, `evaluate`, `gradients`, `state_dict` and reading the
     properties change nothing; whatever sets the weights or the learning rate makes it another run. In
     `on_step` the trainer may be ahead of the event, since a chunk's steps are reported when all are done.
+
+    `checkpoint` makes a checkpoint of the run as it is. It is called where no step is under way: in `stop`,
+    in `on_event`, or when the run has ended.
     """
 
     step: int  # completed steps: 0, or where the checkpoint left off
@@ -44,6 +49,7 @@ class StartEvent(NamedTuple):
     dataset: Dataset
     config: TrainConfig
     trainer: Trainer
+    checkpoint: Callable[[], Checkpoint]
 
     @property
     def train_images(self) -> int:

@@ -246,6 +246,7 @@ class _Run:
                 dataset=self._dataset,
                 config=self._config,
                 trainer=trainer,
+                checkpoint=self._checkpoint,
             )
         )
         save_every = self._config.checkpoint_every
@@ -382,25 +383,27 @@ class _Run:
 
     def _save(self) -> None:
         """Save the checkpoint, if one was asked for. Weights that are not finite never replace a good one."""
-        config, data = self._config, self._dataset
+        config = self._config
         if config.checkpoint is None:
             return
-        state = self._trainer.state_dict()
-        if not all(np.isfinite(tensor).all() for tensor in state.values()):
+        checkpoint = self._checkpoint()
+        if not all(np.isfinite(tensor).all() for tensor in checkpoint.state.values()):
             raise self._diverged("; the weights after it are not finite")
-        checkpoint = Checkpoint(
-            state=state,
-            options=config.saved_options(),
-            step=self._step,
-            total_steps=self._total_steps,
-            num_classes=data.num_classes,
-            dataset=data.name,
-            fingerprint=self._fingerprint,
-            familiarity=self._familiarity,
-        )
         save_checkpoint(config.checkpoint, checkpoint)
         self._saved_step = self._step
         self._on_event(CheckpointEvent(self._step, config.checkpoint))
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            state=self._trainer.state_dict(),
+            options=self._config.saved_options(),
+            step=self._step,
+            total_steps=self._total_steps,
+            num_classes=self._dataset.num_classes,
+            dataset=self._dataset.name,
+            fingerprint=self._fingerprint,
+            familiarity=self._familiarity,
+        )
 
     @functools.cached_property
     def _fingerprint(self) -> str:
