@@ -28,6 +28,7 @@ except ModuleNotFoundError as error:
 from .errors import CheckpointError, DatasetError, DeviceError, Error
 
 if TYPE_CHECKING:
+    from . import app as app
     from . import checkpoint as checkpoint
     from . import data as data
     from . import doctor as doctor
@@ -52,7 +53,7 @@ __all__ = [
 ]
 
 # Imported when they are first used: `import mpsmnist` alone must stay quick.
-_MODULES = frozenset({"checkpoint", "data", "doctor", "network", "plot", "predict", "train"})
+_MODULES = frozenset({"app", "checkpoint", "data", "doctor", "network", "plot", "predict", "train"})
 
 
 def __getattr__(name: str) -> Any:

@@ -33,17 +33,19 @@ MAY_IMPORT = {
     "training": BASE | {"data"},
     "prediction": BASE | {"data", "training"},
     "interop": BASE | {"data", "training"},
-    "commands": LIBRARY | {"app"},  # the command that starts it
-    "app": LIBRARY,
+    "commands": LIBRARY | {"page"},  # the command that starts it
+    "page": LIBRARY,
     # What people import and `python -m` runs: thin, and imported by no part.
     # (its other modules for type checkers alone, and when they are first used)
-    "__init__": {"_core", "errors", "checkpoint", "data", "doctor", "network", "plot", "predict", "train"},
+    "__init__": {"_core", "errors"}
+    | {"app", "checkpoint", "data", "doctor", "network", "plot", "predict", "train"},
     "__main__": {"commands"},
     "checkpoint": BASE | {"training"},
     "plot": BASE | {"training"},
     "train": LIBRARY | {"commands"},
     "predict": LIBRARY | {"commands"},
     "doctor": LIBRARY | {"commands"},
+    "app": LIBRARY | {"commands", "page"},
 }
 
 HEAVY = {

@@ -10,6 +10,7 @@ from .console import BAD_USAGE, Command, make_parser, run_command, run_guarded
 COMMANDS = {
     "train": "train the network, and save and resume runs",
     "predict": "read the digits in pictures",
+    "app": "open a page to watch training and draw digits on",
     "doctor": "check that every device here computes the right results",
 }
 

@@ -1,0 +1,191 @@
+"""The page's addresses: itself, its files, a WebSocket for what is live, pictures in, a checkpoint out."""
+
+import asyncio
+import contextlib
+import io
+import json
+import tempfile
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from anyio.to_thread import run_sync
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ..errors import Error
+from ..prediction.reading import Picture, PictureError, read_pictures_from
+from ..training.checkpoint import save
+from ..training.config import ConfigError
+from . import messages
+from .session import Session
+
+STATIC = Path(str(files(__package__))) / "static"
+CANVAS = 280  # pixels a side of the drawing that the page sends, one grey byte each, white ink on black
+MAX_UPLOAD = 32 * 2**20  # bytes; a photo has 2 to 15 million
+UNKNOWN = "the page asked for what this server does not know: reload it"
+EVERY = 0.4  # seconds from one status to the next: to draw the curves costs a browser some milliseconds
+
+
+def make_app(session: Session) -> Starlette:
+    """Put the addresses together."""
+    return Starlette(
+        routes=[
+            Route("/", _index),
+            Route("/read", partial(_read, session), methods=["POST"]),
+            Route("/checkpoint", partial(_checkpoint, session)),
+            WebSocketRoute("/live", lambda socket: _Tab(session, socket).serve()),
+            Mount("/static", StaticFiles(directory=STATIC)),
+        ]
+    )
+
+
+async def _index(_request: Request) -> Response:
+    return HTMLResponse((STATIC / "index.html").read_text(encoding="utf-8"))
+
+
+async def _read(session: Session, request: Request) -> Response:
+    """Read the picture that is the request's body. Its name does not matter, and is not sent."""
+    too_large = JSONResponse(
+        {"error": f"the file has more than {MAX_UPLOAD >> 20} MiB"}, 413, {"connection": "close"}
+    )
+    if int(request.headers.get("content-length", 0)) > MAX_UPLOAD:
+        return too_large
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_UPLOAD:
+            return too_large
+    try:
+        return JSONResponse(await run_sync(_read_file, session, bytes(body)))
+    except Error as error:
+        return JSONResponse({"error": str(error)}, 422)
+
+
+def _read_file(session: Session, data: bytes) -> dict[str, Any]:
+    _, picture = next(read_pictures_from(io.BytesIO(data), "the file"))
+    return _answer(session, picture)
+
+
+def _answer(session: Session, picture: Picture) -> dict[str, Any]:
+    prediction, step = session.reader.read(picture)
+    return messages.answer(prediction, step)
+
+
+async def _checkpoint(session: Session, _request: Request) -> Response:
+    """Give the network as it is, as a file to keep."""
+    try:
+        data = await run_sync(_checkpoint_file, session)
+    except Error as error:
+        return JSONResponse({"error": str(error)}, 409)
+    name = 'attachment; filename="digits.safetensors"'
+    return Response(data, media_type="application/octet-stream", headers={"content-disposition": name})
+
+
+def _checkpoint_file(session: Session) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "digits.safetensors"
+        save(path, session.checkpoint())
+        return path.read_bytes()
+
+
+class _Tab:
+    """A page that is open: it is told how the run is, and what it asks for is done in order."""
+
+    def __init__(self, session: Session, socket: WebSocket) -> None:
+        self._session = session
+        self._socket = socket
+        self._sending = asyncio.Lock()
+        self._asked = asyncio.Event()  # to tell the status at once
+
+    async def serve(self) -> None:
+        await self._socket.accept()
+        await self._send(messages.hello(has_network=self._session.has_network))
+        teller = asyncio.create_task(self._tell())
+        try:
+            while True:
+                await self._serve_one()
+        except WebSocketDisconnect:
+            pass
+        finally:
+            teller.cancel()
+
+    async def _serve_one(self) -> None:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message["code"])
+        answer: dict[str, Any] | None
+        try:
+            if message.get("bytes") is not None:
+                answer = await run_sync(self._read_drawing, message["bytes"])
+            else:
+                answer = await run_sync(self._do, message["text"])
+        except PictureError as error:
+            answer = {"type": "blank", "reason": str(error)}
+        except (Error, ConfigError) as error:
+            answer = {"type": "error", "message": str(error)}
+        if answer is not None:
+            await self._send(answer)
+        self._asked.set()
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        async with self._sending:
+            await self._socket.send_text(json.dumps(message, separators=(",", ":"), allow_nan=False))
+
+    async def _tell(self) -> None:
+        """Send the status, with what is new, as long as there is anything new."""
+        number, losses, evaluations = 0, 0, 0
+        last: dict[str, Any] = {}
+        while True:
+            run = self._session.run
+            if run is not None:
+                if self._session.run_number != number:
+                    number, losses, evaluations = self._session.run_number, 0, 0
+                status = messages.status(run, number, losses, evaluations)
+                losses += len(status["losses"])
+                evaluations += len(status["evaluations"])
+                if status != last:
+                    await self._send(status)
+                last = {**status, "first": losses, "losses": [], "evaluations": []}
+            self._asked.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), EVERY)
+
+    def _read_drawing(self, data: bytes) -> dict[str, Any]:
+        if len(data) != CANVAS * CANVAS:
+            raise Error(f"the drawing has {len(data)} bytes, expected {CANVAS}x{CANVAS}")
+        return _answer(self._session, np.frombuffer(data, np.uint8).reshape(CANVAS, CANVAS))
+
+    def _do(self, text: str) -> dict[str, Any] | None:
+        """Do what the page asks for; returns the answer, if there is one."""
+        session = self._session
+        try:
+            asked = json.loads(text)
+        except (ValueError, RecursionError):
+            asked = None
+        match asked:
+            case {"type": "begin", "preset": str(preset), "options": dict(options)}:
+                session.begin(preset, options)
+            case {"type": "pause", "pause": bool(pause)} if session.run is not None:
+                session.run.pause(pause)
+            case {"type": "stop"} if session.run is not None:
+                session.run.stop()
+            case {"type": "look"}:
+                return messages.look(session.findings(renew=True), session.dataset())
+            case {"type": "cell", "label": int(label), "answer": int(answer)}:
+                findings = session.findings(renew=False)
+                if not (0 <= label < findings.classes and 0 <= answer < findings.classes):
+                    raise Error(UNKNOWN)
+                return messages.cell(findings, session.dataset(), label, answer)
+            case {"type": "filters"}:
+                first = None if session.run is None else session.run.first_filters
+                return messages.filters(session.reader.weights(), first)
+            case _:
+                raise Error(UNKNOWN)
+        return None

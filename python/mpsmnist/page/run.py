@@ -1,0 +1,172 @@
+"""A training run in a thread of its own, which other threads watch, pause, stop and ask for things."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Dataset
+from ..errors import Error
+from ..training.config import ConfigError, TrainConfig
+from ..training.events import CheckpointFailedEvent, EvaluationEvent, Event, StartEvent, StepEvent
+from ..training.familiarity import Familiarity
+from ..training.loop import train
+
+T = TypeVar("T")
+State = Literal["loading", "running", "paused", "stopped", "finished", "failed"]
+
+RATE_SECONDS = 2.0  # steps per second are those of the last so many seconds
+
+
+class Run:
+    """One call of train() in a thread.
+
+    Attributes:
+        losses: of each step so far, only ever appended to.
+        evaluations: so far, only ever appended to.
+        start: what the run began with; None while its data is being loaded.
+        error: why the run failed, None if it has not.
+        warning: what is wrong although the run goes on, None if nothing is.
+        first_filters: conv0's weights before the first step, (5, 5, 1, 32).
+        familiarity: with the training images; None until the run is over, as to learn it takes a while.
+    """
+
+    def __init__(self, config: TrainConfig, load: Callable[[], Dataset]) -> None:
+        self.config = config
+        self.losses: list[float] = []
+        self.evaluations: list[EvaluationEvent] = []
+        self.start: StartEvent | None = None
+        self.error: str | None = None
+        self.warning: str | None = None
+        self.familiarity: Familiarity | None = None
+        self.first_filters: NDArray[np.float32] | None = None
+        self._load = load
+        self._changed = threading.Condition()
+        self._paused = False
+        self._stopping = False
+        self._is_over = False
+        self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._times: deque[tuple[float, int]] = deque()
+        self._thread = threading.Thread(target=self._train, name="training", daemon=True)
+        self._thread.start()
+
+    @property
+    def state(self) -> State:
+        """What the run is doing; the last three are the end of it."""
+        if self.error is not None:
+            return "failed"
+        if self._is_over:
+            return "stopped" if self._stopping else "finished"
+        if self.start is None:
+            return "loading"
+        return "paused" if self._paused else "running"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no more will happen."""
+        return self._is_over
+
+    @property
+    def step(self) -> int:
+        """Completed steps."""
+        return len(self.losses)
+
+    def steps_per_second(self) -> float | None:
+        """The speed of the last RATE_SECONDS; None while the run stands still."""
+        now = time.monotonic()
+        recent = [(then, step) for then, step in self._times.copy() if now - then <= RATE_SECONDS]
+        if self.state != "running" or len(recent) < 2:
+            return None
+        (begin, first), (end, last) = recent[0], recent[-1]
+        return (last - first) / (end - begin) if end > begin else None
+
+    def pause(self, pause: bool) -> None:
+        """Stand still after the steps under way, or go on."""
+        with self._changed:
+            self._paused = pause
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """End after the steps under way; a checkpoint, if the run has one, is saved as after any run."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def join(self) -> None:
+        """Wait for the end."""
+        self._thread.join()
+
+    def between_steps(self, task: Callable[[], T]) -> Future[T]:
+        """Have a task done where no step is under way: by the training thread or, if that has ended, here."""
+        future: Future[T] = Future()
+        with self._changed:
+            if not self._is_over:
+                self._tasks.append((task, future))
+                self._changed.notify_all()
+                return future
+        _do(task, future)
+        return future
+
+    def _train(self) -> None:
+        try:
+            train(
+                self.config,
+                dataset=self._load(),
+                on_step=self._on_step,
+                on_event=self._on_event,
+                stop=self._halt,
+                curves=True,
+            )
+        except (Error, ConfigError) as error:
+            self.error = str(error)
+        except Exception as error:
+            self.error = f"{type(error).__name__}: {error}"
+        finally:
+            with self._changed:
+                self._is_over = True
+            self._do_tasks()
+        if self.start is not None and self.error is None:
+            found = self.start.checkpoint().familiarity
+            self.familiarity = None if found is None else Familiarity(**found)
+
+    def _on_step(self, event: StepEvent) -> None:
+        self.losses.append(event.loss)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, StartEvent):
+            self.first_filters = event.trainer.state_dict()["conv0.weight"]
+            self.start = event
+        elif isinstance(event, EvaluationEvent):
+            self.evaluations.append(event)
+        elif isinstance(event, CheckpointFailedEvent):
+            self.warning = event.warning()
+
+    def _halt(self) -> bool:
+        """Stand still while the run is paused, and tell whether it is to end: train() asks between steps."""
+        now = time.monotonic()
+        self._times.append((now, self.step))
+        while now - self._times[0][0] > RATE_SECONDS:
+            self._times.popleft()
+        while True:
+            self._do_tasks()
+            with self._changed:
+                if self._stopping or not self._paused:
+                    return self._stopping
+                if not self._tasks:
+                    self._changed.wait()
+
+    def _do_tasks(self) -> None:
+        while self._tasks:
+            _do(*self._tasks.popleft())
+
+
+def _do(task: Callable[[], T], future: Future[T]) -> None:
+    try:
+        future.set_result(task())
+    except Exception as error:
+        future.set_exception(error)

@@ -1,0 +1,94 @@
+"""The page: a server in a thread, until it is closed."""
+
+import errno
+import html
+import secrets
+import socket
+import threading
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from ..errors import Error
+from ..training.checkpoint import Checkpoint
+from ..user_files import reason_of
+from .guard import Guard
+from .routes import make_app
+from .session import Session
+
+
+class Page:
+    """Serves the page to watch training and draw digits on; in a notebook, as a cell's last line, shows it.
+
+    Attributes:
+        address: what to open in a browser. Its token lets in whoever has it, so it is not to be published.
+        session: what the page shows, with its run.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        opened: Checkpoint | None = None,
+        **options: Any,
+    ) -> None:
+        """Listen on `host` and `port`; 0 is any that is free.
+
+        Args:
+            host: a name or address of this machine. On others than 127.0.0.1 and ::1 the page is open to the
+                network, unencrypted: whoever reads along has the token.
+            port: 0 to 65535.
+            opened: a checkpoint to read drawings with.
+            options: of TrainConfig, for all runs, such as `data_dir`.
+
+        Raises:
+            Error: the host or port cannot be had.
+        """
+        self._socket = _listen(host, port)
+        self.session = Session(opened, **options)
+        token = secrets.token_urlsafe(16)
+        listening, number = self._socket.getsockname()[:2]
+        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listening, listening)
+        shown = f"[{shown}]" if ":" in shown else shown
+        self.address = f"http://{shown}:{number}/?token={token}"
+        names = frozenset({host.lower(), socket.gethostname().lower(), socket.getfqdn().lower()})
+        config = uvicorn.Config(
+            Guard(make_app(self.session), token, names),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            ws=WebSocketsSansIOProtocol,
+            ws_max_size=2**20,  # bytes; a drawing has 78,400
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="page", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the run, save it if it is to be saved, and end the server."""
+        self.session.close()
+        self._server.should_exit = True
+        self._thread.join()
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<iframe src="{html.escape(self.address)}" title="mpsmnist" '
+            'style="width: 100%; height: 900px; border: 0"></iframe>'
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address, family=family)
+    except (OSError, UnicodeError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise Error(f"port {port} is taken, maybe by another page: port 0 is any that is free") from error
+        raise Error(f"cannot listen on {host!r}, port {port}: {reason_of(error)}") from error

@@ -1,0 +1,204 @@
+// The canvas, and what the network says of what is on it: asked anew at each stroke, and as the network learns.
+
+import { token } from "./live.js";
+import { paint } from "./pictures.js";
+
+const PEN = 22; // pixels of 280, as wide as MNIST's strokes
+
+const $ = (selector) => document.querySelector(selector);
+
+export class Drawing {
+  #live;
+  #canvas = $("#canvas");
+  #context = $("#canvas").getContext("2d", { willReadFrequently: true });
+  #strokes = []; // lists of points
+  #picture = null; // a file that was opened, in place of strokes
+  #waiting = false; // for an answer: one question at a time, or they would queue up
+  #changed = false; // since the question that is being answered
+  #names = [];
+  #step = null;
+
+  constructor(live) {
+    this.#live = live;
+    const canvas = this.#canvas;
+    canvas.addEventListener("pointerdown", (event) => this.#begin(event));
+    canvas.addEventListener("pointermove", (event) => this.#go(event));
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => canvas.onlostpointercapture = null);
+    $("#undo").addEventListener("click", () => this.#undo());
+    $("#clear").addEventListener("click", () => this.#clear());
+    $("#file").addEventListener("change", (event) => {
+      this.#open(event.target.files[0]);
+      event.target.value = "";
+    });
+    document.addEventListener("paste", (event) => this.#open(event.clipboardData.files[0]));
+    document.addEventListener("keydown", (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key === "z" && event.target.tagName !== "INPUT") this.#undo();
+    });
+    for (const name of ["dragover", "dragleave", "drop"]) {
+      document.addEventListener(name, (event) => {
+        event.preventDefault();
+        canvas.classList.toggle("dropping", name === "dragover");
+        if (name === "drop") this.#open(event.dataTransfer.files[0]);
+      });
+    }
+    this.#redraw();
+  }
+
+  connected(connected) {
+    this.#wait(false);
+    if (connected) this.#ask();
+  }
+
+  // The network may have learned since the last answer.
+  watch({ names, first, losses }) {
+    this.#names = names ?? [];
+    if (first + losses.length !== this.#step) this.#ask();
+  }
+
+  #begin(event) {
+    if (event.button !== 0) return;
+    event.preventDefault();
+    this.#canvas.focus({ preventScroll: true });
+    this.#canvas.setPointerCapture(event.pointerId);
+    if (this.#picture !== null) this.#clear();
+    this.#strokes.push([]);
+    this.#go(event);
+  }
+
+  #go(event) {
+    if (!this.#canvas.hasPointerCapture(event.pointerId)) return;
+    const box = this.#canvas.getBoundingClientRect();
+    const scale = this.#canvas.width / box.width;
+    const stroke = this.#strokes.at(-1);
+    for (const { clientX, clientY } of event.getCoalescedEvents?.().concat(event) ?? [event]) {
+      stroke.push([(clientX - box.left) * scale, (clientY - box.top) * scale]);
+    }
+    this.#redraw();
+    this.#ask();
+  }
+
+  #undo() {
+    this.#strokes.pop();
+    this.#redraw();
+    this.#ask();
+  }
+
+  #clear() {
+    this.#strokes = [];
+    this.#picture = null;
+    this.#redraw();
+    this.#ask();
+  }
+
+  #redraw() {
+    const context = this.#context;
+    context.fillStyle = "white";
+    context.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
+    if (this.#picture !== null) {
+      const { image } = this.#picture;
+      const scale = this.#canvas.width / Math.max(image.width, image.height);
+      const [width, height] = [image.width * scale, image.height * scale];
+      context.drawImage(image, (this.#canvas.width - width) / 2, (this.#canvas.height - height) / 2, width, height);
+    }
+    context.lineWidth = PEN;
+    context.lineCap = context.lineJoin = "round";
+    context.strokeStyle = "black";
+    for (const [[x, y], ...rest] of this.#strokes) {
+      context.beginPath();
+      context.moveTo(x, y);
+      context.lineTo(x, y);
+      for (const point of rest) context.lineTo(...point);
+      context.stroke();
+    }
+  }
+
+  async #open(file) {
+    if (file === undefined) return;
+    this.#strokes = [];
+    this.#picture = { file, image: await createImageBitmap(file).catch(() => new OffscreenCanvas(1, 1)) };
+    this.#redraw();
+    this.#ask();
+  }
+
+  #ask() {
+    if (this.#isEmpty()) return this.#forget();
+    this.#changed = true;
+    if (this.#waiting) return;
+    this.#changed = false;
+    this.#wait(true);
+    if (this.#picture !== null) this.#upload(this.#picture.file);
+    else if (!this.#live.send(this.#pixels())) this.#wait(false);
+  }
+
+  #pixels() {
+    const { data } = this.#context.getImageData(0, 0, this.#canvas.width, this.#canvas.height);
+    const grey = new Uint8Array(data.length / 4);
+    for (let index = 0; index < grey.length; index++) grey[index] = data[4 * index];
+    return grey;
+  }
+
+  async #upload(file) {
+    try {
+      const response = await fetch(`read?token=${encodeURIComponent(token)}`, { method: "POST", body: file });
+      const answer = await response.json();
+      if (response.ok) this.show(answer);
+      else this.fail(answer.error);
+    } catch {
+      this.fail("the file could not be sent");
+    }
+  }
+
+  #wait(waiting) {
+    this.#waiting = waiting;
+    $("#bars").ariaBusy = waiting;
+  }
+
+  #answered() {
+    this.#wait(false);
+    if (this.#changed) this.#ask();
+  }
+
+  show({ digit, probabilities, unsure, pixels, step }) {
+    this.#step = step;
+    if (this.#isEmpty()) return this.#answered(); // it was cleared meanwhile
+    const name = (index) => this.#names[index] ?? `${index}`;
+    const share = probabilities[digit];
+    $("#verdict").textContent = unsure === null ? `${name(digit)}: ${(100 * share).toFixed(1)}%` : `Unsure: ${unsure}. Best guess: ${name(digit)}`;
+    paint($("#seen"), pixels);
+    const bars = probabilities.map((probability, index) => {
+      const item = document.createElement("li");
+      item.className = index === digit ? "best" : "";
+      const words = [name(index), "", `${(100 * probability).toFixed(1)}%`].map((text) => Object.assign(document.createElement("span"), { textContent: text }));
+      words[1] = document.createElement("div");
+      words[1].className = "bar";
+      words[1].append(document.createElement("div"));
+      words[1].firstChild.style.transform = `scaleX(${probability})`;
+      words[2].className = "share";
+      item.append(...words);
+      return item;
+    });
+    $("#bars").replaceChildren(...bars);
+    this.#answered();
+  }
+
+  showBlank({ reason }) {
+    if (!this.#isEmpty()) this.#forget(`Nothing to read: ${reason}`);
+    this.#answered();
+  }
+
+  fail(message) {
+    if (!this.#waiting) return;
+    $("#verdict").textContent = message;
+    this.#wait(false);
+  }
+
+  #isEmpty() {
+    return this.#strokes.length === 0 && this.#picture === null;
+  }
+
+  #forget(words = "Draw, or drop or paste a picture.") {
+    $("#verdict").textContent = words;
+    $("#bars").replaceChildren();
+    $("#seen").getContext("2d").clearRect(0, 0, 28, 28);
+  }
+}

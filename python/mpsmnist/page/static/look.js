@@ -1,0 +1,103 @@
+// The worst mistakes, the confusion matrix with its cells' images, and the first filters.
+
+import { paint, paintFilter } from "./pictures.js";
+
+const OVER = ["stopped", "finished"];
+
+const $ = (selector) => document.querySelector(selector);
+const make = (name, attributes = {}, ...children) => {
+  const made = Object.assign(document.createElement(name), attributes);
+  made.append(...children);
+  return made;
+};
+
+export class Look {
+  #live;
+  #names = [];
+  #ended = 0; // the run whose end was looked at
+  #visible = false;
+  #filtered = null; // the step whose filters are shown
+
+  constructor(live) {
+    this.#live = live;
+    $("#look").addEventListener("click", () => this.#look());
+    new IntersectionObserver(([entry]) => { this.#visible = entry.isIntersecting; }).observe($("#filters"));
+  }
+
+  watch({ run, state, first, losses, total }) {
+    if (total === undefined) return;
+    const step = first + losses.length;
+    if (OVER.includes(state) && this.#ended !== run) {
+      this.#ended = run;
+      this.#look();
+    } else if (this.#visible && step !== this.#filtered) {
+      this.#filtered = step;
+      this.#live.send({ type: "filters" });
+    }
+  }
+
+  #look() {
+    $("#looked").textContent = "Looking …";
+    this.#live.send({ type: "look" });
+    this.#live.send({ type: "filters" });
+  }
+
+  show({ step, images, wrong, names, confusion, mistakes }) {
+    this.#names = names;
+    $("#looked").textContent = `After step ${step.toLocaleString("en")}: ${wrong.toLocaleString("en")} of ${images.toLocaleString("en")} test images are read wrong.`;
+    $("#mistakes").replaceChildren(...mistakes.map((mistake) => this.#picture(mistake)));
+    const classes = confusion.map((_, index) => make("th", { scope: "col", textContent: this.#name(index) }));
+    const most = Math.max(1, ...confusion.flatMap((row, label) => row.filter((_, answer) => answer !== label)));
+    const rows = confusion.map((row, label) => make("tr", {},
+      make("th", { scope: "row", textContent: this.#name(label) }),
+      ...row.map((count, answer) => this.#cell(count, label, answer, most))));
+    $("#confusion").replaceChildren(make("thead", {}, make("tr", {}, make("td"), ...classes)), make("tbody", {}, ...rows));
+    $("#cell-title").textContent = "";
+    $("#cell").replaceChildren();
+  }
+
+  #cell(count, label, answer, most) {
+    const button = make("button", {
+      type: "button",
+      textContent: count,
+      ariaLabel: `${count} of class ${this.#name(label)} read as ${this.#name(answer)}`,
+      disabled: count === 0,
+      onclick: () => this.#live.send({ type: "cell", label, answer }),
+    });
+    const cell = make("td", { className: count === 0 ? "zero" : "" }, button);
+    if (label !== answer && count > 0) cell.style.background = `color-mix(in srgb, var(--warm) ${Math.round(20 + 60 * count / most)}%, transparent)`;
+    return cell;
+  }
+
+  showCell({ label, answer, count, pictures }) {
+    $("#cell-title").textContent = `${count.toLocaleString("en")} of ${this.#name(label)} read as ${this.#name(answer)}` +
+      (count > pictures.length ? `, the ${pictures.length} surest of them` : "");
+    $("#cell").replaceChildren(...pictures.map((picture) => this.#picture(picture)));
+  }
+
+  showFilters({ step, now, first }) {
+    this.#filtered = step;
+    const strongest = Math.max(...now.flat().map(Math.abs), 1e-6);
+    $("#filters").replaceChildren(...now.map((weights, index) => {
+      const item = make("li");
+      for (const [words, kernel] of [["now", weights], ["at first", first?.[index]]]) {
+        if (kernel === undefined) continue;
+        const canvas = make("canvas", { role: "img", ariaLabel: `Filter ${index} ${words}` });
+        paintFilter(canvas, kernel, strongest);
+        item.append(canvas);
+      }
+      return item;
+    }));
+  }
+
+  #name(index) {
+    return this.#names[index] ?? `${index}`;
+  }
+
+  #picture({ image, label, answer, probability, pixels }) {
+    const canvas = make("canvas", { role: "img", ariaLabel: `test image ${image}` });
+    paint(canvas, pixels);
+    const words = label === answer ? `${(100 * probability).toFixed(0)}%` : `${this.#name(answer)}, is ${this.#name(label)}`;
+    return make("li", { title: `test image ${image}: ${(100 * probability).toFixed(1)}% for ${this.#name(answer)}` }, canvas, words);
+  }
+}

@@ -1,0 +1,324 @@
+"""The page in a real browser: Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mpsmnist.app import Page
+from mpsmnist.checkpoint import load
+from support.commands import start
+from support.pictures import drawing, write_png
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("there is no Chromium", allow_module_level=True)
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+Opened = Callable[..., Any]  # a Playwright page
+
+# Strokes of each digit on a canvas of 280x280, as people write them.
+DIGITS: dict[int, Sequence[Sequence[tuple[int, int]]]] = {
+    0: [
+        [(140, 50), (95, 85), (85, 150), (105, 215), (150, 228), (192, 180), (195, 105), (168, 58), (140, 50)]
+    ],
+    1: [[(150, 45), (135, 230)]],
+    2: [[(90, 95), (115, 58), (165, 58), (185, 100), (150, 155), (90, 220), (200, 218)]],
+    3: [[(95, 62), (150, 50), (182, 85), (135, 130), (188, 172), (158, 224), (90, 214)]],
+    4: [[(115, 50), (88, 145), (195, 145)], [(172, 70), (162, 235)]],
+    5: [[(188, 55), (105, 55), (98, 128), (158, 120), (190, 170), (155, 225), (90, 214)]],
+    6: [[(168, 50), (112, 108), (94, 178), (122, 226), (172, 216), (182, 168), (142, 146), (102, 172)]],
+    7: [[(88, 60), (192, 60), (130, 232)]],
+    8: [
+        [
+            (180, 78),
+            (140, 50),
+            (102, 82),
+            (140, 132),
+            (184, 182),
+            (144, 230),
+            (98, 188),
+            (140, 132),
+            (180, 78),
+        ]
+    ],
+    9: [[(182, 92), (142, 55), (100, 90), (122, 135), (172, 118), (182, 92), (172, 160), (150, 232)]],
+}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(data_dir: Path) -> Iterator[Page]:
+    with closing(Page(data_dir=data_dir, threads=1)) as page:
+        yield page
+
+
+@pytest.fixture
+def open_page(chromium: Any, served: Page) -> Iterator[Opened]:
+    """open_page() opens the page in a new tab, which must ask nobody else and complain of nothing."""
+    contexts = []
+    complaints: list[str] = []
+
+    def open_one(address: str = "", **options: Any) -> Any:
+        address = address or served.address
+        contexts.append(chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
+        tab = contexts[-1].new_page()
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("console", lambda message: complaints.append(message.text) if is_ours(message) else None)
+        tab.on("request", lambda request: foreign(request.url, address))
+        tab.goto(address)
+        tab.wait_for_selector("[name=preset] option", state="attached")
+        return tab
+
+    def is_ours(message: Any) -> bool:  # a picture that cannot be read is logged by the browser
+        return message.type == "error" and "status of 422" not in message.text
+
+    def foreign(url: str, address: str) -> None:
+        if not url.startswith((address.split("?", maxsplit=1)[0], "data:", "blob:", "ws:")):
+            complaints.append(f"asks for {url}")
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def begin(tab: Any, dataset: str = "mnist", **options: object) -> None:
+    tab.select_option("[name=dataset]", dataset)
+    for name, value in ({"batch_size": 4} | options).items():
+        tab.fill(f"[name={name}]", str(value))
+    tab.click("#start")
+
+
+def wait_for(tab: Any, words: str, selector: str = "#progress-text") -> None:
+    playwright.expect(tab.locator(selector)).to_contain_text(words, timeout=60_000)
+
+
+def stop(tab: Any) -> None:
+    tab.click("#stop")
+    wait_for(tab, "stopped")
+
+
+def draw(tab: Any, strokes: Sequence[Sequence[tuple[int, int]]]) -> None:
+    tab.click("#clear")
+    box = tab.locator("#canvas").bounding_box()
+    scale = box["width"] / 280
+    for stroke in strokes:
+        for number, (x, y) in enumerate(stroke):
+            tab.mouse.move(box["x"] + x * scale, box["y"] + y * scale, steps=6 if number else 1)
+            if number == 0:
+                tab.mouse.down()
+        tab.mouse.up()
+
+
+def best(tab: Any) -> str:
+    """The digit whose bar is the longest, of the last drawing."""
+    return str(tab.locator("#bars[aria-busy=false] .best > :first-child").inner_text(timeout=20_000))
+
+
+def points(tab: Any, kind: str) -> int:
+    """How many points the curve has."""
+    path = tab.get_attribute(f".curve .{kind}", "d") or ""
+    return path.count("L") + path.count("M")
+
+
+def test_the_curves_grow_and_digits_are_read(open_page: Opened) -> None:
+    with closing(Page(threads=1)) as page:
+        tab = open_page(page.address)
+        begin(tab, "synthetic", steps=400, batch_size=32)
+        wait_for(tab, "running")
+        seen = [points(tab, "raw")]
+        while "finished" not in tab.inner_text("#progress-text"):
+            seen.append(points(tab, "raw"))
+            tab.wait_for_timeout(200)
+        assert len(set(seen)) >= 4
+        assert seen == sorted(seen)
+        assert points(tab, "points") >= 10
+        assert "test accuracy" in tab.inner_text("#progress-text")
+        right = 0
+        for digit, strokes in DIGITS.items():
+            draw(tab, strokes)
+            right += best(tab) == str(digit)
+        assert right >= 8
+
+
+def test_a_drawing_is_read_anew_while_the_network_learns(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=100_000, learning_rate=0.001)
+    wait_for(tab, "running")
+    draw(tab, DIGITS[5])
+    shares = set()
+    for _ in range(40):
+        shares.add(tab.inner_text("#bars"))
+        tab.wait_for_timeout(100)
+    stop(tab)
+    assert len(shares) >= 3  # no stroke was added: it is the network that has changed
+
+
+def steps(tab: Any) -> int:
+    return int(tab.evaluate("document.querySelector('#progress').value"))
+
+
+def test_a_reload_in_the_middle_shows_all_of_the_run(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=100_000)
+    wait_for(tab, "running")
+    while (before := steps(tab)) < 200:
+        tab.wait_for_timeout(100)
+    tab.reload()
+    wait_for(tab, "running")
+    assert steps(tab) >= before
+    stop(tab)
+
+
+def test_two_tabs_show_the_same_run_and_both_command_it(open_page: Opened) -> None:
+    first, second = open_page(), open_page()
+    begin(first, steps=100_000)
+    wait_for(second, "running")
+    second.click("#pause")
+    wait_for(first, "paused")
+    first.click("#pause")
+    wait_for(second, "running")
+    stop(second)
+    wait_for(first, "stopped")
+    assert first.inner_text("#progress-text") == second.inner_text("#progress-text")
+
+
+def test_undo_and_clear(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=20)
+    wait_for(tab, "finished")
+    draw(tab, DIGITS[7])
+    one = picture_of(tab)
+    box = tab.locator("#canvas").bounding_box()
+    tab.mouse.move(box["x"] + 100, box["y"] + 150)
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 200, box["y"] + 150)
+    tab.mouse.up()
+    assert picture_of(tab) != one
+    tab.keyboard.press("Control+z")
+    assert picture_of(tab) == one
+    tab.click("#undo")
+    blank = picture_of(tab)
+    assert blank != one
+    assert tab.locator("#bars li").count() == 0
+    draw(tab, DIGITS[7])
+    tab.click("#clear")
+    assert picture_of(tab) == blank
+
+
+def picture_of(tab: Any) -> str:
+    return str(tab.evaluate("document.querySelector('#canvas').toDataURL()"))
+
+
+def test_a_picture_is_opened_dropped_and_pasted(open_page: Opened, tmp_path: Path) -> None:
+    tab = open_page()
+    begin(tab, steps=20)
+    wait_for(tab, "finished")
+    path = write_png(tmp_path / "seven.png", drawing())
+    blank = picture_of(tab)
+    tab.set_input_files("#file", path)
+    best(tab)
+    opened = picture_of(tab)
+    assert opened != blank
+    for name in ("drop", "paste"):
+        tab.click("#clear")
+        tab.evaluate(
+            """([name, bytes]) => {
+                const data = new DataTransfer();
+                data.items.add(new File([new Uint8Array(bytes)], "../../seven.png", { type: "image/png" }));
+                const init = { bubbles: true, dataTransfer: data, clipboardData: data };
+                const Kind = name === "drop" ? DragEvent : ClipboardEvent;
+                document.dispatchEvent(new Kind(name, init));
+            }""",
+            [name, list(path.read_bytes())],
+        )
+        best(tab)
+        assert picture_of(tab) == opened
+    (tmp_path / "notes.txt").write_text("no picture")
+    tab.set_input_files("#file", tmp_path / "notes.txt")
+    wait_for(tab, "neither a picture", "#verdict")
+
+
+def test_the_checkpoint_is_saved_by_the_browser(open_page: Opened, tmp_path: Path) -> None:
+    tab = open_page()
+    begin(tab, steps=20)
+    wait_for(tab, "finished")
+    with tab.expect_download() as download:
+        tab.click("#save")
+    path = tmp_path / download.value.suggested_filename
+    download.value.save_as(path)
+    assert path.name == "digits.safetensors"
+    assert load(path).step == 20
+
+
+def test_mistakes_and_the_images_of_a_cell_are_shown(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=5)
+    wait_for(tab, "finished")
+    wait_for(tab, "After step 5", "#looked")
+    assert tab.locator("#mistakes canvas").count() > 10
+    assert tab.locator("#filters li").count() == 32
+    assert tab.locator("#confusion tbody tr").count() == 10
+    cell = tab.locator("#confusion td button:enabled").first
+    count = cell.inner_text()
+    cell.click()
+    wait_for(tab, f"{int(count):,} of ", "#cell-title")
+    assert tab.locator("#cell canvas").count() == min(int(count), 36)
+
+
+def test_wrong_options_are_said(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=10, momentum="0.9999999999")
+    wait_for(tab, "momentum is 0.9999999999, expected", "#problem")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 768, 1600])
+def test_it_fits_on_every_screen(open_page: Opened, width: int, scheme: str) -> None:
+    tab = open_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
+    ground = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(246, 247, 249)") == (scheme == "light")
+
+
+def test_everything_has_a_name_and_can_be_reached_by_keyboard(open_page: Opened) -> None:
+    tab = open_page()
+    nameless = """[...document.querySelectorAll("input, select, button, a, canvas")]
+        .filter((element) => !(element.labels?.length || element.textContent.trim() || element.ariaLabel))
+        .map((element) => element.outerHTML)"""
+    assert tab.evaluate(nameless) == []
+    reached = set()
+    for _ in range(30):
+        tab.keyboard.press("Tab")
+        reached.add(tab.evaluate("document.activeElement.id || document.activeElement.name"))
+    assert {"preset", "dataset", "seed", "start", "canvas", "undo", "clear", "file", "look"} <= reached
+
+
+def test_it_says_when_the_server_is_gone(chromium: Any) -> None:
+    with start(
+        "app", "--no-browser", "--port", 0, "--offline", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        tab = chromium.new_page()
+        tab.goto(server.stdout.readline().strip())
+        tab.wait_for_selector("[name=preset] option", state="attached")
+        assert tab.inner_text("#connection") == ""
+        server.send_signal(signal.SIGKILL)
+        wait_for(tab, "No connection", "#connection")
+        assert tab.is_disabled("#start")
+        tab.close()

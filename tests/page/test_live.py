@@ -1,0 +1,259 @@
+"""What the page is told while a network trains, and what it can ask for."""
+
+from __future__ import annotations
+
+import base64
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import requests
+
+import mpsmnist
+from mpsmnist.app import Page
+from mpsmnist.checkpoint import load
+
+from .conftest import Tab, browsing
+
+
+def test_the_form_gets_what_there_is(tab: Tab) -> None:
+    hello = tab().hear("hello")
+    assert hello["presets"]["fast"]["batch_size"] == 64
+    assert {"auto", "mnist", "synthetic"} <= set(hello["datasets"])
+    assert hello["devices"] == ["auto", *mpsmnist.devices()]
+
+
+def test_a_run_is_told_from_its_beginning_to_its_end(tab: Tab) -> None:
+    browser = tab()
+    browser.begin(steps=60, batch_size=4)
+    status = browser.wait("finished")
+    assert (status["total"], status["device"], status["dataset"]) == (60, "cpu", "mnist")
+    assert len(browser.losses) == 60
+    assert len(browser.evaluations) >= 10
+    assert browser.evaluations[-1][0] == 60
+
+
+def test_whoever_comes_later_hears_everything(tab: Tab) -> None:
+    first = tab()
+    first.begin(steps=60, batch_size=4)
+    first.wait("finished")
+    second = tab()
+    second.wait("finished")
+    assert second.losses == first.losses
+    assert second.evaluations == first.evaluations
+
+
+def test_a_pause_holds_and_ends(tab: Tab) -> None:
+    browser, other = tab(), tab()
+    browser.begin(steps=100_000, batch_size=1)
+    browser.wait("running", steps=1)
+    other.ask(type="pause", pause=True)  # any tab may
+    browser.wait("paused")
+    stood = tab()
+    stood.wait("paused")
+    again = tab()
+    again.wait("paused")
+    assert len(again.losses) == len(stood.losses)
+    browser.ask(type="pause", pause=False)
+    browser.wait("running", steps=len(stood.losses) + 1)
+    browser.ask(type="stop")
+    browser.wait("stopped")
+    assert 0 < len(browser.losses) < 100_000
+
+
+def test_a_second_run_takes_the_first_ones_place(tab: Tab) -> None:
+    browser = tab()
+    browser.begin(steps=10, batch_size=4)
+    browser.wait("finished")
+    first = browser.losses
+    browser.losses, browser.evaluations, browser.status = [], [], {}
+    browser.begin(steps=10, batch_size=4)
+    browser.wait("finished")
+    assert browser.losses == first  # the seed is the same
+
+
+def test_a_run_at_a_time(tab: Tab) -> None:
+    browser = tab()
+    browser.begin(steps=100_000, batch_size=1)
+    browser.wait("running")
+    browser.begin(steps=10)
+    assert browser.hear("error")["message"] == "a run is under way: stop it first"
+    browser.ask(type="stop")
+    browser.wait("stopped")
+
+
+@pytest.mark.parametrize(
+    ("preset", "options", "words"),
+    [
+        ("fast", {"batch_size": 0}, "batch_size is 0, expected"),
+        ("fast", {"batch_size": "many"}, "batch_size is 'many', expected"),
+        ("fast", {"learning_rate": -1}, "learning_rate is -1, expected"),
+        ("fast", {"steps": 1, "epochs": 1}, "steps is 1, but epochs is 1"),
+        ("fast", {"device": "quantum"}, "device is 'quantum', expected"),
+        ("fast", {"checkpoint": "/etc/passwd"}, "checkpoint is no option of the page"),
+        ("fast", {"data_dir": "/"}, "data_dir is no option of the page"),
+        ("slow", {}, "preset is 'slow', expected"),
+    ],
+)
+def test_options_that_make_no_sense_get_words(
+    tab: Tab, preset: str, options: dict[str, object], words: str
+) -> None:
+    browser = tab()
+    browser.begin(preset, **options)
+    assert browser.hear("error")["message"].startswith(words)
+
+
+def test_a_dataset_that_is_not_there_is_said(tab: Tab) -> None:
+    browser = tab()
+    browser.begin(dataset="no such set")
+    assert "no such set" in browser.wait("failed")["error"]
+    browser.begin(steps=5, batch_size=4)
+    browser.wait("finished")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "1", '{"type": "dance"}', '{"type": "cell"}', "[" * 100_000])
+def test_nonsense_gets_words_and_the_connection_stays(tab: Tab, text: str) -> None:
+    browser = tab()
+    browser.socket.send(text)
+    assert "does not know" in browser.hear("error")["message"]
+    browser.ask(type="look")
+    assert browser.hear("error")["message"] == "there is no network yet: train one"
+
+
+def seven() -> bytes:
+    """A canvas with a seven, black on white."""
+    canvas = np.full((280, 280), 255, np.uint8)
+    canvas[50:72, 80:200] = 0
+    for row in range(60, 230):
+        left = 180 - (row - 60) // 3
+        canvas[row, left : left + 22] = 0
+    return canvas.tobytes()
+
+
+def test_a_drawing_is_read_while_the_network_trains(tab: Tab) -> None:
+    browser = tab()
+    browser.begin(steps=100_000, batch_size=1)
+    browser.wait("running", steps=1)
+    steps = []
+    for _ in range(2):
+        browser.socket.send(seven())
+        answer = browser.hear("answer")
+        assert len(answer["probabilities"]) == 10
+        assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-3)
+        assert len(base64.b64decode(answer["pixels"])) == 28 * 28
+        steps.append(answer["step"])
+        browser.wait("running", steps=len(browser.losses) + 200)
+        browser.socket.send(seven())  # asks for newer weights
+        browser.hear("answer")
+        browser.wait("running", steps=len(browser.losses) + 50)
+    assert steps[1] > steps[0]  # with the weights of the moment
+    browser.ask(type="stop")
+    browser.wait("stopped")
+    browser.socket.send(seven())
+    assert browser.hear("answer")["step"] == len(browser.losses)
+
+
+def test_drawings_of_another_size_and_blank_ones_get_words(tab: Tab) -> None:
+    browser = tab()
+    browser.begin(steps=5, batch_size=4)
+    browser.wait("finished")
+    browser.socket.send(b"123")
+    assert browser.hear("error")["message"] == "the drawing has 3 bytes, expected 280x280"
+    browser.socket.send(bytes(280 * 280))
+    assert "blank" in browser.hear("blank")["reason"]
+
+
+def test_the_findings_add_up(tab: Tab) -> None:
+    browser = tab()
+    browser.begin(steps=20, batch_size=4)
+    browser.wait("finished")
+    browser.ask(type="look")
+    look = browser.hear("look")
+    confusion = np.array(look["confusion"])
+    assert confusion.sum() == look["images"]
+    assert look["wrong"] == confusion.sum() - np.trace(confusion)
+    assert look["wrong"] / look["images"] == pytest.approx(1 - browser.evaluations[-1][1])
+    label, answer = np.unravel_index(confusion.argmax(), confusion.shape)
+    browser.ask(type="cell", label=int(label), answer=int(answer))
+    cell = browser.hear("cell")
+    assert cell["count"] == confusion[label, answer]
+    assert {(p["label"], p["answer"]) for p in cell["pictures"]} == {(label, answer)}
+    certain = [p["probability"] for p in cell["pictures"]]
+    assert certain == sorted(certain, reverse=True)
+
+
+@pytest.mark.parametrize(("label", "answer"), [(-1, 0), (0, 10), (10**30, 0)])
+def test_a_cell_that_is_not_there_gets_words(tab: Tab, label: int, answer: int) -> None:
+    browser = tab()
+    browser.begin(steps=5, batch_size=4)
+    browser.wait("finished")
+    browser.ask(type="cell", label=label, answer=answer)
+    assert "does not know" in browser.hear("error")["message"]
+
+
+def test_the_filters_are_those_now_and_at_first(tab: Tab, page: Page, tmp_path: Path) -> None:
+    browser = tab()
+    browser.begin(steps=20, batch_size=4, seed=3)
+    browser.wait("finished")
+    browser.ask(type="filters")
+    filters = browser.hear("filters")
+    first = mpsmnist.Trainer("cpu", seed=3, init="he").state_dict()
+    now = load(download(page, tmp_path)).state
+    for name, state in (("first", first), ("now", now)):
+        expected = state["conv0.weight"].reshape(25, 32).T
+        np.testing.assert_allclose(filters[name], expected, atol=1e-4)
+
+
+def download(page: Page, folder: Path) -> Path:
+    url = urlsplit(page.address)
+    answer = requests.get(f"http://{url.netloc}/checkpoint?{url.query}", timeout=30)
+    assert answer.headers["content-disposition"] == 'attachment; filename="digits.safetensors"'
+    path = folder / "digits.safetensors"
+    path.write_bytes(answer.content)
+    return path
+
+
+def test_a_checkpoint_of_a_run_under_way_can_be_resumed(tab: Tab, page: Page, tmp_path: Path) -> None:
+    browser = tab()
+    browser.begin(steps=100_000, batch_size=1)
+    browser.wait("running", steps=1)
+    saved = load(download(page, tmp_path))
+    browser.ask(type="stop")
+    browser.wait("stopped")
+    assert 0 < saved.step <= len(browser.losses)
+    assert saved.total_steps == 100_000
+
+
+def test_an_opened_checkpoint_reads_at_once(tab: Tab, page: Page, data_dir: Path, tmp_path: Path) -> None:
+    browser = tab()
+    browser.begin(steps=5, batch_size=4)
+    browser.wait("finished")
+    path = download(page, tmp_path)
+    saved = load(path)
+    with closing(Page(opened=load(path), data_dir=data_dir)) as other, browsing(other) as reader:
+        assert reader.hear("hello")["opened"]
+        reader.socket.send(seven())
+        browser.socket.send(seven())
+        assert reader.hear("answer") == browser.hear("answer")
+        reader.ask(type="look")
+        assert reader.hear("look")["images"] > 0
+        again = load(download(other, tmp_path))
+        assert (again.step, again.options, again.fingerprint) == (
+            saved.step,
+            saved.options,
+            saved.fingerprint,
+        )
+        for name, tensor in saved.state.items():
+            np.testing.assert_array_equal(again.state[name], tensor)
+
+
+def test_closing_the_page_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run.safetensors"
+    page = Page(data_dir=data_dir, threads=1, checkpoint=path, overwrite=True)
+    with closing(page), browsing(page) as browser:
+        browser.begin(steps=100_000, batch_size=1)
+        browser.wait("running", steps=1)
+        page.close()
+        assert load(path).step >= 1
