@@ -46,6 +46,7 @@ def summarize(raw: Result) -> Result:
         "overhead": _overhead,
         "phases": _phases,
         "pictures": _pictures,
+        "app": _app,
     }
     summary = {key: value for key, value in raw.items() if key != "measured"}
     rounded: Result = _rounded(summary | makers[raw["kind"]](raw["measured"], raw["settings"]))
@@ -252,6 +253,23 @@ def _pictures(measured: Rows, settings: Result) -> dict[str, Rows]:
             {"kind": kind["kind"], "sort": kind["sort"], "pictures": len(answers)}
             | {"read_percent": _or_none(_percent, right), "unsure_percent": _percent(unsure)}
         )
+    return {"rows": rows}
+
+
+def _app(measured: Rows, settings: Result) -> dict[str, Rows]:
+    """Milliseconds from a stroke to its bars, seconds of runs, and their ratios to those of train() alone."""
+    del settings
+    rows: Rows = []
+    seconds = {part["how"]: np.array(part["seconds"]) for part in measured if part["what"] == "run"}
+    for part in measured:
+        row = {"what": part["what"], "how": part["how"]}
+        if part["what"] == "run":
+            times = seconds[part["how"]]
+            row |= {"seconds": _quartiles(times), "ratio": _quartiles(times / seconds["alone"])}
+        else:
+            median, p95 = (float(value) for value in np.percentile(part["milliseconds"], (50, 95)))
+            row |= {"median": median, "p95": p95, "strokes": len(part["milliseconds"])}
+        rows.append(row)
     return {"rows": rows}
 
 

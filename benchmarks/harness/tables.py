@@ -20,6 +20,7 @@ def show(summary: Result) -> None:
         "overhead": _overhead,
         "phases": _phases,
         "pictures": _pictures,
+        "app": _app,
     }
     print("\n".join(writers[summary["kind"]](summary)) + "\n", flush=True)
 
@@ -292,3 +293,22 @@ def pictures(rows: Rows) -> list[str]:
             for row in rows
         ],
     )
+
+
+def _app(summary: Result) -> list[str]:
+    return app(summary["rows"])
+
+
+def app(rows: Rows) -> list[str]:
+    """What the page costs."""
+    strokes = [row for row in rows if row["what"] == "stroke to bars"]
+    runs = [row for row in rows if row["what"] == "run"]
+    lines = table(
+        ["from a stroke to its bars", "ms, median", "p95", "strokes"],
+        [[row["how"], f"{row['median']:.1f}", f"{row['p95']:.1f}", str(row["strokes"])] for row in strokes],
+    )
+    if runs:
+        cells = [[row["how"], interval(row["seconds"], ".2f"), interval(row["ratio"], ".3f")] for row in runs]
+        lines += [""] if strokes else []
+        lines += table(["a run", "seconds (quartiles)", "of the time alone, by round"], cells)
+    return lines
