@@ -10,6 +10,7 @@ Of what is no digit only "unsure" is right; a blank picture that is refused coun
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+from tqdm import tqdm
 
 from harness.arguments import add_common, output_path, positive
 from harness.command import run
@@ -71,7 +73,8 @@ def measure(options: argparse.Namespace, network: Network) -> Iterator[list[dict
     for sort in dict.fromkeys(sort for sort, _ in makers.values()):
         names = [name for name in makers if makers[name][0] == sort and name in (options.kinds or makers)]
         if names:
-            yield [_measure_kind(network, name, *makers[name]) for name in names]
+            bar = tqdm(names, sort, leave=False, disable=None)  # on a terminal alone
+            yield [_measure_kind(network, name, *makers[name]) for name in bar]
 
 
 def _measure_kind(network: Network, name: str, sort: str, drawn: Iterable[Drawn]) -> dict[str, Any]:
@@ -136,6 +139,8 @@ def _thumbnail(picture: NDArray[np.uint8]) -> Image.Image:
 def main(arguments: Sequence[str]) -> int:
     """Measure, and draw the contact sheet if there is to be one."""
     options = parse(arguments)
+    if options.data_dir is not None:
+        os.environ["MPSMNIST_DATA_DIR"] = str(options.data_dir)  # where the tests' generator looks for digits
     for reason in ink.left_out():
         print(reason)
     network = load_network(options.checkpoint, "cpu", options.threads)
