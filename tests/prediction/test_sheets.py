@@ -46,6 +46,14 @@ def test_the_digit_is_read_and_not_the_sheet(angle: float, table: int) -> None:
     assert abs(found.pixels.astype(int) - alone.pixels).mean() <= 8
 
 
+def test_ink_that_reaches_over_the_edge_stays() -> None:
+    sheet = np.full((160, 220), 235, np.uint8)
+    sheet[60:, 100:112] = 30
+    cut = cut_out_sheet(on_table(sheet, 0, 30))
+    assert cut is not None
+    assert (cut[60:140] < 60).any(axis=1).all()
+
+
 def test_a_sheet_that_reaches_over_one_side_is_one() -> None:
     assert cut_out_sheet(on_table(paper(300, 220), 0, 60, offset=(0, 120))) is not None
 

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
@@ -11,11 +10,12 @@ from .colours import Levels, to_levels
 from .marks import SQUARE, Mask
 from .reading import Picture
 
-COARSE = 128  # pixels a side show where a sheet is
+COARSE = 128  # pixels a side show where a sheet is,
+DETAILED = 512  # and what is on it
 LEAST, MOST = 0.04, 0.9  # of the picture is a sheet
 LONGEST = 2.5  # times its width; a bar that is longer may be a 1
 STRAIGHT = 0.85  # of the smallest rectangle around it; of an ellipse, such as a bold 0, that is 0.79
-LIGHT = 0.6  # of a sheet is paper, and no ink
+LIGHT = 0.8  # of a sheet, at least, is paper and no ink; of the hull of a bold digit less is ink
 BORDER = 0.015  # of the picture's side: its shadow, and its thickness
 CUT = 0.25  # of its edge, at most, is the border of the picture
 TURNS = 30  # from 0 to 90 degrees
@@ -36,9 +36,10 @@ def cut_out_sheet(picture: Picture) -> Picture | None:
     labels, count = ndimage.label(light)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
-    label = int(sizes.argmax())
-    sheet = ndimage.binary_fill_holes(labels == label)
-    if not LEAST <= sheet.mean() <= MOST or sizes[label] < LIGHT * sheet.sum() or not _is_rectangle(sheet):
+    if sizes.max() < LIGHT * LEAST * levels.size:
+        return None
+    sheet = _straightened(labels == sizes.argmax())
+    if sheet is None or not LEAST <= sheet.mean() <= MOST or sizes.max() < LIGHT * sheet.sum():
         return None
     inner = ndimage.binary_erosion(sheet, SQUARE, math.ceil(BORDER * max(sheet.shape)))
     return _cut(picture, inner) if inner.any() else None
@@ -55,36 +56,39 @@ def _halfway(levels: Levels) -> float:
     return float(edges[1:][between.argmax()])
 
 
-def _is_rectangle(sheet: Mask) -> bool:
-    """Tell by the smallest rectangle around it, turned in any way, and by how much of that is its own edge.
+def _straightened(light: Mask) -> Mask | None:
+    """Give the convex hull, as ink may reach over the edge; None if it is no rectangle, turned in any way.
 
-    What is light because of the light ends where the picture does.
+    Neither is what ends where the picture does: that is light because of the light.
     """
+    rim = light & ~ndimage.binary_erosion(light)
+    points, everywhere = np.argwhere(rim), np.indices(light.shape).reshape(2, -1).T
+    hull = np.ones(light.size, bool)
+    sides = []
+    for angle in np.arange(TURNS) * np.pi / 2 / TURNS:
+        axes = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        along = points @ axes
+        low, high = along.min(axis=0), along.max(axis=0)
+        hull &= ((everywhere @ axes >= low) & (everywhere @ axes <= high)).all(axis=1)
+        sides.append(sorted(high - low + 1))
+    shorter, longer = min(sides, key=math.prod)
+    sheet = hull.reshape(light.shape)
     rim = sheet & ~ndimage.binary_erosion(sheet)
     at_border = rim.sum() - rim[1:-1, 1:-1].sum()
-    points = np.argwhere(rim).astype(np.float64)
-    angles = np.arange(TURNS) * np.pi / 2 / TURNS
-    along, across = (np.ptp(points @ np.stack(axis), axis=0) + 1 for axis in _axes(angles))
-    smallest = (along * across).argmin()
-    shorter, longer = sorted((float(along[smallest]), float(across[smallest])))
-    is_long = longer > LONGEST * shorter
-    return bool(not is_long and sheet.sum() >= STRAIGHT * shorter * longer and at_border <= CUT * rim.sum())
-
-
-def _axes(angles: NDArray[np.float64]) -> tuple[tuple[NDArray[np.float64], ...], ...]:
-    cosine, sine = np.cos(angles), np.sin(angles)
-    return (cosine, sine), (-sine, cosine)
+    fits = longer <= LONGEST * shorter and sheet.sum() >= STRAIGHT * shorter * longer
+    return sheet if fits and at_border <= CUT * rim.sum() else None
 
 
 def _cut(picture: Picture, inner: Mask) -> Picture:
     """Give the box around the sheet; what is not the sheet is as the sheet's nearest pixel is."""
-    within = _resized(inner, picture.shape[:2])
-    box = tuple(
-        slice(ends[0], ends[-1] + 1)
-        for ends in (np.flatnonzero(within.any(axis=1)), np.flatnonzero(within.any(axis=0)))
-    )
-    nearest = ndimage.distance_transform_edt(~within[box], return_distances=False, return_indices=True)
-    cut: Picture = picture[box][tuple(nearest)]
+    ends = [np.flatnonzero(inner.any(axis=axis))[[0, -1]] + (0, 1) for axis in (1, 0)]
+    scales = np.divide(picture.shape[:2], inner.shape)
+    box = tuple(slice(*(end * scale).astype(int)) for end, scale in zip(ends, scales, strict=True))
+    image = Image.fromarray(picture[box])
+    part = np.asarray(image.reduce(-(-max(image.size) // DETAILED)))
+    within = _resized(inner[tuple(slice(*end) for end in ends)], part.shape[:2])
+    nearest = ndimage.distance_transform_edt(~within, return_distances=False, return_indices=True)
+    cut: Picture = part[tuple(nearest)]
     return cut
 
 
