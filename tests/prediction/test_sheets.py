@@ -77,6 +77,11 @@ def drawn(kind: str) -> Grey:
         case "bold 0":
             draw.ellipse((120, 80, 280, 320), 255)
             draw.ellipse((180, 150, 220, 250), 0)
+        case "bold 8":
+            draw.ellipse((120, 40, 280, 220), 255)
+            draw.ellipse((100, 180, 300, 380), 255)
+            draw.ellipse((185, 105, 215, 140), 0)
+            draw.ellipse((185, 265, 215, 300), 0)
         case "bold 1":
             draw.rectangle((170, 60, 230, 340), 255)
         case "thin frame":
@@ -88,6 +93,8 @@ def drawn(kind: str) -> Grey:
     return np.asarray(image)
 
 
-@pytest.mark.parametrize("kind", ["bold 0", "bold 1", "thin frame", "light from the left", "all paper"])
+@pytest.mark.parametrize(
+    "kind", ["bold 0", "bold 8", "bold 1", "thin frame", "light from the left", "all paper"]
+)
 def test_what_is_no_sheet_is_none(kind: str) -> None:
     assert cut_out_sheet(drawn(kind)) is None
