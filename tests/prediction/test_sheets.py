@@ -78,10 +78,9 @@ def drawn(kind: str) -> Grey:
             draw.ellipse((120, 80, 280, 320), 255)
             draw.ellipse((180, 150, 220, 250), 0)
         case "bold 8":
-            draw.ellipse((120, 40, 280, 220), 255)
-            draw.ellipse((100, 180, 300, 380), 255)
-            draw.ellipse((185, 105, 215, 140), 0)
-            draw.ellipse((185, 265, 215, 300), 0)
+            for top in (40, 200):
+                draw.ellipse((120, top, 280, top + 160), 255)
+                draw.ellipse((185, top + 65, 215, top + 95), 0)
         case "bold 1":
             draw.rectangle((170, 60, 230, 340), 255)
         case "thin frame":
