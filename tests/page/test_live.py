@@ -257,3 +257,16 @@ def test_closing_the_page_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
         browser.wait("running", steps=1)
         page.close()
         assert load(path).step >= 1
+
+
+def test_a_page_that_is_closed_while_it_is_answered_is_no_error(
+    page: Page, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with browsing(page) as browser:
+        browser.begin(steps=5, batch_size=4)
+        browser.wait("finished")
+        for _ in range(20):
+            browser.ask(type="look")
+    with browsing(page) as browser:
+        browser.wait("finished")
+    assert capfd.readouterr() == ("", "")

@@ -115,6 +115,7 @@ class _Tab:
             pass
         finally:
             teller.cancel()
+            await asyncio.gather(teller, return_exceptions=True)
 
     async def _serve_one(self) -> None:
         message = await self._socket.receive()
@@ -136,7 +137,10 @@ class _Tab:
 
     async def _send(self, message: dict[str, Any]) -> None:
         async with self._sending:
-            await self._socket.send_text(json.dumps(message, separators=(",", ":"), allow_nan=False))
+            try:
+                await self._socket.send_text(json.dumps(message, separators=(",", ":"), allow_nan=False))
+            except RuntimeError as error:  # Starlette's, of a page that is closed
+                raise WebSocketDisconnect(1006) from error
 
     async def _tell(self) -> None:
         """Send the status, with what is new, as long as there is anything new."""
