@@ -61,22 +61,19 @@ def _straightened(light: Mask) -> Mask | None:
 
     Neither is what ends where the picture does: that is light because of the light.
     """
-    rim = light & ~ndimage.binary_erosion(light)
-    points, everywhere = np.argwhere(rim), np.indices(light.shape).reshape(2, -1).T
-    hull = np.ones(light.size, bool)
-    sides = []
-    for angle in np.arange(TURNS) * np.pi / 2 / TURNS:
-        axes = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        along = points @ axes
-        low, high = along.min(axis=0), along.max(axis=0)
-        hull &= ((everywhere @ axes >= low) & (everywhere @ axes <= high)).all(axis=1)
-        sides.append(sorted(high - low + 1))
-    shorter, longer = min(sides, key=math.prod)
-    sheet = hull.reshape(light.shape)
-    rim = sheet & ~ndimage.binary_erosion(sheet)
-    at_border = rim.sum() - rim[1:-1, 1:-1].sum()
-    fits = longer <= LONGEST * shorter and sheet.sum() >= STRAIGHT * shorter * longer
-    return sheet if fits and at_border <= CUT * rim.sum() else None
+    turns = np.arange(TURNS) * np.pi / 2 / TURNS
+    axes = np.concatenate([[np.cos(turns), np.sin(turns)], [-np.sin(turns), np.cos(turns)]], axis=1)
+    along = np.argwhere(light & ~ndimage.binary_erosion(light)) @ axes
+    low, high = along.min(axis=0), along.max(axis=0)
+    sides = np.sort((high - low + 1).reshape(2, TURNS), axis=0)
+    shorter, longer = sides[:, sides.prod(axis=0).argmin()]
+    at_border = light.sum() - light[1:-1, 1:-1].sum()
+    is_long, is_cut = longer > LONGEST * shorter, at_border > CUT * 2 * (shorter + longer)
+    if is_long or is_cut or light.sum() < LIGHT * STRAIGHT * shorter * longer:
+        return None
+    everywhere = np.indices(light.shape).reshape(2, -1).T @ axes
+    sheet: Mask = ((everywhere >= low) & (everywhere <= high)).all(axis=1).reshape(light.shape)
+    return sheet if sheet.sum() >= STRAIGHT * shorter * longer else None
 
 
 def _cut(picture: Picture, inner: Mask) -> Picture:
