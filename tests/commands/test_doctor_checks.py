@@ -205,13 +205,18 @@ def test_shares_of_ties_sum_to_one(shares: tuple[float, ...], verdict: str, word
     assert outcome.detail.endswith(f"their sum {sum(shares):.2f}, must be 1)")
 
 
+def hold(size: int) -> mmap.mmap:
+    """Resident memory, until it is closed. Not malloc's, which may give out what earlier tests freed."""
+    memory = mmap.mmap(-1, size)
+    memory.write(b"1" * size)
+    return memory
+
+
 def test_memory_that_grows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     leaked = []
 
     def leak(right: Callable[..., float], *batch: Any) -> float:
-        # Not from malloc: what earlier tests freed is still resident there, and would be given out again.
-        leaked.append(mmap.mmap(-1, 2**23))
-        leaked[-1].write(b"1" * 2**23)
+        leaked.append(hold(2**23))
         return right(*batch)
 
     fake(monkeypatch, step=leak)
@@ -230,9 +235,8 @@ def test_resident_bytes_are_those_of_this_process(monkeypatch: pytest.MonkeyPatc
         pytest.skip("this system does not tell it in that way")
     monkeypatch.setattr(sys, "platform", platform)
     before = measurements.resident_bytes()
-    kept = np.ones(2**23, np.int64)  # 64 MiB
-    assert 2**25 < measurements.resident_bytes() - before < 2**28
-    del kept
+    with hold(2**26):
+        assert 2**25 < measurements.resident_bytes() - before < 2**28
 
 
 @pytest.mark.parametrize(("listed", "verdict"), [(["mps", "cpu"], "FAIL"), (["cpu"], "info")])
