@@ -84,21 +84,23 @@ def drop_holes(mask: Mask) -> Mask:
     if count <= 2:
         return mask
     boxes = ndimage.find_objects(labels)
-    longest = max(boxes, key=length)
+    starts, stops = _corners(boxes)
+    lengths = (stops - starts).max(axis=1)
+    longest = int(lengths.argmax())
     discs = np.array(
         [
-            label
-            for label, box in enumerate(boxes, 1)
-            if length(box) < SMALL * length(longest) and _is_disc(labels[box] == label)
+            index
+            for index, box in enumerate(boxes)
+            if lengths[index] < SMALL * lengths[longest] and _is_disc(labels[box] == index + 1)
         ],
         int,
     )
-    starts, stops = _corners([boxes[label - 1] for label in discs])
+    beside = _gaps(starts, stops, longest)[discs] >= 0
+    starts, stops = starts[discs], stops[discs]
     kept = np.arange(count + 1) > 0
-    for index, label in enumerate(discs):
-        in_a_row = _are_in_a_row(starts, stops, index).any(axis=0)
-        beside = (not _overlap(part, its) for part, its in zip(boxes[label - 1], longest, strict=True))
-        kept[label] = not any(in_a_row & np.fromiter(beside, bool))
+    for number, index in enumerate(discs):
+        in_a_row = _are_in_a_row(starts, stops, number).any(axis=0)
+        kept[index + 1] = not (in_a_row & beside[number]).any()
     return labelled(labels, kept)
 
 
@@ -114,13 +116,9 @@ def _are_in_a_row(starts: Corners, stops: Corners, index: int) -> Mask:
     lengths = (stops - starts).max(axis=1)
     size = np.maximum(lengths, lengths[index])[:, np.newaxis]
     ends = np.maximum(abs(starts - starts[index]), abs(stops - stops[index]))
-    gaps = np.maximum(starts, starts[index]) - np.minimum(stops, stops[index])
-    in_a_row: Mask = (ends <= 1 + DISC * size) & (gaps.max(axis=1, keepdims=True) >= size)
+    far = _gaps(starts, stops, index).max(axis=1, keepdims=True) >= size
+    in_a_row: Mask = (ends <= 1 + DISC * size) & far
     return in_a_row
-
-
-def _overlap(a: slice, b: slice) -> bool:
-    return bool(a.start < b.stop and b.start < a.stop)
 
 
 def length(box: Box) -> int:
@@ -157,6 +155,12 @@ def _corners(boxes: Sequence[Box]) -> tuple[Corners, Corners]:
     return ends[..., 0], ends[..., 1]
 
 
+def _gaps(starts: Corners, stops: Corners, index: int) -> Corners:
+    """Give the rows and columns from each box to that of the index, (n, 2); less than 0 is an overlap."""
+    gaps: Corners = np.maximum(starts, starts[index]) - np.minimum(stops, stops[index])
+    return gaps
+
+
 def drop_specks(ink: Levels, mask: Mask) -> Mask:
     """Keep the heaviest mark, and those near it that are neither much lighter nor much paler."""
     labels, count = ndimage.label(mask, SQUARE)
@@ -176,11 +180,10 @@ def one_digit(ink: Levels, mask: Mask) -> Mask:
     labels, count = ndimage.label(mask, SQUARE)
     if count <= 1:
         return mask
-    boxes = ndimage.find_objects(labels)
-    heaviest = boxes[int(np.bincount(labels.ravel(), ink.ravel() * mask.ravel()).argmax()) - 1]
-    near = NEAR * length(heaviest)
-    kept = [False] + [max(_gaps(box, heaviest)) <= near for box in boxes]
-    return labelled(labels, kept)
+    starts, stops = _corners(ndimage.find_objects(labels))
+    heaviest = int(np.bincount(labels.ravel(), ink.ravel() * mask.ravel()).argmax()) - 1
+    near = NEAR * (stops - starts)[heaviest].max()
+    return labelled(labels, np.append(False, _gaps(starts, stops, heaviest).max(axis=1) <= near))
 
 
 def is_line_across(mask: Mask) -> bool:
@@ -227,8 +230,7 @@ def _belong_together(starts: Corners, stops: Corners, index: int) -> Mask:
 
     It is above or below and close, as the bar of a 5, or beside and within reach of the other's strokes.
     """
-    gaps = np.maximum(starts, starts[index]) - np.minimum(stops, stops[index])  # less than 0 is an overlap
-    down, across = gaps.T
+    down, across = _gaps(starts, stops, index).T
     sizes = stops - starts
     shorter, narrower = np.minimum(sizes, sizes[index]).T
     taller = np.maximum(sizes[:, 0], sizes[index, 0])
@@ -236,12 +238,6 @@ def _belong_together(starts: Corners, stops: Corners, index: int) -> Mask:
     beside = (down < 0) & (across <= 0.05 * taller)
     together: Mask = np.where(-across >= 0.5 * narrower, stacked, beside)
     return together
-
-
-def _gaps(a: Box, b: Box) -> tuple[int, int]:
-    """Give the rows and columns between two boxes; less than 0 is an overlap."""
-    down, across = (max(x.start, y.start) - min(x.stop, y.stop) for x, y in zip(a, b, strict=True))
-    return down, across
 
 
 def _lines(digits: list[tuple[Box, int]]) -> list[list[tuple[Box, int]]]:
