@@ -3,13 +3,13 @@
 import argparse
 import signal
 import webbrowser
-from pathlib import Path
 
 from ..errors import Error
 from ..training.checkpoint import check_target, load
 from ..training.config import MAX_THREADS, ConfigError, TrainConfig
 from ..user_files import expand_path
-from .console import DONE, Command, UsageError, complain, require_whole_number
+from .console import Command, UsageError, complain, require_whole_number
+from .options import add_data_options, add_threads
 from .streams import print_line
 
 PORT = 8517
@@ -30,9 +30,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="save each run here when it ends, also by Ctrl-C",
     )
     add("--overwrite", action="store_true", help="let --save replace a file that exists")
-    add("--data-dir", type=Path, metavar="DIR", help="the folder that holds the dataset's files")
-    add("--offline", action="store_const", const=True, help="never use the network to get data")
-    add("--threads", type=int, metavar="N", help="CPU threads (default: the cores that this process may use)")
+    add_data_options(parser)
+    add_threads(parser)
     add(
         "--host",
         default="127.0.0.1",
@@ -70,7 +69,6 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
             signal.pause()
     finally:
         page.close()
-    return DONE
 
 
 COMMAND = Command(

@@ -16,6 +16,7 @@ from ..user_files import expand_path, reason_of
 from .answers import Answer, as_json, format_bars, format_line, format_pixels, in_one_line
 from .console import DONE, FAILED, Command, UsageError, complain, require_whole_number
 from .log import telling
+from .options import add_threads
 from .streams import print_line, read_stdin
 
 STDIN = "-"
@@ -53,7 +54,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="default auto: mps where there is one, else cpu",
     )
-    add("--threads", type=int, metavar="N", help="CPU threads (default: the cores that this process may use)")
+    add_threads(parser)
 
 
 def _image(word: str) -> str | Path:
@@ -68,8 +69,7 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
     _check(arguments)
     with telling(program):
         network = load_network(arguments.checkpoint, arguments.device, arguments.threads)
-    ask = _asking(network, arguments.invert, arguments.many)
-    with telling(program):
+        ask = _asking(network, arguments.invert, arguments.many)
         answers = chain.from_iterable(_answer_file(image, ask, program) for image in arguments.images)
         may_be_single = len(arguments.images) == 1 and not arguments.many
         first = list(islice(answers, 2)) if may_be_single else []

@@ -27,6 +27,7 @@ from ..user_files import expand_path
 from . import plot, signals
 from .console import DONE, FAILED, Command, UsageError, complain
 from .log import telling
+from .options import add_data_options, add_threads
 from .report import JsonReporter, Report, TextReporter, say
 
 EPILOG = """\
@@ -76,10 +77,9 @@ def _add_run_options(group: argparse._ArgumentGroup) -> None:
 def _add_place_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--dataset", choices=DATASETS, help="default auto: mnist or, where it is unavailable, synthetic")
-    add("--data-dir", type=Path, metavar="DIR", help="the folder that holds the dataset's files")
-    add("--offline", action="store_const", const=True, help="never use the network")
+    add_data_options(group)
     add("--device", choices=DEVICE_CHOICES, help="default auto: mps where there is one, else cpu")
-    add("--threads", type=int, metavar="N", help="CPU threads (default: the cores that this process may use)")
+    add_threads(group)
 
 
 def _add_output_options(group: argparse._ArgumentGroup) -> None:

@@ -1,0 +1,24 @@
+"""Options that several commands have."""
+
+from argparse import ArgumentParser, _ArgumentGroup
+from pathlib import Path
+
+Options = ArgumentParser | _ArgumentGroup
+
+
+def add_data_options(options: Options) -> None:
+    """Add where data comes from."""
+    options.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="the folder that holds the dataset's files"
+    )
+    options.add_argument("--offline", action="store_const", const=True, help="never use the network")
+
+
+def add_threads(options: Options) -> None:
+    """Add the number of threads."""
+    options.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="CPU threads (default: the cores that this process may use)",
+    )
