@@ -9,8 +9,6 @@ from ..data import Dataset
 from ..training.mistakes import Mistake, find_mistakes
 from .reader import Weights
 
-CHUNK = 500  # images
-
 
 class Findings(NamedTuple):
     """A network's answers for the test images of a dataset."""
@@ -43,7 +41,5 @@ class Findings(NamedTuple):
 
 def find(weights: Weights, dataset: Dataset) -> Findings:
     """Predict the test images, with one thread: a run may be training beside it."""
-    trainer = weights.trainer()
-    images = dataset.test_images
-    parts = [trainer.predict(images[first : first + CHUNK]) for first in range(0, len(images), CHUNK)]
-    return Findings(weights.step, np.concatenate(parts), dataset.test_labels)
+    probabilities = weights.trainer().predict(dataset.test_images)
+    return Findings(weights.step, probabilities, dataset.test_labels)

@@ -14,7 +14,7 @@ from ..network import parameter_shapes
 from ..prediction.predictor import Network, Prediction, predict_picture
 from ..prediction.reading import Picture
 from ..training.checkpoint import Checkpoint
-from ..training.familiarity import Familiarity
+from ..training.familiarity import Familiarity, familiarity_of
 from .run import Run
 
 NEW_AFTER = 0.25  # seconds; to copy the weights for a reader keeps a run from training for some milliseconds
@@ -22,6 +22,9 @@ NEW_AFTER = 0.25  # seconds; to copy the weights for a reader keeps a run from t
 
 class NoNetworkError(Error):
     """There is nothing to predict with."""
+
+    def __init__(self, message: str = "there is no network yet: train one") -> None:
+        super().__init__(message)
 
 
 class Weights(NamedTuple):
@@ -53,7 +56,7 @@ class Opened:
 
     def __init__(self, saved: Checkpoint) -> None:
         self._weights = Weights(saved.step, _parameters(saved.state))
-        self.familiarity = None if saved.familiarity is None else Familiarity(**saved.familiarity)
+        self.familiarity = familiarity_of(saved)
 
     def newest(self) -> Weights:
         """As of any source."""

@@ -14,7 +14,7 @@ from ..data import Dataset
 from ..errors import Error
 from ..training.config import ConfigError, TrainConfig
 from ..training.events import CheckpointFailedEvent, EvaluationEvent, Event, StartEvent, StepEvent
-from ..training.familiarity import Familiarity
+from ..training.familiarity import Familiarity, familiarity_of
 from ..training.loop import train
 
 T = TypeVar("T")
@@ -131,8 +131,7 @@ class Run:
                 self._is_over = True
             self._do_tasks()
         if self.start is not None and self.error is None:
-            found = self.start.checkpoint().familiarity
-            self.familiarity = None if found is None else Familiarity(**found)
+            self.familiarity = familiarity_of(self.start.checkpoint())
 
     def _on_step(self, event: StepEvent) -> None:
         self.losses.append(event.loss)

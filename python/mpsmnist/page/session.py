@@ -7,7 +7,7 @@ from typing import Any
 from ..data import Dataset, load
 from ..errors import Error
 from ..training.checkpoint import Checkpoint
-from ..training.config import ConfigError, TrainConfig, merge, preset_options
+from ..training.config import ConfigError, TrainConfig, merge
 from ..training.loop import check_ahead
 from .findings import Findings, find
 from .reader import Following, NoNetworkError, Opened, Reader
@@ -38,7 +38,7 @@ class Session:
         """Begin a run. Raises ConfigError, and Error if there is no such device or one is under way."""
         if unknown := options.keys() - OPTIONS:
             raise ConfigError(f"{min(unknown)} is no option of the page")
-        config = TrainConfig(**merge(merge(preset_options(preset), options), self._options))
+        config = TrainConfig.preset(preset, **merge(options, self._options))
         check_ahead(config)
         with self._lock:
             if self.run is not None and not self.run.is_over:
@@ -62,7 +62,7 @@ class Session:
     def reader(self) -> Reader:
         """What reads pictures now. Raises NoNetworkError."""
         if self._reader is None:
-            raise NoNetworkError("there is no network yet: train one")
+            raise NoNetworkError
         return self._reader
 
     def checkpoint(self) -> Checkpoint:
@@ -71,7 +71,7 @@ class Session:
         if run is None and self._opened is not None:
             return self._opened
         if run is None or run.start is None:
-            raise NoNetworkError("there is no network yet: train one")
+            raise NoNetworkError
         return run.between_steps(run.start.checkpoint).result()
 
     def dataset(self) -> Dataset:
@@ -79,7 +79,7 @@ class Session:
         if self.run is not None and self.run.start is not None:
             return self.run.start.dataset
         if self._opened is None:
-            raise NoNetworkError("there is no network yet: train one")
+            raise NoNetworkError
         return self._load(self._opened.dataset)
 
     def findings(self, *, renew: bool) -> Findings:
@@ -91,9 +91,8 @@ class Session:
         """
         with self._finding:
             reader = self.reader
-            weights = reader.weights()
             if self._findings is None or self._findings[0] is not reader or renew:
-                self._findings = reader, find(weights, self.dataset())
+                self._findings = reader, find(reader.weights(), self.dataset())
             return self._findings[1]
 
     def _load(self, name: str) -> Dataset:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .._core import Trainer
 from ..training.checkpoint import load
-from ..training.familiarity import Familiarity
+from ..training.familiarity import Familiarity, familiarity_of
 from .doubt import reason_to_doubt
 from .pictures import Digit, prepare_all, prepare_and_count
 from .reading import Picture
@@ -37,8 +37,7 @@ def load_network(path: str | os.PathLike[str], device: str = "auto", threads: in
     saved = load(path)
     trainer = Trainer(device=device, num_classes=saved.num_classes, threads=threads)
     trainer.load_state_dict(saved.state)
-    familiarity = None if saved.familiarity is None else Familiarity(**saved.familiarity)
-    return Network(trainer, familiarity)
+    return Network(trainer, familiarity_of(saved))
 
 
 def predict_picture(network: Network, name: str, picture: Picture, invert: bool | None = None) -> Prediction:

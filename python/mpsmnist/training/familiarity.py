@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .checkpoint import Checkpoint
+
 BLUR = 0.7  # pixels, the deviation of the Gaussian that images are smoothed with
 DIRECTIONS = 8  # from 0 to 180 degrees: a stroke's two edges count alike
 STEP, SPREAD = 4, 1.5  # pixels from cell to cell of the grid, and the deviation of a cell's Gaussian weights
@@ -79,6 +81,11 @@ class Familiarity(NamedTuple):
     def to_example(self, points: Floats) -> Floats:
         """(n,), from each of the points (n, K) to the nearest example."""
         return _to_nearest(points, self.examples * np.float32(QUANTUM)) / _as_float32(self.reach)
+
+
+def familiarity_of(saved: Checkpoint) -> Familiarity | None:
+    """Give what the checkpoint knows of the training images, None if it knows nothing."""
+    return None if saved.familiarity is None else Familiarity(**saved.familiarity)
 
 
 def learn(images: Images, labels: NDArray[np.integer[Any]]) -> Familiarity | None:

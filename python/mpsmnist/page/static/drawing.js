@@ -23,7 +23,6 @@ export class Drawing {
     const canvas = this.#canvas;
     canvas.addEventListener("pointerdown", (event) => this.#begin(event));
     canvas.addEventListener("pointermove", (event) => this.#go(event));
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => canvas.onlostpointercapture = null);
     $("#undo").addEventListener("click", () => this.#undo());
     $("#clear").addEventListener("click", () => this.#clear());
     $("#file").addEventListener("change", (event) => {
