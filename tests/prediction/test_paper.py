@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mpsmnist.prediction.paper import evened, find_paper, ink_above, marked, noise, stands_out
+from mpsmnist.prediction.paper import bridged, evened, find_paper, ink_above, marked, noise, stands_out
 
 RANDOM = np.random.default_rng(0)
 ROWS, COLUMNS = np.mgrid[:200, :200].astype(np.float32)
@@ -58,6 +58,16 @@ def test_marks_are_stronger_than_noise_and_than_what_is_near() -> None:
     (mask,) = marked(ink, np.zeros_like(ink), 0.4)
     assert (mask[100, 45], mask[100, 65], mask[100, 185]) == (True, False, True)
     assert not marked(ink, np.full_like(ink, 30), 0.4)[0].any()
+
+
+def test_pale_ink_that_joins_marks_is_ink_and_their_fringes_are_not() -> None:
+    whole = stroke(10)
+    glare, bottom = (ROWS > 90) & (ROWS < 110), ROWS >= 110
+    ink, pale = whole & ~glare, stroke(16)
+    assert (bridged(ink, whole) == whole).all()
+    assert (bridged(ink & ~bottom, whole) == ink & ~bottom).all()  # glare on its end joins nothing
+    assert not (bridged(whole, pale) & ~whole).any()
+    assert (bridged(ink, ink) == ink).all()
 
 
 def test_what_is_soft_or_may_be_chance_does_not_stand_out() -> None:

@@ -353,6 +353,22 @@ def test_colour_is_read_by_its_lightness() -> None:
 def test_a_line_from_top_to_bottom_is_read_as_a_1_or_a_fold(lean: float) -> None:
     rows, columns = np.mgrid[:200, :200]
     picture = np.where(abs(columns - 100 + lean * (rows - 100)) < 2, 40, 235).astype(np.uint8)
-    assert prepare(picture).is_line_across
-    assert not prepare(picture[:, 85:115]).is_line_across  # somebody has cut out a 1
-    assert not prepare(np.pad(picture, 20, constant_values=235)).is_line_across
+    assert prepare(picture).doubt == "a line from edge to edge: a fold, or a 1"
+    assert prepare(picture[:, 85:115]).doubt is None  # somebody has cut out a 1
+    assert prepare(np.pad(picture, 20, constant_values=235)).doubt is None
+
+
+def test_a_stroke_that_glare_fades_is_one_digit() -> None:
+    rows, columns = np.mgrid[:200, :200]
+    strength = 1 - 0.7 * np.exp(-(((rows - 100) / 18) ** 2))
+    stroke = (abs(columns - 100) < 6) & (abs(rows - 100) < 80)
+    assert len(prepare_all((235 - 195 * strength * stroke).astype(np.uint8))) == 1
+
+
+def test_a_finger_that_reaches_into_the_picture_is_hardly_like_ink() -> None:
+    rows, columns = np.mgrid[:200, :200]
+    paper = 200 + 15 * np.sin(rows / 9) * np.sin(columns / 11)
+    finger = np.hypot((rows - 200) / 2, columns - 90) < 28
+    picture = np.where(finger, 120, paper).astype(np.uint8)
+    assert prepare(picture).doubt == "hardly like ink on paper"
+    assert prepare(np.where(drawing(200, 200) > 128, 40, paper).astype(np.uint8)).doubt is None

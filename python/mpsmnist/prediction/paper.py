@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .colours import Levels
+from .marks import SQUARE, Mask
 
 SCALES = tuple(0.5 / 1.3**step for step in range(9))[::-1]  # widths of strokes, as shares of a picture's side
 SMALL = 64  # pixels a side or less are too few for more than the largest scale
@@ -108,6 +109,24 @@ def marked(ink: Levels, noise: Levels, *shares: float) -> list[NDArray[np.bool_]
     strongest = ndimage.maximum_filter(smooth, max(3, int(NEIGHBOURHOOD * side) | 1))
     least = np.maximum(FAINTEST, ABOVE_NOISE * noise)
     return [ink > np.maximum(share * strongest, least) for share in shares]
+
+
+def bridged(ink: Mask, pale: Mask) -> Mask:
+    """Add pale ink that joins marks, after J. Canny's hysteresis (1986): glare fades what it crosses.
+
+    What touches one mark alone is its fringe, or the inside of a narrow loop.
+    """
+    marks, count = ndimage.label(ink, SQUARE)
+    gaps, last = ndimage.label(pale & ~ink, SQUARE)
+    numberings = marks, np.where(ink, count + 1 - marks, 0)  # from either end: one mark's add up to count + 1
+    highest = [
+        ndimage.maximum(ndimage.maximum_filter(numbers, 3), gaps, np.arange(last + 1))
+        for numbers in numberings
+    ]
+    joins = np.sum(highest, axis=0) > count + 1
+    joins[0] = False
+    bridged: Mask = ink | joins[gaps]
+    return bridged
 
 
 def evened(ink: Levels, mask: NDArray[np.bool_]) -> Levels:

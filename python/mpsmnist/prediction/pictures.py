@@ -22,6 +22,7 @@ from .marks import (
 from .paper import (
     FAINTEST,
     SMALL,
+    bridged,
     edges,
     evened,
     find_paper,
@@ -43,6 +44,7 @@ CENTRE = 14
 WORKING = 256  # pixels a side are enough
 SHARP_SIDE = 128  # pixels a side, or less, are too few to be smoothed
 PRINT, STROKE = 0.25, 0.4  # of the strongest ink near: more may be print, and, print removed, the digit
+EVIDENT = 250  # faint digits have 300 and more, others thousands; the shadow of a fingertip has less
 FULL = 200  # of 255: the strongest ink of any of MNIST's digits is more
 
 Grey: TypeAlias = NDArray[np.uint8]
@@ -53,7 +55,7 @@ class Digit(NamedTuple):
 
     pixels: Grey  # (28, 28)
     inverted: bool  # it was dark on light
-    is_line_across: bool = False  # it is a fold of the paper, or a 1
+    doubt: str | None = None  # why it may be no digit, whatever the network says
 
 
 class _Found(NamedTuple):
@@ -186,10 +188,10 @@ def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
         (kept,) = marked(cleared, grain, stroke)
         mask = drop_specks(cleared, _without_print(kept))
     else:
-        cleared, mask = ink, drop_specks(ink, kept)
+        cleared, mask = ink, bridged(drop_specks(ink, kept), everything)
     if not stands_out(ink, mask, grain):
         return _Found(ink, mask, 0.0, inverted)
-    digits = float(ink[mask].sum()) / float(ink[kept | gone].sum())
+    digits = float(ink[mask].sum()) / float(ink[mask | kept | gone].sum())
     return _Found(cleared, mask, _evidence(cleared, mask, paper) * (1 + digits), inverted)
 
 
@@ -225,7 +227,12 @@ def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:
 
 def _as_mnists(found: _Found, mask: Mask) -> Digit:
     drawn = redrawn(_cropped(evened(found.ink, mask), 0), BOX)
-    return Digit(_centred(_fitted(_cropped(drawn, 0.3))), found.inverted, is_line_across(mask))
+    doubt = None
+    if is_line_across(mask):
+        doubt = "a line from edge to edge: a fold, or a 1"
+    elif found.evidence < EVIDENT:
+        doubt = "hardly like ink on paper"
+    return Digit(_centred(_fitted(_cropped(drawn, 0.3))), found.inverted, doubt)
 
 
 def _cropped(ink: Levels, paper: float) -> Levels:

@@ -81,12 +81,11 @@ def _require_picture(picture: object) -> None:
 
 def _predict(network: Network, name: str, digit: Digit) -> Prediction:
     probabilities = network.trainer.predict(digit.pixels[np.newaxis])[0]
-    doubt = reason_to_doubt(probabilities, digit.pixels, network.familiarity)
     return Prediction(
         image=name,
         digit=int(probabilities.argmax()),
         probabilities=probabilities.tolist(),
         inverted=digit.inverted,
-        unsure="a line from edge to edge: a fold, or a 1" if digit.is_line_across else doubt,
+        unsure=digit.doubt or reason_to_doubt(probabilities, digit.pixels, network.familiarity),
         pixels=digit.pixels,
     )
