@@ -133,10 +133,17 @@ def test_as_many_examples_as_there_may_be_are_kept(known: Familiarity) -> None:
     assert known.examples.dtype == np.int8
 
 
-def test_thicker_digits_are_near(known: Familiarity) -> None:
-    images, _ = digits(300, seed=3)
+def test_thick_digits_are_near_once_they_are_prepared(known: Familiarity) -> None:
+    images, _ = digits(100, seed=3)
     thick = ndimage.grey_dilation(images, (1, 3, 3))
-    assert (known.distances(thick) < 1).mean() > 0.9
+    prepared = np.stack([prepare(np.kron(image, np.ones((4, 4), np.uint8))).pixels for image in thick])
+    assert (known.distances(thick) < 1).mean() < 0.9 < (known.distances(prepared) < 1).mean()
+
+
+def test_thin_lines_through_digits_make_them_far(known: Familiarity) -> None:
+    images, _ = digits(200, seed=2)
+    images[:, 9:20:5, 3:25] = 255
+    assert (known.distances(images) > 1).mean() > 0.8
 
 
 def test_images_are_described_alike_in_blocks_of_any_size(
