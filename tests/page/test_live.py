@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import requests
+from starlette.websockets import WebSocket
 
 import mpsmnist
 from mpsmnist.app import Page
 from mpsmnist.checkpoint import load
 from mpsmnist.page.findings import Findings
+from mpsmnist.page.routes import _Tab
+from mpsmnist.page.session import Session
 
 from .conftest import Tab, browsing
 
@@ -110,9 +115,19 @@ def test_options_that_make_no_sense_get_words(
 def test_a_dataset_that_is_not_there_is_said(tab: Tab) -> None:
     browser = tab()
     browser.begin(dataset="no such set")
-    assert "no such set" in browser.wait("failed")["error"]
+    words = "dataset is 'no such set', expected one of auto, mnist, synthetic"
+    assert browser.hear("error")["message"].startswith(words)
     browser.begin(steps=5, batch_size=4)
     browser.wait("finished")
+    browser.begin(dataset="../../etc")
+    browser.hear("error")
+    assert browser.status["state"] == "finished"  # the run before is kept
+
+
+def test_data_that_cannot_be_had_is_said(tmp_path: Path) -> None:
+    with closing(Page(data_dir=tmp_path, offline=True)) as page, browsing(page) as browser:
+        browser.begin()
+        assert str(tmp_path) in browser.wait("failed")["error"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", '{"type": "dance"}', '{"type": "cell"}', "[" * 100_000])
@@ -257,6 +272,35 @@ def test_closing_the_page_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
         browser.wait("running", steps=1)
         page.close()
         assert load(path).step >= 1
+
+
+def test_closing_the_page_does_not_wait_to_learn_what_nobody_will_ask(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[object] = []
+    monkeypatch.setattr("mpsmnist.page.run.familiarity_of", learned.append)
+    with browsing(page) as browser:
+        browser.begin(steps=100_000, batch_size=1)
+        browser.wait("running", steps=1)
+    page.close()
+    assert learned == []
+
+
+def test_a_tab_that_closes_just_as_it_is_told_something_is_let_go() -> None:
+    class Socket:
+        async def receive(self) -> dict[str, object]:
+            await asyncio.sleep(0.01)
+            tab._asked.set()  # in the same turn of the loop
+            return {"type": "websocket.disconnect", "code": 1001}
+
+        async def accept(self) -> None: ...
+        async def send_text(self, text: str) -> None: ...
+
+    async def serve() -> None:
+        await asyncio.wait_for(tab.serve(), 20)
+
+    tab = _Tab(Session(), cast(WebSocket, Socket()))
+    asyncio.run(serve())
 
 
 def test_a_page_that_is_closed_while_it_is_answered_is_no_error(

@@ -1,7 +1,6 @@
 """The page's addresses: itself, its files, a WebSocket for what is live, pictures in, a checkpoint out."""
 
 import asyncio
-import contextlib
 import io
 import json
 import tempfile
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from anyio import move_on_after
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -58,12 +58,14 @@ async def _read(session: Session, request: Request) -> Response:
     if int(request.headers.get("content-length", 0)) > MAX_UPLOAD:
         return too_large
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_UPLOAD:
-            return too_large
     try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_UPLOAD:
+                return too_large
         return JSONResponse(await run_sync(_read_file, session, bytes(body)))
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody hears it
     except Error as error:
         return JSONResponse({"error": str(error)}, 422)
 
@@ -158,8 +160,8 @@ class _Tab:
                     await self._send(status)
                 last = {**status, "first": losses, "losses": [], "evaluations": []}
             self._asked.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), EVERY)
+            with move_on_after(EVERY):  # unlike wait_for(), which before Python 3.12 may lose a cancellation
+                await self._asked.wait()
 
     def _read_drawing(self, data: bytes) -> dict[str, Any]:
         if len(data) != CANVAS * CANVAS:

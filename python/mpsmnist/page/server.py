@@ -76,7 +76,12 @@ class Page:
         self._server.should_exit = True
         self._thread.join()
 
+    def __repr__(self) -> str:
+        return f"<Page {self.address}{'' if self._thread.is_alive() else ', closed'}>"
+
     def _repr_html_(self) -> str:
+        if not self._thread.is_alive():
+            return html.escape(repr(self))
         return (
             f'<iframe src="{html.escape(self.address)}" title="mpsmnist" '
             'style="width: 100%; height: 900px; border: 0"></iframe>'
