@@ -22,6 +22,8 @@ if CHROMIUM is None:
     pytest.skip("there is no Chromium", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
+CONTRASTS = Path(__file__).with_name("contrasts.js")
+
 Opened = Callable[..., Any]  # a Playwright page
 
 # Strokes of each digit on a canvas of 280x280, as people write them.
@@ -274,13 +276,56 @@ def test_mistakes_and_the_images_of_a_cell_are_shown(open_page: Opened) -> None:
     wait_for(tab, "finished")
     wait_for(tab, "After step 5", "#looked")
     assert tab.locator("#mistakes canvas").count() > 10
-    assert tab.locator("#filters li").count() == 32
+    playwright.expect(tab.locator("#filters li")).to_have_count(32)
     assert tab.locator("#confusion tbody tr").count() == 10
     cell = tab.locator("#confusion td button:enabled").first
     count = cell.inner_text()
     cell.click()
-    wait_for(tab, f"{int(count):,} of ", "#cell-title")
+    wait_for(tab, f": {int(count):,} image", "#cell-title")
+    assert tab.locator("#confusion [aria-current]").inner_text() == count
     assert tab.locator("#cell canvas").count() == min(int(count), 36)
+
+
+def test_a_look_without_a_network_says_so_where_it_was_asked_for(open_page: Opened) -> None:
+    with closing(Page()) as page:
+        tab = open_page(page.address)
+        tab.click("#look")
+        wait_for(tab, "there is no network yet", "#looked")
+
+
+def test_a_screen_reader_hears_answers_but_not_each_as_the_network_learns(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=100_000)
+    playwright.expect(tab.locator("#verdict")).to_have_attribute("aria-live", "off", timeout=60_000)
+    stop(tab)
+    playwright.expect(tab.locator("#verdict")).to_have_attribute("aria-live", "polite")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read(open_page: Opened, scheme: str) -> None:
+    tab = open_page(color_scheme=scheme)
+    begin(tab, steps=5)
+    wait_for(tab, "After step 5", "#looked")
+    draw(tab, DIGITS[7])
+    best(tab)
+    tab.fill("[name=momentum]", "2")
+    tab.evaluate("document.querySelector('#options').noValidate = true")
+    tab.click("#start")
+    wait_for(tab, "momentum is 2", "#problem")
+    contrasts = tab.evaluate(CONTRASTS.read_text(encoding="utf-8"))
+    assert len(contrasts) > 100
+    assert [(text, contrast) for text, contrast in contrasts if contrast < 4.5] == []
+
+
+def test_fingers_find_what_they_touch(open_page: Opened) -> None:
+    tab = open_page(viewport={"width": 375, "height": 812}, has_touch=True, is_mobile=True)
+    begin(tab, steps=5)
+    wait_for(tab, "After step 5", "#looked")
+    small = """[...document.querySelectorAll("form input, select, button, .button")]
+        .filter((element) => element.checkVisibility())
+        .filter((element) => element.getBoundingClientRect().height < (element.closest("td") ? 24 : 44))
+        .map((element) => element.outerHTML)"""
+    assert tab.evaluate(small) == []
 
 
 def test_wrong_options_are_said(open_page: Opened) -> None:

@@ -49,7 +49,8 @@ export class Drawing {
   }
 
   // The network may have learned since the last answer.
-  watch({ names, first, losses }) {
+  watch({ state, names, first, losses }) {
+    $("#verdict").ariaLive = state === "running" ? "off" : "polite"; // a screen reader would never be silent
     this.#names = names ?? [];
     if (first + losses.length !== this.#step) this.#ask();
   }

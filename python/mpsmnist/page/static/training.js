@@ -89,7 +89,7 @@ export class Training {
       `${state}: step ${this.#losses.count.toLocaleString("en")} of ${total.toLocaleString("en")}`,
       `${dataset} on ${device}`,
     ];
-    if (rate !== null) parts.push(`${Math.round(rate).toLocaleString("en")} steps/s`);
+    if (rate) parts.push(`${Math.round(rate).toLocaleString("en")} steps/s`);
     if (left !== null) parts.push(`${left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min`} left`);
     const last = this.#evaluations.findLast(([, accuracy]) => accuracy !== null);
     if (last !== undefined) parts.push(`test accuracy ${(100 * last[1]).toFixed(2)}%`);
