@@ -161,7 +161,7 @@ def _strokes(tab: Any, count: int) -> dict[str, list[float]]:
     tab.mouse.down()
     for number, (x, y) in enumerate(path[1:], 1):
         tab.mouse.move(box["x"] + x, box["y"] + y)
-        tab.wait_for_function("number => window.frames.length === number", arg=number)
+        tab.wait_for_function("number => window.frames.length === number", arg=number, polling=5)
     tab.mouse.up()
     tab.click("#clear")
     return {name: tab.evaluate(f"window.{name}") for name in ("bars", "frames")}

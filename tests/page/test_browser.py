@@ -353,6 +353,20 @@ def test_mistakes_and_the_images_of_a_cell_are_shown(open_page: Opened) -> None:
     assert tab.locator("#cell canvas").count() == min(int(count), 36)
 
 
+def test_filters_in_view_are_painted_anew_as_they_change(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=100_000)
+    wait_for(tab, "running")
+    tab.locator("#filters-text").scroll_into_view_if_needed()
+    tab.wait_for_selector("#filters canvas")
+    tab.evaluate("document.querySelector('#filters canvas').id = 'first-filter'")
+    pixels = "document.querySelector('#first-filter').toDataURL()"
+    before = tab.evaluate(pixels)
+    tab.wait_for_function(f"before => {pixels} !== before", arg=before)  # its canvas is the same
+    assert tab.locator("#filters canvas").count() == 2 * 32
+    stop(tab)
+
+
 def test_wrong_options_are_said(open_page: Opened) -> None:
     tab = open_page()
     begin(tab, steps=10, momentum="0.9999999999")
