@@ -18,9 +18,10 @@ from starlette.websockets import WebSocket
 import mpsmnist
 from mpsmnist.app import Page
 from mpsmnist.checkpoint import load
+from mpsmnist.page import routes
 from mpsmnist.page.findings import Findings
-from mpsmnist.page.routes import _Tab
 from mpsmnist.page.session import Session
+from mpsmnist.prediction.pictures import prepare
 
 from .conftest import Tab, browsing
 
@@ -140,13 +141,13 @@ def test_nonsense_gets_words_and_the_connection_stays(tab: Tab, text: str) -> No
 
 
 def seven() -> bytes:
-    """A canvas with a seven, black on white."""
-    canvas = np.full((280, 280), 255, np.uint8)
-    canvas[50:72, 80:200] = 0
-    for row in range(60, 230):
-        left = 180 - (row - 60) // 3
-        canvas[row, left : left + 22] = 0
-    return canvas.tobytes()
+    """A drawing of a seven, black on white."""
+    drawing = np.full((64, 64), 255, np.uint8)
+    drawing[11:16, 18:46] = 0
+    for row in range(14, 53):
+        left = 41 - (row - 14) // 3
+        drawing[row, left : left + 5] = 0
+    return drawing.tobytes()
 
 
 def test_a_drawing_is_read_while_the_network_trains(tab: Tab) -> None:
@@ -170,13 +171,42 @@ def test_a_drawing_is_read_while_the_network_trains(tab: Tab) -> None:
     assert browser.hear("answer")["step"] == len(browser.losses)
 
 
+def test_a_drawing_is_dark_on_light_even_where_that_is_in_doubt(tab: Tab) -> None:
+    browser = tab()
+    browser.begin(steps=5, batch_size=4)
+    browser.wait("finished")
+    bold = np.full((64, 64), 255, np.uint8)
+    bold[8:56, 8:56] = 0
+    bold[20:44, 30:34] = 255  # the hole of a 0, or, light on dark, a 1
+    assert not prepare(bold).inverted
+    browser.socket.send(bold.tobytes())
+    seen = base64.b64decode(browser.hear("answer")["pixels"])
+    np.testing.assert_array_equal(np.frombuffer(seen, np.uint8), prepare(bold, invert=True).pixels.ravel())
+
+
+def test_an_answer_brings_no_status(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = tab()
+    browser.begin(steps=100_000, batch_size=1)
+    browser.wait("running", steps=1)
+    monkeypatch.setattr(routes, "EVERY", 60)
+    browser.hear("status")  # the page asks anew at each: were one to follow, it would never rest
+    for _ in range(5):
+        browser.socket.send(seven())
+        assert browser.hear("answer", "status")["type"] == "answer"
+        browser.ask(type="filters")
+        assert browser.hear("filters", "status")["type"] == "filters"
+    monkeypatch.setattr(routes, "EVERY", 0.1)  # or the status after the order may be the last for long
+    browser.ask(type="stop")
+    browser.wait("stopped")
+
+
 def test_drawings_of_another_size_and_blank_ones_get_words(tab: Tab) -> None:
     browser = tab()
     browser.begin(steps=5, batch_size=4)
     browser.wait("finished")
     browser.socket.send(b"123")
-    assert browser.hear("error")["message"] == "the drawing has 3 bytes, expected 280x280"
-    browser.socket.send(bytes(280 * 280))
+    assert browser.hear("error")["message"] == "the drawing has 3 bytes, expected 64x64"
+    browser.socket.send(bytes(64 * 64))
     assert browser.hear("blank")["reason"].startswith("no digit is found")
 
 
@@ -290,7 +320,7 @@ def test_a_tab_that_closes_just_as_it_is_told_something_is_let_go() -> None:
     class Socket:
         async def receive(self) -> dict[str, object]:
             await asyncio.sleep(0.01)
-            tab._asked.set()  # in the same turn of the loop
+            tab._ordered.set()  # in the same turn of the loop
             return {"type": "websocket.disconnect", "code": 1001}
 
         async def accept(self) -> None: ...
@@ -299,7 +329,7 @@ def test_a_tab_that_closes_just_as_it_is_told_something_is_let_go() -> None:
     async def serve() -> None:
         await asyncio.wait_for(tab.serve(), 20)
 
-    tab = _Tab(Session(), cast(WebSocket, Socket()))
+    tab = routes._Tab(Session(), cast(WebSocket, Socket()))
     asyncio.run(serve())
 
 

@@ -62,7 +62,8 @@ class Page:
             server_header=False,
             timeout_graceful_shutdown=1,
             ws=WebSocketsSansIOProtocol,
-            ws_max_size=2**20,  # bytes; a drawing has 78,400
+            ws_max_size=2**20,  # bytes; a drawing has 4,096
+            ws_per_message_deflate=False,  # nothing is far away, or large
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(

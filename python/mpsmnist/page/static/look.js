@@ -90,16 +90,19 @@ export class Look {
   showFilters({ step, now, first }) {
     this.#filtered = step;
     const strongest = Math.max(...now.flat().map(Math.abs), 1e-6);
-    $("#filters").replaceChildren(...now.map((weights, index) => {
-      const item = make("li");
-      for (const [words, kernel] of [["now", weights], ["at first", first?.[index]]]) {
-        if (kernel === undefined) continue;
-        const canvas = make("canvas", { role: "img", ariaLabel: `Filter ${index} ${words}` });
-        paintFilter(canvas, kernel, strongest);
-        item.append(canvas);
-      }
-      return item;
-    }));
+    const list = $("#filters");
+    if (list.children.length === 0) list.append(...now.map((_, index) => this.#filter(index)));
+    now.forEach((weights, index) => {
+      const [large, small] = list.children[index].children;
+      paintFilter(large, weights, strongest);
+      small.hidden = first === null;
+      if (first !== null) paintFilter(small, first[index], strongest);
+    });
+  }
+
+  #filter(index) {
+    const canvases = ["now", "at first"].map((words) => make("canvas", { role: "img", ariaLabel: `Filter ${index} ${words}` }));
+    return make("li", {}, ...canvases);
   }
 
   #name(index) {
