@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +19,7 @@ from starlette.websockets import WebSocket
 import mpsmnist
 from mpsmnist.app import Page
 from mpsmnist.checkpoint import load
+from mpsmnist.errors import Error
 from mpsmnist.page import routes
 from mpsmnist.page.findings import Findings
 from mpsmnist.page.session import Session
@@ -350,4 +352,24 @@ def test_a_page_that_is_closed_while_it_is_answered_is_no_error(
     time.sleep(1.5)  # statuses, and then the answer, find the page closed
     with browsing(page) as browser:
         browser.wait("running")
+    assert caplog.records == []
+
+
+def test_the_server_ends_at_once_and_quietly_while_it_looks(
+    page: Page, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def find(*, renew: bool) -> Findings:
+        began.set()
+        go_on.wait(60)
+        raise Error("too late")
+
+    monkeypatch.setattr(page.session, "findings", find)
+    with browsing(page) as browser:
+        browser.ask(type="look")
+        assert began.wait(60)
+        page.close()
+        assert not go_on.is_set()
+        go_on.set()
     assert caplog.records == []

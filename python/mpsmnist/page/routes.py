@@ -113,8 +113,8 @@ class _Tab:
         try:
             while True:
                 await self._serve_one()
-        except WebSocketDisconnect:
-            pass
+        except (WebSocketDisconnect, asyncio.CancelledError):
+            pass  # the page is closed, or the server ends
         finally:
             teller.cancel()
             await asyncio.gather(teller, return_exceptions=True)

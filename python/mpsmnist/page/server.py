@@ -60,7 +60,6 @@ class Page:
             access_log=False,
             lifespan="off",
             server_header=False,
-            timeout_graceful_shutdown=1,
             ws=WebSocketsSansIOProtocol,
             ws_max_size=2**20,  # bytes; a drawing has 4,096
             ws_per_message_deflate=False,  # nothing is far away, or large
@@ -74,7 +73,9 @@ class Page:
     def close(self) -> None:
         """Stop the run, save it if it is to be saved, and end the server."""
         self.session.close()
-        self._server.should_exit = True
+        self._server.should_exit = self._server.force_exit = (
+            True  # without waiting for what is being answered
+        )
         self._thread.join()
 
     def __repr__(self) -> str:
