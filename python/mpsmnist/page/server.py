@@ -73,9 +73,8 @@ class Page:
     def close(self) -> None:
         """Stop the run, save it if it is to be saved, and end the server."""
         self.session.close()
-        self._server.should_exit = self._server.force_exit = (
-            True  # without waiting for what is being answered
-        )
+        self._server.should_exit = True
+        self._server.force_exit = True  # without waiting for what is being answered
         self._thread.join()
 
     def __repr__(self) -> str:
