@@ -367,6 +367,14 @@ def test_mistakes_and_the_images_of_a_cell_are_shown(open_page: Opened) -> None:
     assert tab.locator("#cell canvas").count() == min(int(count), 36)
 
 
+def test_before_a_run_there_are_axes_without_steps(open_page: Opened) -> None:
+    with closing(Page()) as page:
+        tab = open_page(page.address)
+        playwright.expect(tab.locator("#loss svg text")).to_have_text(["0.01", "0.1", "1"])
+        playwright.expect(tab.locator("#looked")).to_contain_text("When a run ends")
+        assert not tab.is_visible("#filters-text")
+
+
 def test_a_look_without_a_network_says_so_where_it_was_asked_for(open_page: Opened) -> None:
     with closing(Page()) as page:
         tab = open_page(page.address)
