@@ -173,6 +173,12 @@ def _pictures(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
     return tables.pictures(summary["rows"])
 
 
+def _app(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
+    del sizes
+    (summary,) = summaries
+    return tables.app(summary["rows"])
+
+
 def _rows(summary: Result, sizes: Sequence[int]) -> Rows:
     """The rows of these batch sizes; of all where none is named."""
     return [row for row in summary["rows"] if not sizes or row["batch_size"] in sizes]
@@ -193,4 +199,5 @@ VIEWS: dict[str, View] = {
     "overhead": _overhead,
     "phases": _phases,
     "pictures": _pictures,
+    "app": _app,
 }

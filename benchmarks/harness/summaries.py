@@ -260,17 +260,26 @@ def _app(measured: Rows, settings: Result) -> dict[str, Rows]:
     """Milliseconds from a stroke to its bars, seconds of runs, and their ratios to those of train() alone."""
     del settings
     rows: Rows = []
-    seconds = {part["how"]: np.array(part["seconds"]) for part in measured if part["what"] == "run"}
+    runs = {
+        (part["cores"], part["how"]): np.array(part["seconds"]) for part in measured if part["what"] == "run"
+    }
     for part in measured:
-        row = {"what": part["what"], "how": part["how"]}
+        row = {key: value for key, value in part.items() if isinstance(value, (str, int))}
         if part["what"] == "run":
-            times = seconds[part["how"]]
-            row |= {"seconds": _quartiles(times), "ratio": _quartiles(times / seconds["alone"])}
+            cores, seconds = part["cores"], np.array(part["seconds"])
+            row |= {"seconds": _quartiles(seconds), "ratio": _quartiles(seconds / runs[cores, "alone"])}
+            if "browser_seconds" in part:
+                row["browser_load"] = _quartiles(np.array(part["browser_seconds"]) / seconds)
         else:
-            median, p95 = (float(value) for value in np.percentile(part["milliseconds"], (50, 95)))
-            row |= {"median": median, "p95": p95, "strokes": len(part["milliseconds"])}
+            row |= {name: _median_and_p95(part[name]) for name in ("bars", "frames")}
+            row["strokes"] = len(part["bars"])
         rows.append(row)
     return {"rows": rows}
+
+
+def _median_and_p95(values: Sequence[float]) -> dict[str, float]:
+    median, p95 = (float(value) for value in np.percentile(values, (50, 95)))
+    return {"median": median, "p95": p95}
 
 
 def _percent(values: Sequence[bool]) -> float:

@@ -301,14 +301,30 @@ def _app(summary: Result) -> list[str]:
 
 def app(rows: Rows) -> list[str]:
     """What the page costs."""
-    strokes = [row for row in rows if row["what"] == "stroke to bars"]
+    strokes = [row for row in rows if row["what"] == "stroke"]
     runs = [row for row in rows if row["what"] == "run"]
-    lines = table(
-        ["from a stroke to its bars", "ms, median", "p95", "strokes"],
-        [[row["how"], f"{row['median']:.1f}", f"{row['p95']:.1f}", str(row["strokes"])] for row in strokes],
-    )
+    lines = []
+    if strokes:
+        header = ["network", "to the bars: ms, median", "p95", "to the frame: ms, median", "p95", "strokes"]
+        figures = [(end, figure) for end in ("bars", "frames") for figure in ("median", "p95")]
+        cells = [[f"{row[end][figure]:.1f}" for end, figure in figures] for row in strokes]
+        names = [(row["how"], str(row["strokes"])) for row in strokes]
+        lines = table(header, [[how, *cell, count] for (how, count), cell in zip(names, cells, strict=True)])
     if runs:
-        cells = [[row["how"], interval(row["seconds"], ".2f"), interval(row["ratio"], ".3f")] for row in runs]
+        header = [
+            "cores",
+            "threads",
+            "a run",
+            "seconds (quartiles)",
+            "of the time alone, by round",
+            "browser",
+        ]
         lines += [""] if strokes else []
-        lines += table(["a run", "seconds (quartiles)", "of the time alone, by round"], cells)
+        lines += table(header, [_run_of_app(row) for row in runs])
     return lines
+
+
+def _run_of_app(row: Mapping[str, Any]) -> list[str]:
+    load = interval(row["browser_load"], ".1%") if "browser_load" in row else ""
+    times = [interval(row["seconds"], ".2f"), interval(row["ratio"], ".3f")]
+    return [row["cores"], str(row["threads"]), row["how"], *times, load]

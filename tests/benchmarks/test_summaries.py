@@ -212,3 +212,23 @@ def test_of_digits_the_right_answers_are_counted_and_of_all_pictures_the_unsure_
         {"kind": "ruled", "sort": "photo", "pictures": 4, "read_percent": 50.0, "unsure_percent": 75.0},
         {"kind": "noise", "sort": "no digit", "pictures": 2, "read_percent": None, "unsure_percent": 50.0},
     ]
+
+
+def test_what_the_page_costs_is_of_the_time_alone_in_the_same_round_on_the_same_cores() -> None:
+    strokes = {"what": "stroke", "how": "trained", "bars": [1.0, 2.0, 3.0], "frames": [11.0, 12.0, 13.0]}
+    runs = [
+        {"what": "run", "cores": cores, "threads": 1, "how": how, "seconds": seconds}
+        for cores, how, seconds in [
+            ("shared", "alone", [1.0, 2.0, 4.0]),
+            ("shared", "watched", [2.0, 2.0, 6.0]),
+            ("browser apart", "alone", [3.0, 3.0, 3.0]),
+            ("browser apart", "watched", [3.0, 3.0, 6.0]),
+        ]
+    ]
+    runs[1]["browser_seconds"] = [0.2, 0.4, 0.6]
+    stroke, _, watched, _, apart = summaries.summarize(raw("app", [strokes, *runs]))["rows"]
+    assert (stroke["bars"]["median"], stroke["frames"]["median"], stroke["strokes"]) == (2, 12, 3)
+    assert watched["ratio"] == {"median": 1.5, "low": 1.25, "high": 1.75}
+    assert watched["browser_load"] == pytest.approx({"median": 0.1, "low": 0.1, "high": 0.15})
+    assert apart["ratio"] == {"median": 1, "low": 1, "high": 1.5}
+    assert "browser_load" not in apart

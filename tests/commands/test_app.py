@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import webbrowser
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -90,7 +91,7 @@ def test_a_checkpoint_is_opened(tmp_path: Path) -> None:
         (["--port", "70000"], "--port is 70000, expected a whole number from 0 to 65535"),
         (["--threads", "0"], "--threads is 0, expected"),
         (["--overwrite"], "--overwrite needs --save"),
-        (["--save", "/no/such/folder/run"], "no folder '/no/such/folder'"),
+        (["--save", "/no/such/folder/run"], "--save is '/no/such/folder/run', but there is no folder"),
     ],
 )
 def test_bad_usage_is_said_before_anything_is_served(call: Call, arguments: list[str], words: str) -> None:
@@ -104,7 +105,8 @@ def test_a_file_that_exists_is_kept(call: Call, tmp_path: Path) -> None:
     path.write_text("precious")
     code, _, stderr = call(main, ["--save", str(path)])
     assert code == 2
-    assert "which exists" in stderr
+    assert f"--save is '{path}', which exists: --overwrite replaces it" in stderr
+    assert "resume" not in stderr  # which is no option of this command
     assert path.read_text() == "precious"
 
 
@@ -114,6 +116,23 @@ def test_a_port_that_is_taken_is_said(call: Call) -> None:
         code, _, stderr = call(main, ["--port", str(port)])
     assert code == 1
     assert f"port {port} is taken" in stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "words"), [("localhost", "for you alone"), ("0.0.0.0", "for all on the network")]
+)
+def test_it_says_for_whom_the_page_is(host: str, words: str) -> None:
+    with served("--host", host) as (process, _):
+        assert process.stderr is not None
+        assert words in process.stderr.readline()
+
+
+def test_without_a_browser_it_says_so(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webbrowser, "open", lambda _: False)
+    monkeypatch.setattr(signal, "pause", lambda: signal.raise_signal(signal.SIGINT))
+    code, _, stderr = call(main, ["--port", "0"])
+    assert code == 130
+    assert "no browser was found: open the address in one" in stderr
 
 
 def test_a_checkpoint_that_is_none_is_said(call: Call, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -10,17 +9,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mpsmnist.app import Page
 from mpsmnist.checkpoint import load
+from support.browser import CHROMIUM, chromium, go_to
 from support.commands import start
 from support.pictures import drawing, write_png
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:
     pytest.skip("there is no Chromium", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+CONTRASTS = Path(__file__).with_name("contrasts.js")
 
 Opened = Callable[..., Any]  # a Playwright page
 
@@ -54,11 +56,9 @@ DIGITS: dict[int, Sequence[Sequence[tuple[int, int]]]] = {
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+def browser() -> Iterator[Any]:
+    with chromium() as launched:
+        yield launched
 
 
 @pytest.fixture(scope="module")
@@ -68,20 +68,19 @@ def served(data_dir: Path) -> Iterator[Page]:
 
 
 @pytest.fixture
-def open_page(chromium: Any, served: Page) -> Iterator[Opened]:
+def open_page(browser: Any, served: Page) -> Iterator[Opened]:
     """open_page() opens the page in a new tab, which must ask nobody else and complain of nothing."""
     contexts = []
     complaints: list[str] = []
 
     def open_one(address: str = "", **options: Any) -> Any:
         address = address or served.address
-        contexts.append(chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}))
         tab = contexts[-1].new_page()
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("console", lambda message: complaints.append(message.text) if is_ours(message) else None)
         tab.on("request", lambda request: foreign(request.url, address))
-        tab.goto(address)
-        tab.wait_for_selector("[name=preset] option", state="attached")
+        go_to(tab, address)
         return tab
 
     def is_ours(message: Any) -> bool:  # a picture that cannot be read is logged by the browser
@@ -115,14 +114,18 @@ def stop(tab: Any) -> None:
 
 def draw(tab: Any, strokes: Sequence[Sequence[tuple[int, int]]]) -> None:
     tab.click("#clear")
+    for points in strokes:
+        stroke(tab, points)
+
+
+def stroke(tab: Any, points: Sequence[tuple[int, int]]) -> None:
     box = tab.locator("#canvas").bounding_box()
     scale = box["width"] / 280
-    for stroke in strokes:
-        for number, (x, y) in enumerate(stroke):
-            tab.mouse.move(box["x"] + x * scale, box["y"] + y * scale, steps=6 if number else 1)
-            if number == 0:
-                tab.mouse.down()
-        tab.mouse.up()
+    for number, (x, y) in enumerate(points):
+        tab.mouse.move(box["x"] + x * scale, box["y"] + y * scale, steps=6 if number else 1)
+        if number == 0:
+            tab.mouse.down()
+    tab.mouse.up()
 
 
 def best(tab: Any) -> str:
@@ -173,6 +176,86 @@ def test_a_drawing_is_read_anew_while_the_network_learns(open_page: Opened) -> N
 
 def steps(tab: Any) -> int:
     return int(tab.evaluate("document.querySelector('#progress').value"))
+
+
+def test_only_the_lines_of_a_chart_change_while_its_axes_fit(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=100_000, learning_rate=0.001)
+    wait_for(tab, "running")
+    tab.evaluate("document.querySelector('#loss text').id = 'first-tick'")
+    line = tab.locator("#loss .raw").get_attribute("d")
+    playwright.expect(tab.locator("#loss .raw")).not_to_have_attribute("d", line, timeout=60_000)
+    assert tab.locator("#loss #first-tick").count() == 1
+    tab.set_viewport_size({"width": 800, "height": 900})
+    playwright.expect(tab.locator("#loss #first-tick")).to_have_count(0)
+    stop(tab)
+
+
+def test_a_page_that_nobody_sees_draws_no_curves(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=100_000, learning_rate=0.001)
+    wait_for(tab, "running")
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    tab.evaluate(hide, True)
+    line = tab.locator("#loss .raw").get_attribute("d")
+    before = steps(tab)
+    while steps(tab) == before:
+        tab.wait_for_timeout(100)
+    assert tab.locator("#loss .raw").get_attribute("d") == line
+    tab.evaluate(hide, False)
+    assert tab.locator("#loss .raw").get_attribute("d") != line
+    stop(tab)
+
+
+@pytest.mark.parametrize(
+    ("points", "rows", "columns"),
+    [
+        ([(20, 30), (80, 30), (50, 110)], (19, 121), (9, 91)),
+        ([(150, 190), (210, 190), (180, 270)], (179, 280), (139, 221)),
+        ([(140, 100), (140, 400)], (89, 291), (129, 151)),  # the pen stays at the edge
+    ],
+)
+def test_the_square_around_the_strokes_is_sent(
+    open_page: Opened,
+    points: Sequence[tuple[int, int]],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+) -> None:
+    sent: list[bytes | str] = []
+
+    def listen(socket: Any) -> None:
+        socket.on("framesent", lambda frame: sent.append(frame))  # noqa: PLW0108 (Playwright marks it)
+
+    tab = open_page()
+    tab.on("websocket", listen)
+    go_to(tab, tab.url)
+    begin(tab, steps=20)
+    wait_for(tab, "finished")
+    draw(tab, [points])
+    tab.wait_for_selector("#bars[aria-busy=false]", state="attached")
+    drawing = np.frombuffer([each for each in sent if isinstance(each, bytes)][-1], np.uint8)
+    side = 1.5 * max(*np.ptp([rows, columns], axis=1))  # a quarter of the strokes' is paper on each side
+    for axis, ends in ((1, rows), (0, columns)):
+        ink = np.flatnonzero((drawing.reshape(64, 64) < 128).any(axis=axis))
+        expected = 32 + (np.minimum(ends, 280) - np.mean(ends)) * 64 / side
+        np.testing.assert_allclose([ink[0], ink[-1] + 1], expected, atol=1.5)
+
+
+def test_bars_move_and_are_not_made_anew(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=20)
+    wait_for(tab, "finished")
+    draw(tab, DIGITS[1])
+    best(tab)
+    tab.evaluate("document.querySelector('#bars li').id = 'zero'")
+    shares = tab.inner_text("#bars")
+    stroke(tab, [(80, 60), (200, 220)])
+    best(tab)
+    assert tab.inner_text("#bars") != shares
+    assert tab.locator("#bars #zero").count() == 1
 
 
 def test_a_reload_in_the_middle_shows_all_of_the_run(open_page: Opened) -> None:
@@ -274,13 +357,78 @@ def test_mistakes_and_the_images_of_a_cell_are_shown(open_page: Opened) -> None:
     wait_for(tab, "finished")
     wait_for(tab, "After step 5", "#looked")
     assert tab.locator("#mistakes canvas").count() > 10
-    assert tab.locator("#filters li").count() == 32
+    playwright.expect(tab.locator("#filters li")).to_have_count(32)
     assert tab.locator("#confusion tbody tr").count() == 10
     cell = tab.locator("#confusion td button:enabled").first
     count = cell.inner_text()
     cell.click()
-    wait_for(tab, f"{int(count):,} of ", "#cell-title")
+    wait_for(tab, f": {int(count):,} image", "#cell-title")
+    assert tab.locator("#confusion [aria-current]").inner_text() == count
     assert tab.locator("#cell canvas").count() == min(int(count), 36)
+
+
+def test_before_a_run_there_are_axes_without_steps(open_page: Opened) -> None:
+    with closing(Page()) as page:
+        tab = open_page(page.address)
+        playwright.expect(tab.locator("#loss svg text")).to_have_text(["0.01", "0.1", "1"])
+        playwright.expect(tab.locator("#looked")).to_contain_text("When a run ends")
+        assert not tab.is_visible("#filters-text")
+
+
+def test_a_look_without_a_network_says_so_where_it_was_asked_for(open_page: Opened) -> None:
+    with closing(Page()) as page:
+        tab = open_page(page.address)
+        tab.click("#look")
+        wait_for(tab, "there is no network yet", "#looked")
+
+
+def test_a_screen_reader_hears_answers_but_not_each_as_the_network_learns(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=100_000)
+    playwright.expect(tab.locator("#verdict")).to_have_attribute("aria-live", "off", timeout=60_000)
+    stop(tab)
+    playwright.expect(tab.locator("#verdict")).to_have_attribute("aria-live", "polite")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read(open_page: Opened, scheme: str) -> None:
+    tab = open_page(color_scheme=scheme)
+    begin(tab, steps=5)
+    wait_for(tab, "After step 5", "#looked")
+    draw(tab, DIGITS[7])
+    best(tab)
+    tab.fill("[name=momentum]", "2")
+    tab.evaluate("document.querySelector('#options').noValidate = true")
+    tab.click("#start")
+    wait_for(tab, "momentum is 2", "#problem")
+    contrasts = tab.evaluate(CONTRASTS.read_text(encoding="utf-8"))
+    assert len(contrasts) > 100
+    assert [(text, contrast) for text, contrast in contrasts if contrast < 4.5] == []
+
+
+def test_fingers_find_what_they_touch(open_page: Opened) -> None:
+    tab = open_page(viewport={"width": 375, "height": 812}, has_touch=True, is_mobile=True)
+    begin(tab, steps=5)
+    wait_for(tab, "After step 5", "#looked")
+    small = """[...document.querySelectorAll("form input, select, button, .button")]
+        .filter((element) => element.checkVisibility())
+        .filter((element) => element.getBoundingClientRect().height < (element.closest("td") ? 24 : 44))
+        .map((element) => element.outerHTML)"""
+    assert tab.evaluate(small) == []
+
+
+def test_filters_in_view_are_painted_anew_as_they_change(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=100_000)
+    wait_for(tab, "running")
+    tab.locator("#filters").evaluate("list => list.scrollIntoView()")
+    tab.wait_for_selector("#filters canvas")
+    tab.evaluate("document.querySelector('#filters canvas').id = 'first-filter'")
+    pixels = "document.querySelector('#first-filter').toDataURL()"
+    before = tab.evaluate(pixels)
+    tab.wait_for_function(f"before => {pixels} !== before", arg=before)  # its canvas is the same
+    assert tab.locator("#filters canvas").count() == 2 * 32
+    stop(tab)
 
 
 def test_wrong_options_are_said(open_page: Opened) -> None:
@@ -311,14 +459,13 @@ def test_everything_has_a_name_and_can_be_reached_by_keyboard(open_page: Opened)
     assert {"preset", "dataset", "seed", "start", "canvas", "undo", "clear", "file", "look"} <= reached
 
 
-def test_it_says_when_the_server_is_gone(chromium: Any) -> None:
+def test_it_says_when_the_server_is_gone(browser: Any) -> None:
     with start(
         "app", "--no-browser", "--port", 0, "--offline", stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as server:
         assert server.stdout is not None
-        tab = chromium.new_page()
-        tab.goto(server.stdout.readline().strip())
-        tab.wait_for_selector("[name=preset] option", state="attached")
+        tab = browser.new_page()
+        go_to(tab, server.stdout.readline().strip())
         assert tab.inner_text("#connection") == ""
         server.send_signal(signal.SIGKILL)
         wait_for(tab, "No connection", "#connection")

@@ -56,7 +56,12 @@ def test_each_page_has_a_token_of_its_own(page: Page, data_dir: Path) -> None:
         other.close()
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8517", "127.0.0.1.evil.example", "", "[::1"])
+MALFORMED = ["evil@127.0.0.1", "127.0.0.1/evil.example", "127.0.0.1?evil.example", "127.0.0.1:evil"]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8517", "127.0.0.1.evil.example", "", "[::1", *MALFORMED]
+)
 def test_a_name_that_is_not_this_servers_is_refused(page: Page, host: str) -> None:
     """By DNS rebinding any name can lead here."""
     answer = ask(page, "/", Host=host)
@@ -127,6 +132,17 @@ def test_a_file_that_is_too_large_is_not_taken_in(page: Page) -> None:
     assert ask(page, "/").status_code == 200
 
 
+def test_an_upload_that_is_given_up_is_no_error(page: Page, caplog: pytest.LogCaptureFixture) -> None:
+    url = urlsplit(page.address)
+    with closing(http.client.HTTPConnection(url.netloc, timeout=20)) as connection:
+        connection.putrequest("POST", f"/read?{url.query}")
+        connection.putheader("content-length", "1000")
+        connection.endheaders(b"half")
+        assert ask(page, "/").status_code == 200  # by now the other request has begun
+    assert ask(page, "/").status_code == 200  # and ended
+    assert caplog.records == []
+
+
 def bomb() -> bytes:
     """A PNG file of 40,000 x 40,000 pixels in a few hundred bytes: it ends after the first of them."""
 
@@ -174,3 +190,6 @@ def test_closing_a_page_frees_its_port(data_dir: Path) -> None:
 
 def test_a_notebook_shows_it_in_a_frame(page: Page) -> None:
     assert f'<iframe src="{page.address}"' in page._repr_html_()
+    assert repr(page) == f"<Page {page.address}>"
+    page.close()  # then a frame would only show that nobody answers
+    assert page._repr_html_() == f"&lt;Page {page.address}, closed&gt;"

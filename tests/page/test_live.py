@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import requests
+from starlette.websockets import WebSocket
 
 import mpsmnist
 from mpsmnist.app import Page
 from mpsmnist.checkpoint import load
+from mpsmnist.errors import Error
+from mpsmnist.page import routes
 from mpsmnist.page.findings import Findings
+from mpsmnist.page.session import Session
+from mpsmnist.prediction.pictures import prepare
 
 from .conftest import Tab, browsing
 
@@ -110,9 +118,19 @@ def test_options_that_make_no_sense_get_words(
 def test_a_dataset_that_is_not_there_is_said(tab: Tab) -> None:
     browser = tab()
     browser.begin(dataset="no such set")
-    assert "no such set" in browser.wait("failed")["error"]
+    words = "dataset is 'no such set', expected one of auto, mnist, synthetic"
+    assert browser.hear("error")["message"].startswith(words)
     browser.begin(steps=5, batch_size=4)
     browser.wait("finished")
+    browser.begin(dataset="../../etc")
+    browser.hear("error")
+    assert browser.status["state"] == "finished"  # the run before is kept
+
+
+def test_data_that_cannot_be_had_is_said(tmp_path: Path) -> None:
+    with closing(Page(data_dir=tmp_path, offline=True)) as page, browsing(page) as browser:
+        browser.begin()
+        assert str(tmp_path) in browser.wait("failed")["error"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", '{"type": "dance"}', '{"type": "cell"}', "[" * 100_000])
@@ -125,13 +143,13 @@ def test_nonsense_gets_words_and_the_connection_stays(tab: Tab, text: str) -> No
 
 
 def seven() -> bytes:
-    """A canvas with a seven, black on white."""
-    canvas = np.full((280, 280), 255, np.uint8)
-    canvas[50:72, 80:200] = 0
-    for row in range(60, 230):
-        left = 180 - (row - 60) // 3
-        canvas[row, left : left + 22] = 0
-    return canvas.tobytes()
+    """A drawing of a seven, black on white."""
+    drawing = np.full((64, 64), 255, np.uint8)
+    drawing[11:16, 18:46] = 0
+    for row in range(14, 53):
+        left = 41 - (row - 14) // 3
+        drawing[row, left : left + 5] = 0
+    return drawing.tobytes()
 
 
 def test_a_drawing_is_read_while_the_network_trains(tab: Tab) -> None:
@@ -155,13 +173,42 @@ def test_a_drawing_is_read_while_the_network_trains(tab: Tab) -> None:
     assert browser.hear("answer")["step"] == len(browser.losses)
 
 
+def test_a_drawing_is_dark_on_light_even_where_that_is_in_doubt(tab: Tab) -> None:
+    browser = tab()
+    browser.begin(steps=5, batch_size=4)
+    browser.wait("finished")
+    bold = np.full((64, 64), 255, np.uint8)
+    bold[8:56, 8:56] = 0
+    bold[20:44, 30:34] = 255  # the hole of a 0, or, light on dark, a 1
+    assert not prepare(bold).inverted
+    browser.socket.send(bold.tobytes())
+    seen = base64.b64decode(browser.hear("answer")["pixels"])
+    np.testing.assert_array_equal(np.frombuffer(seen, np.uint8), prepare(bold, invert=True).pixels.ravel())
+
+
+def test_an_answer_brings_no_status(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = tab()
+    browser.begin(steps=100_000, batch_size=1)
+    browser.wait("running", steps=1)
+    monkeypatch.setattr(routes, "EVERY", 60)
+    browser.hear("status")  # the page asks anew at each: were one to follow, it would never rest
+    for _ in range(5):
+        browser.socket.send(seven())
+        assert browser.hear("answer", "status")["type"] == "answer"
+        browser.ask(type="filters")
+        assert browser.hear("filters", "status")["type"] == "filters"
+    monkeypatch.setattr(routes, "EVERY", 0.1)  # or the status after the order may be the last for long
+    browser.ask(type="stop")
+    browser.wait("stopped")
+
+
 def test_drawings_of_another_size_and_blank_ones_get_words(tab: Tab) -> None:
     browser = tab()
     browser.begin(steps=5, batch_size=4)
     browser.wait("finished")
     browser.socket.send(b"123")
-    assert browser.hear("error")["message"] == "the drawing has 3 bytes, expected 280x280"
-    browser.socket.send(bytes(280 * 280))
+    assert browser.hear("error")["message"] == "the drawing has 3 bytes, expected 64x64"
+    browser.socket.send(bytes(64 * 64))
     assert browser.hear("blank")["reason"].startswith("no digit is found")
 
 
@@ -259,6 +306,35 @@ def test_closing_the_page_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
         assert load(path).step >= 1
 
 
+def test_closing_the_page_does_not_wait_to_learn_what_nobody_will_ask(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[object] = []
+    monkeypatch.setattr("mpsmnist.page.run.familiarity_of", learned.append)
+    with browsing(page) as browser:
+        browser.begin(steps=100_000, batch_size=1)
+        browser.wait("running", steps=1)
+    page.close()
+    assert learned == []
+
+
+def test_a_tab_that_closes_just_as_it_is_told_something_is_let_go() -> None:
+    class Socket:
+        async def receive(self) -> dict[str, object]:
+            await asyncio.sleep(0.01)
+            tab._ordered.set()  # in the same turn of the loop
+            return {"type": "websocket.disconnect", "code": 1001}
+
+        async def accept(self) -> None: ...
+        async def send_text(self, text: str) -> None: ...
+
+    async def serve() -> None:
+        await asyncio.wait_for(tab.serve(), 20)
+
+    tab = routes._Tab(Session(), cast(WebSocket, Socket()))
+    asyncio.run(serve())
+
+
 def test_a_page_that_is_closed_while_it_is_answered_is_no_error(
     page: Page, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -276,4 +352,24 @@ def test_a_page_that_is_closed_while_it_is_answered_is_no_error(
     time.sleep(1.5)  # statuses, and then the answer, find the page closed
     with browsing(page) as browser:
         browser.wait("running")
+    assert caplog.records == []
+
+
+def test_the_server_ends_at_once_and_quietly_while_it_looks(
+    page: Page, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+
+    def find(*, renew: bool) -> Findings:
+        began.set()
+        go_on.wait(60)
+        raise Error("too late")
+
+    monkeypatch.setattr(page.session, "findings", find)
+    with browsing(page) as browser:
+        browser.ask(type="look")
+        assert began.wait(60)
+        page.close()
+        assert not go_on.is_set()
+        go_on.set()
     assert caplog.records == []

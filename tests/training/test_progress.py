@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import types
+import warnings
 from typing import Any
 
 import pytest
@@ -52,14 +53,18 @@ def test_the_bar_is_tqdms_choice_for_the_place_and_shows_the_run(bars: list[Fake
     )
 
 
-def test_a_notebook_gets_its_widget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the test that tqdm itself makes: an IPython kernel, and ipywidgets to draw with."""
+def in_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make it so by the test that tqdm itself makes."""
     for name in ("tqdm.auto", "tqdm.autonotebook"):  # to be imported again, and forgotten after the test
         monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]
         monkeypatch.delitem(sys.modules, name)
     shell = types.SimpleNamespace(config={"IPKernelApp": {}})
     monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", types.SimpleNamespace())
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+
+
+def test_a_notebook_gets_its_widget(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_a_kernel(monkeypatch)
     drawn: list[dict[str, Any]] = []
 
     class Widget(FakeBar):
@@ -72,6 +77,18 @@ def test_a_notebook_gets_its_widget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tqdm.notebook", notebook)
     train(TrainConfig(**SMALL, steps=3), dataset=small_dataset(), progress=True)
     assert [options["total"] for options in drawn] == [3]
+
+
+def test_a_notebook_without_widgets_gets_a_line_and_no_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    in_a_kernel(monkeypatch)
+    notebook = types.SimpleNamespace(tqdm=None, trange=None, IProgress=None, WARN_NOIPYW="no IProgress")
+    monkeypatch.setitem(sys.modules, "tqdm.notebook", notebook)
+    warnings.simplefilter("always")  # an error would be caught by tqdm
+    train(TrainConfig(**SMALL, steps=3), dataset=small_dataset(), progress=True)
+    assert " 3/3 " in capsys.readouterr().err
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_a_plain_terminal_gets_a_line(capsys: pytest.CaptureFixture[str]) -> None:

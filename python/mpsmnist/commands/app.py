@@ -3,6 +3,7 @@
 import argparse
 import signal
 import webbrowser
+from pathlib import Path
 
 from ..errors import Error
 from ..training.checkpoint import check_target, load
@@ -13,6 +14,7 @@ from .options import add_data_options, add_threads
 from .streams import print_line
 
 PORT = 8517
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,24 +53,37 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
     require_whole_number("threads", arguments.threads, 1, MAX_THREADS)
     opened = None if arguments.checkpoint is None else load(arguments.checkpoint)
     options = {name: getattr(arguments, name) for name in ("data_dir", "offline", "threads")}
-    try:
-        if arguments.save is not None:
-            check_target(TrainConfig(checkpoint=arguments.save, overwrite=arguments.overwrite))
-            options |= {"checkpoint": arguments.save, "overwrite": True}
-        elif arguments.overwrite:
-            raise UsageError("--overwrite needs --save")
-    except ConfigError as error:
-        raise UsageError(str(error)) from error
+    if arguments.save is not None:
+        _check_save(arguments.save, overwrite=arguments.overwrite)
+        options |= {"checkpoint": arguments.save, "overwrite": True}
+    elif arguments.overwrite:
+        raise UsageError("--overwrite needs --save")
     page = Page(host=arguments.host, port=arguments.port, opened=opened, **options)
     try:
         print_line(page.address)
-        complain(program, "that is the page, for you alone: its address has a token. Ctrl-C ends it.")
-        if not arguments.no_browser:
-            webbrowser.open(page.address)
+        complain(program, f"that is the page, {_who_may_open_it(arguments.host)} Ctrl-C ends it.")
+        if not arguments.no_browser and not webbrowser.open(page.address):
+            complain(program, "no browser was found: open the address in one")
         while True:
             signal.pause()
     finally:
         page.close()
+
+
+def _check_save(path: Path, *, overwrite: bool) -> None:
+    """Raise UsageError unless runs may be saved there."""
+    if not overwrite and path.is_file() and path.stat().st_size:
+        raise UsageError(f"save is {str(path)!r}, which exists: `overwrite` replaces it")
+    try:
+        check_target(TrainConfig(checkpoint=path, overwrite=True))
+    except ConfigError as error:  # it begins with the option's name in TrainConfig
+        raise UsageError("save" + str(error).removeprefix("checkpoint")) from error
+
+
+def _who_may_open_it(host: str) -> str:
+    if host in LOOPBACK:
+        return "for you alone: its address has a token."
+    return "for all on the network who have its address, with this machine's IP address in it, unencrypted."
 
 
 COMMAND = Command(

@@ -76,10 +76,11 @@ class Guard:
 
     def _is_ours(self, host: str) -> bool:
         try:
-            name = urlsplit(f"//{host}").hostname
+            parts = urlsplit(f"//{host}")
+            name, _ = parts.hostname, parts.port
         except ValueError:
             return False
-        if name is None:
+        if name is None or parts.netloc != host or "@" in host:
             return False
         try:
             ipaddress.ip_address(name)

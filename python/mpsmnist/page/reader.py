@@ -112,7 +112,7 @@ class Reader:
         with self._lock:
             return self._source.newest()
 
-    def read(self, picture: Picture) -> tuple[Prediction, int]:
+    def read(self, picture: Picture, invert: bool | None = None) -> tuple[Prediction, int]:
         """Read a picture of one digit, as predict_picture(), and tell after how many steps of training.
 
         Raises:
@@ -127,7 +127,7 @@ class Reader:
                 self._trainer.load_state_dict(weights.state)
             self._weights = weights
             network = Network(self._trainer, self._source.familiarity)
-            return predict_picture(network, "", picture), weights.step
+            return predict_picture(network, "", picture, invert), weights.step
 
 
 def _parameters(state: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

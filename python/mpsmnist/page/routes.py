@@ -1,7 +1,6 @@
 """The page's addresses: itself, its files, a WebSocket for what is live, pictures in, a checkpoint out."""
 
 import asyncio
-import contextlib
 import io
 import json
 import tempfile
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from anyio import move_on_after
 from anyio.to_thread import run_sync
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -27,10 +27,10 @@ from . import messages
 from .session import Session
 
 STATIC = Path(str(files(__package__))) / "static"
-CANVAS = 280  # pixels a side of the drawing that the page sends, one grey byte each, white ink on black
+DRAWING = 64  # pixels a side of the drawing that the page sends, one grey byte each, black ink on white
 MAX_UPLOAD = 32 * 2**20  # bytes; a photo has 2 to 15 million
 UNKNOWN = "the page asked for what this server does not know: reload it"
-EVERY = 0.4  # seconds from one status to the next: to draw the curves costs a browser some milliseconds
+EVERY = 1.0  # seconds from one status to the next: to draw one costs a browser some 10 ms of a processor
 
 
 def make_app(session: Session) -> Starlette:
@@ -58,12 +58,14 @@ async def _read(session: Session, request: Request) -> Response:
     if int(request.headers.get("content-length", 0)) > MAX_UPLOAD:
         return too_large
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_UPLOAD:
-            return too_large
     try:
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_UPLOAD:
+                return too_large
         return JSONResponse(await run_sync(_read_file, session, bytes(body)))
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody hears it
     except Error as error:
         return JSONResponse({"error": str(error)}, 422)
 
@@ -73,8 +75,8 @@ def _read_file(session: Session, data: bytes) -> dict[str, Any]:
     return _answer(session, picture)
 
 
-def _answer(session: Session, picture: Picture) -> dict[str, Any]:
-    prediction, step = session.reader.read(picture)
+def _answer(session: Session, picture: Picture, *, invert: bool | None = None) -> dict[str, Any]:
+    prediction, step = session.reader.read(picture, invert)
     return messages.answer(prediction, step)
 
 
@@ -102,7 +104,7 @@ class _Tab:
         self._session = session
         self._socket = socket
         self._sending = asyncio.Lock()
-        self._asked = asyncio.Event()  # to tell the status at once
+        self._ordered = asyncio.Event()  # the status is told at once after an order, such as to stop
 
     async def serve(self) -> None:
         await self._socket.accept()
@@ -111,8 +113,8 @@ class _Tab:
         try:
             while True:
                 await self._serve_one()
-        except WebSocketDisconnect:
-            pass
+        except (WebSocketDisconnect, asyncio.CancelledError):
+            pass  # the page is closed, or the server ends
         finally:
             teller.cancel()
             await asyncio.gather(teller, return_exceptions=True)
@@ -133,7 +135,8 @@ class _Tab:
             answer = {"type": "error", "message": str(error)}
         if answer is not None:
             await self._send(answer)
-        self._asked.set()
+        else:
+            self._ordered.set()
 
     async def _send(self, message: dict[str, Any]) -> None:
         async with self._sending:
@@ -157,14 +160,14 @@ class _Tab:
                 if status != last:
                     await self._send(status)
                 last = {**status, "first": losses, "losses": [], "evaluations": []}
-            self._asked.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), EVERY)
+            self._ordered.clear()
+            with move_on_after(EVERY):  # unlike wait_for(), which before Python 3.12 may lose a cancellation
+                await self._ordered.wait()
 
     def _read_drawing(self, data: bytes) -> dict[str, Any]:
-        if len(data) != CANVAS * CANVAS:
-            raise Error(f"the drawing has {len(data)} bytes, expected {CANVAS}x{CANVAS}")
-        return _answer(self._session, np.frombuffer(data, np.uint8).reshape(CANVAS, CANVAS))
+        if len(data) != DRAWING * DRAWING:
+            raise Error(f"the drawing has {len(data)} bytes, expected {DRAWING}x{DRAWING}")
+        return _answer(self._session, np.frombuffer(data, np.uint8).reshape(DRAWING, DRAWING), invert=True)
 
     def _do(self, text: str) -> dict[str, Any] | None:
         """Do what the page asks for; returns the answer, if there is one."""

@@ -49,6 +49,7 @@ class Run:
         self._changed = threading.Condition()
         self._paused = False
         self._stopping = False
+        self._closing = False
         self._is_over = False
         self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._times: deque[tuple[float, int]] = deque()
@@ -101,6 +102,12 @@ class Run:
         """Wait for the end."""
         self._thread.join()
 
+    def close(self) -> None:
+        """Stop, and wait for the end; as nobody will read with the network, no familiarity is learned."""
+        self._closing = True
+        self.stop()
+        self.join()
+
     def between_steps(self, task: Callable[[], T]) -> Future[T]:
         """Have a task done where no step is under way: by the training thread or, if that has ended, here."""
         future: Future[T] = Future()
@@ -130,7 +137,7 @@ class Run:
             with self._changed:
                 self._is_over = True
             self._do_tasks()
-        if self.start is not None and self.error is None:
+        if self.start is not None and self.error is None and not self._closing:
             self.familiarity = familiarity_of(self.start.checkpoint())
 
     def _on_step(self, event: StepEvent) -> None:

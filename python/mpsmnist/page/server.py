@@ -60,9 +60,9 @@ class Page:
             access_log=False,
             lifespan="off",
             server_header=False,
-            timeout_graceful_shutdown=1,
             ws=WebSocketsSansIOProtocol,
-            ws_max_size=2**20,  # bytes; a drawing has 78,400
+            ws_max_size=2**20,  # bytes; a drawing has 4,096
+            ws_per_message_deflate=False,  # nothing is far away, or large
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
@@ -74,9 +74,15 @@ class Page:
         """Stop the run, save it if it is to be saved, and end the server."""
         self.session.close()
         self._server.should_exit = True
+        self._server.force_exit = True  # without waiting for what is being answered
         self._thread.join()
 
+    def __repr__(self) -> str:
+        return f"<Page {self.address}{'' if self._thread.is_alive() else ', closed'}>"
+
     def _repr_html_(self) -> str:
+        if not self._thread.is_alive():
+            return html.escape(repr(self))
         return (
             f'<iframe src="{html.escape(self.address)}" title="mpsmnist" '
             'style="width: 100%; height: 900px; border: 0"></iframe>'

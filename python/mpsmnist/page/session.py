@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from ..data import Dataset, load
+from ..data import DATASETS, Dataset, load
 from ..errors import Error
 from ..training.checkpoint import Checkpoint
 from ..training.config import ConfigError, TrainConfig, merge
@@ -39,6 +39,8 @@ class Session:
         if unknown := options.keys() - OPTIONS:
             raise ConfigError(f"{min(unknown)} is no option of the page")
         config = TrainConfig.preset(preset, **merge(options, self._options))
+        if config.dataset not in DATASETS:
+            raise ConfigError(f"dataset is {config.dataset!r}, expected one of {', '.join(DATASETS)}")
         check_ahead(config)
         with self._lock:
             if self.run is not None and not self.run.is_over:
@@ -50,8 +52,7 @@ class Session:
     def close(self) -> None:
         """Stop the run, and wait until it has ended and is saved, if it is to be."""
         if self.run is not None:
-            self.run.stop()
-            self.run.join()
+            self.run.close()
 
     @property
     def has_network(self) -> bool:

@@ -1,6 +1,7 @@
 """The progress bar of a run: a widget in a notebook, a line of text on stderr elsewhere."""
 
 import sys
+import warnings
 from typing import Any
 
 from .events import EvaluationEvent, Event, StartEvent, StepEvent
@@ -55,7 +56,13 @@ class ProgressBar:
             self._bar.set_postfix_str(self._loss + self._accuracies)
 
     def _start(self, event: StartEvent) -> None:
-        from tqdm.auto import tqdm  # noqa: PLC0415 (it takes long to import, and only bars need it)
+        from tqdm import TqdmWarning  # noqa: PLC0415 (it takes long to import, and only bars need it)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", TqdmWarning
+            )  # in a notebook without ipywidgets, of its line of text
+            from tqdm.auto import tqdm  # noqa: PLC0415
 
         if sys.stderr is not None:
             self._bar = tqdm(

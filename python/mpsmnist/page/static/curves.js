@@ -6,37 +6,66 @@ const LEFT = 48;
 const BOTTOM = 20;
 const TOP = 8;
 
-function element(name, attributes, text = "") {
+function element(name, attributes = {}, text = "") {
   const made = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.textContent = text;
   return made;
 }
 
-// An empty chart of steps 1 to `total` in the figure: x and y turn values into pixels.
-function chart(figure, total, low, high, scale, ticks, label) {
-  const width = Math.max(200, figure.clientWidth);
-  const svg = element("svg", { class: "curve", viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": label });
-  const x = (step) => LEFT + (width - LEFT - 8) * (step / total);
-  const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - (scale(value) - scale(low)) / (scale(high) - scale(low)));
-  for (const [value, text] of ticks) {
-    svg.append(
-      element("line", { class: "grid", x1: LEFT, x2: width - 8, y1: y(value), y2: y(value) }),
-      element("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, text),
+// A figure's chart. Its axes stay as long as they fit: to lay out their texts would cost more than the lines do.
+export class Chart {
+  #svg = element("svg", { class: "curve", role: "img" });
+  #axes = element("g");
+  #marks = new Map();
+  #drawn = "";
+  #width = 200;
+
+  // `resized` is called when the figure has another width, and at first.
+  constructor(figure, resized) {
+    this.#svg.append(this.#axes);
+    figure.append(this.#svg);
+    new ResizeObserver(([entry]) => {
+      this.#width = Math.max(200, Math.round(entry.contentRect.width));
+      resized();
+    }).observe(figure);
+  }
+
+  // Steps 1 to `total` and values from `low` to `high`; returns x and y, which turn these into pixels.
+  scale(total, low, high, scale, ticks, label) {
+    const width = this.#width;
+    const x = (step) => LEFT + (width - LEFT - 8) * (step / total);
+    const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - (scale(value) - scale(low)) / (scale(high) - scale(low)));
+    this.#svg.ariaLabel = label;
+    const wanted = JSON.stringify([width, total, low, high]);
+    if (wanted === this.#drawn) return { x, y };
+    this.#drawn = wanted;
+    this.#svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+    this.#axes.replaceChildren(
+      ...ticks.flatMap(([value, text]) => [
+        element("line", { class: "grid", x1: LEFT, x2: width - 8, y1: y(value), y2: y(value) }),
+        element("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, text),
+      ]),
+      ...(total > 1 ? [0, 0.25, 0.5, 0.75, 1] : []).map((share) => {
+        const attributes = { x: x(share * total), y: HEIGHT - 5, "text-anchor": share === 1 ? "end" : "middle" };
+        return element("text", attributes, Math.round(share * total).toLocaleString("en"));
+      }),
     );
+    return { x, y };
   }
-  for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-    const anchor = share === 1 ? "end" : "middle";
-    const step = Math.round(share * total).toLocaleString("en");
-    svg.append(element("text", { x: x(share * total), y: HEIGHT - 5, "text-anchor": anchor }, step));
+
+  // Draw a path, in place of the last of that class.
+  path(name, d) {
+    if (!this.#marks.has(name)) {
+      this.#marks.set(name, element("path", { class: name }));
+      this.#svg.append(this.#marks.get(name));
+    }
+    this.#marks.get(name).setAttribute("d", d);
   }
-  figure.querySelector("svg")?.remove();
-  figure.append(svg);
-  return { svg, x, y };
 }
 
-const BINS = 600; // of a run: its losses are not kept one by one, however long it is
-const SMOOTHED = 6; // bins: a hundredth of the run
+const BINS = 200; // of a run: its losses are not kept one by one, and each bin costs the browser time
+const SMOOTHED = 2; // bins: a hundredth of the run
 
 // The losses of a run of `total` steps: of each bin of steps how many, their sum, the lowest and the highest.
 export class Losses {
@@ -80,29 +109,29 @@ export class Losses {
   }
 }
 
-export function drawLoss(figure, losses, total) {
+export function drawLoss(chart, losses, total) {
   const [ranges, smoothed] = [losses.ranges(), losses.smoothed()];
   const high = Math.max(3, ...ranges.map(([, , highest]) => highest));
-  const low = Math.max(1e-6, Math.min(0.01, ...smoothed.map(([, mean]) => mean))); // of the scale: single batches may leave it
-  const ticks = [1e-5, 1e-4, 0.001, 0.01, 0.1, 1, 10, 100, 1000].filter((tick) => tick >= low && tick <= high);
+  const lowest = Math.min(0.01, ...smoothed.map(([, mean]) => mean)); // single batches may leave the scale
+  const low = 10 ** Math.max(-6, Math.floor(Math.log10(lowest)));
+  const ticks = [1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.1, 1, 10, 100, 1000].filter((tick) => tick >= low && tick <= high);
   const words = losses.last === null ? "no step yet" : `${losses.last.toPrecision(3)} after step ${losses.count}`;
-  const { svg, x, y } = chart(figure, total, low, high, Math.log, ticks.map((tick) => [tick, `${tick}`]), `Loss: ${words}`);
+  const { x, y } = chart.scale(total, low, high, Math.log, ticks.map((tick) => [tick, `${tick}`]), `Loss: ${words}`);
   const height = (loss) => y(Math.max(loss, low)).toFixed(1);
-  const raw = ranges.map(([step, lowest, highest]) => `${x(step).toFixed(1)} ${height(highest)}V${height(lowest)}`);
-  const smooth = smoothed.map(([step, mean]) => `${x(step).toFixed(1)} ${height(mean)}`);
-  svg.append(element("path", { class: "raw", d: line(raw) }), element("path", { class: "smooth", d: line(smooth) }));
+  chart.path("raw", line(ranges.map(([step, lowest, highest]) => `${x(step).toFixed(1)} ${height(highest)}V${height(lowest)}`)));
+  chart.path("smooth", line(smoothed.map(([step, mean]) => `${x(step).toFixed(1)} ${height(mean)}`)));
 }
 
 const line = (points) => (points.length > 0 ? `M${points.join("L")}` : "");
 
-export function drawAccuracy(figure, evaluations, total) {
+export function drawAccuracy(chart, evaluations, total) {
   const points = evaluations.filter(([, accuracy]) => accuracy !== null).map(([step, accuracy]) => [step, 100 * accuracy]);
   const lowest = Math.min(...points.map(([, accuracy]) => accuracy));
   const low = points.length === 0 ? 0 : [99, 98, 95, 90, 75, 50, 0].find((start) => start <= lowest);
   const ticks = [0, 1, 2, 3, 4, 5].map((fifth) => low + (fifth * (100 - low)) / 5).map((tick) => [tick, `${+tick.toFixed(1)}%`]);
   const last = points.length > 0 ? `, ${points.at(-1)[1].toFixed(2)}% after step ${points.at(-1)[0]}` : ", not measured yet";
-  const { svg, x, y } = chart(figure, total, low, 100, (value) => value, ticks, `Accuracy on the test images${last}`);
-  const path = points.map(([step, accuracy]) => `${x(step).toFixed(1)} ${y(accuracy).toFixed(1)}`);
-  svg.append(element("path", { class: "points", d: line(path) }));
-  for (const [step, accuracy] of points) svg.append(element("circle", { cx: x(step), cy: y(accuracy), r: 3.5 }));
+  const { x, y } = chart.scale(total, low, 100, (value) => value, ticks, `Accuracy on the test images${last}`);
+  const places = points.map(([step, accuracy]) => `${x(step).toFixed(1)} ${y(accuracy).toFixed(1)}`);
+  chart.path("points", line(places));
+  chart.path("dots", places.map((place) => `M${place}h0`).join("")); // round ends of lines of no length
 }

@@ -4,6 +4,8 @@ import { token } from "./live.js";
 import { paint } from "./pictures.js";
 
 const PEN = 22; // pixels of 280, as wide as MNIST's strokes
+const SIDE = 64; // pixels a side of what is sent: few are read sooner, and MNIST's digits have 20
+const PAPER = 0.25; // around the strokes, to each side, of the longer of their sides
 
 const $ = (selector) => document.querySelector(selector);
 
@@ -11,6 +13,7 @@ export class Drawing {
   #live;
   #canvas = $("#canvas");
   #context = $("#canvas").getContext("2d", { willReadFrequently: true });
+  #small = new OffscreenCanvas(SIDE, SIDE).getContext("2d", { willReadFrequently: true });
   #strokes = []; // lists of points
   #picture = null; // a file that was opened, in place of strokes
   #waiting = false; // for an answer: one question at a time, or they would queue up
@@ -49,7 +52,8 @@ export class Drawing {
   }
 
   // The network may have learned since the last answer.
-  watch({ names, first, losses }) {
+  watch({ state, names, first, losses }) {
+    $("#verdict").ariaLive = state === "running" ? "off" : "polite"; // a screen reader would never be silent
     this.#names = names ?? [];
     if (first + losses.length !== this.#step) this.#ask();
   }
@@ -129,11 +133,26 @@ export class Drawing {
     else if (!this.#live.send(this.#pixels())) this.#wait(false);
   }
 
+  // The square around the strokes as SIDE x SIDE grey bytes.
   #pixels() {
-    const { data } = this.#context.getImageData(0, 0, this.#canvas.width, this.#canvas.height);
-    const grey = new Uint8Array(data.length / 4);
-    for (let index = 0; index < grey.length; index++) grey[index] = data[4 * index];
-    return grey;
+    const { width } = this.#canvas;
+    const [low, high] = [[width, width], [0, 0]];
+    for (const point of this.#strokes.flat()) {
+      for (const axis of [0, 1]) {
+        const place = Math.min(Math.max(point[axis], 0), width); // strokes may leave the canvas
+        low[axis] = Math.min(low[axis], place - PEN / 2);
+        high[axis] = Math.max(high[axis], place + PEN / 2);
+      }
+    }
+    const side = (1 + 2 * PAPER) * Math.max(high[0] - low[0], high[1] - low[1]);
+    const [left, top] = [0, 1].map((axis) => (low[axis] + high[axis] - side) / 2);
+    const context = this.#small;
+    context.fillStyle = "white";
+    context.fillRect(0, 0, SIDE, SIDE);
+    context.imageSmoothingQuality = "high";
+    context.drawImage(this.#canvas, left, top, side, side, 0, 0, SIDE, SIDE);
+    const { data } = context.getImageData(0, 0, SIDE, SIDE);
+    return Uint8Array.from({ length: SIDE * SIDE }, (_, index) => data[4 * index]);
   }
 
   async #upload(file) {
@@ -164,20 +183,24 @@ export class Drawing {
     const share = probabilities[digit];
     $("#verdict").textContent = unsure === null ? `${name(digit)}: ${(100 * share).toFixed(1)}%` : `Unsure: ${unsure}. Best guess: ${name(digit)}`;
     paint($("#seen"), pixels);
-    const bars = probabilities.map((probability, index) => {
-      const item = document.createElement("li");
-      item.className = index === digit ? "best" : "";
-      const words = [name(index), "", `${(100 * probability).toFixed(1)}%`].map((text) => Object.assign(document.createElement("span"), { textContent: text }));
-      words[1] = document.createElement("div");
-      words[1].className = "bar";
-      words[1].append(document.createElement("div"));
-      words[1].firstChild.style.transform = `scaleX(${probability})`;
-      words[2].className = "share";
-      item.append(...words);
-      return item;
-    });
-    $("#bars").replaceChildren(...bars);
+    this.#showBars(digit, probabilities, name);
     this.#answered();
+  }
+
+  // What does not change is not made anew: there is a bar for each class as long as there are bars.
+  #showBars(digit, probabilities, name) {
+    const bars = $("#bars");
+    if (bars.children.length !== probabilities.length) {
+      bars.innerHTML = '<li><span></span><div class="bar"><div></div></div><span class="share"></span></li>'.repeat(probabilities.length);
+    }
+    probabilities.forEach((probability, index) => {
+      const item = bars.children[index];
+      const [label, bar, share] = item.children;
+      item.className = index === digit ? "best" : "";
+      if (label.textContent !== name(index)) label.textContent = name(index);
+      bar.firstChild.style.transform = `scaleX(${probability})`;
+      share.textContent = `${(100 * probability).toFixed(1)}%`;
+    });
   }
 
   showBlank({ reason }) {

@@ -15,6 +15,7 @@ export class Look {
   #live;
   #names = [];
   #ended = 0; // the run whose end was looked at
+  #looking = false;
   #visible = false;
   #filtered = null; // the step whose filters are shown
 
@@ -37,13 +38,20 @@ export class Look {
   }
 
   #look() {
+    this.#looking = true;
     $("#looked").textContent = "Looking …";
     this.#live.send({ type: "look" });
     this.#live.send({ type: "filters" });
   }
 
+  fail(message) {
+    if (this.#looking) $("#looked").textContent = message;
+    this.#looking = false;
+  }
+
   show({ step, images, wrong, names, confusion, mistakes }) {
     this.#names = names;
+    this.#looking = false;
     $("#looked").textContent = `After step ${step.toLocaleString("en")}: ${wrong.toLocaleString("en")} of ${images.toLocaleString("en")} test images are read wrong.`;
     $("#mistakes").replaceChildren(...mistakes.map((mistake) => this.#picture(mistake)));
     const classes = confusion.map((_, index) => make("th", { scope: "col", textContent: this.#name(index) }));
@@ -60,34 +68,41 @@ export class Look {
     const button = make("button", {
       type: "button",
       textContent: count,
-      ariaLabel: `${count} of class ${this.#name(label)} read as ${this.#name(answer)}`,
+      ariaLabel: `${this.#name(label)} read as ${this.#name(answer)}: ${count}`,
       disabled: count === 0,
-      onclick: () => this.#live.send({ type: "cell", label, answer }),
+      onclick: () => {
+        $("#confusion [aria-current]")?.removeAttribute("aria-current");
+        button.ariaCurrent = "true";
+        this.#live.send({ type: "cell", label, answer });
+      },
     });
     const cell = make("td", { className: count === 0 ? "zero" : "" }, button);
-    if (label !== answer && count > 0) cell.style.background = `color-mix(in srgb, var(--warm) ${Math.round(20 + 60 * count / most)}%, transparent)`;
+    if (label !== answer && count > 0) cell.style.background = `color-mix(in srgb, var(--warm) ${Math.round(10 + 40 * count / most)}%, transparent)`;
     return cell;
   }
 
   showCell({ label, answer, count, pictures }) {
-    $("#cell-title").textContent = `${count.toLocaleString("en")} of ${this.#name(label)} read as ${this.#name(answer)}` +
-      (count > pictures.length ? `, the ${pictures.length} surest of them` : "");
+    $("#cell-title").textContent = `${this.#name(label)} read as ${this.#name(answer)}: ${count.toLocaleString("en")} ${count === 1 ? "image" : "images"}` +
+      (count > pictures.length ? `, here the ${pictures.length} surest` : "");
     $("#cell").replaceChildren(...pictures.map((picture) => this.#picture(picture)));
   }
 
   showFilters({ step, now, first }) {
     this.#filtered = step;
     const strongest = Math.max(...now.flat().map(Math.abs), 1e-6);
-    $("#filters").replaceChildren(...now.map((weights, index) => {
-      const item = make("li");
-      for (const [words, kernel] of [["now", weights], ["at first", first?.[index]]]) {
-        if (kernel === undefined) continue;
-        const canvas = make("canvas", { role: "img", ariaLabel: `Filter ${index} ${words}` });
-        paintFilter(canvas, kernel, strongest);
-        item.append(canvas);
-      }
-      return item;
-    }));
+    const list = $("#filters");
+    if (list.children.length === 0) list.append(...now.map((_, index) => this.#filter(index)));
+    now.forEach((weights, index) => {
+      const [large, small] = list.children[index].children;
+      paintFilter(large, weights, strongest);
+      small.hidden = first === null;
+      if (first !== null) paintFilter(small, first[index], strongest);
+    });
+  }
+
+  #filter(index) {
+    const canvases = ["now", "at first"].map((words) => make("canvas", { role: "img", ariaLabel: `Filter ${index} ${words}` }));
+    return make("li", {}, ...canvases);
   }
 
   #name(index) {

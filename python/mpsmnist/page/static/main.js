@@ -22,6 +22,7 @@ const live = new Live(
       case "filters": return look.showFilters(message);
       case "error":
         drawing.fail(message.message);
+        look.fail(message.message);
         return training.complain(message.message);
     }
   },

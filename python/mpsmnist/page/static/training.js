@@ -1,12 +1,17 @@
 // The form, the buttons, and how the run is.
 
-import { drawAccuracy, drawLoss, Losses } from "./curves.js";
+import { Chart, drawAccuracy, drawLoss, Losses } from "./curves.js";
 import { token } from "./live.js";
 
 const OVER = ["stopped", "finished", "failed"];
 const NUMBERS = ["steps", "epochs", "batch_size", "learning_rate", "momentum", "seed"];
 
 const $ = (selector) => document.querySelector(selector);
+
+// Show a text, unless it is there already: the browser would lay it out anew.
+function say(selector, text) {
+  if ($(selector).textContent !== text) $(selector).textContent = text;
+}
 
 export class Training {
   #live;
@@ -16,6 +21,8 @@ export class Training {
   #status = null;
   #losses = new Losses(1);
   #evaluations = [];
+  #loss = new Chart($("#loss"), () => this.#draw());
+  #accuracy = new Chart($("#accuracy"), () => this.#draw());
 
   constructor(live) {
     this.#live = live;
@@ -31,7 +38,7 @@ export class Training {
       live.send({ type: "pause", pause: this.#status?.state !== "paused" }));
     $("#stop").addEventListener("click", () => live.send({ type: "stop" }));
     $("#save").href = `checkpoint?token=${encodeURIComponent(token)}`;
-    addEventListener("resize", () => this.#draw());
+    document.addEventListener("visibilitychange", () => this.#draw());
   }
 
   // What the server can do. After a lost connection it may be another server, with runs of its own.
@@ -65,21 +72,21 @@ export class Training {
     const over = OVER.includes(status.state);
     const began = status.total !== undefined;
     $("#start").disabled = !over;
-    $("#start").textContent = over ? "Start anew" : "Start";
+    say("#start", over ? "Start anew" : "Start");
     $("#stop").disabled = over;
     $("#pause").disabled = over || !began;
-    $("#pause").textContent = status.state === "paused" ? "Go on" : "Pause";
+    say("#pause", status.state === "paused" ? "Go on" : "Pause");
     $("#save").hidden = !began;
     this.complain(status.error ?? status.warning ??
       (status.synthetic ? "MNIST is not to be had here: these are digits that the program drew." : ""));
     $("#progress").max = status.total ?? 1;
     $("#progress").value = this.#losses.count;
-    $("#progress-text").textContent = this.#words(status);
+    say("#progress-text", this.#words(status));
     this.#draw();
   }
 
   complain(message) {
-    $("#problem").textContent = message;
+    say("#problem", message);
     $("#problem").hidden = message === "";
   }
 
@@ -89,7 +96,7 @@ export class Training {
       `${state}: step ${this.#losses.count.toLocaleString("en")} of ${total.toLocaleString("en")}`,
       `${dataset} on ${device}`,
     ];
-    if (rate !== null) parts.push(`${Math.round(rate).toLocaleString("en")} steps/s`);
+    if (rate) parts.push(`${Math.round(rate).toLocaleString("en")} steps/s`);
     if (left !== null) parts.push(`${left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min`} left`);
     const last = this.#evaluations.findLast(([, accuracy]) => accuracy !== null);
     if (last !== undefined) parts.push(`test accuracy ${(100 * last[1]).toFixed(2)}%`);
@@ -97,9 +104,10 @@ export class Training {
   }
 
   #draw() {
+    if (document.hidden) return; // the run needs the processor more
     const total = this.#status?.total ?? 1;
-    drawLoss($("#loss"), this.#losses, total);
-    drawAccuracy($("#accuracy"), this.#evaluations, total);
+    drawLoss(this.#loss, this.#losses, total);
+    drawAccuracy(this.#accuracy, this.#evaluations, total);
   }
 
   // The preset's values as placeholders: what is left empty is the preset's.

@@ -1,0 +1,89 @@
+"""README's Python code works as it is written there."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+from mpsmnist.train import StepEvent
+from support.datasets import write_mnist
+from support.pictures import drawing, save_weights, write_png
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def displayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """A folder with the files that README speaks of, little data, and a notebook: what is displayed there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPSMNIST_DATA_DIR", str(write_mnist(tmp_path)))
+    save_weights(tmp_path / "fast.safetensors")
+    write_png(tmp_path / "photo.jpg", drawing())
+    shown: list[Any] = []
+
+    def display(figure: object, display_id: bool) -> types.SimpleNamespace:
+        assert display_id
+        shown.append(figure)
+        return types.SimpleNamespace(update=shown.append)
+
+    notebook = types.SimpleNamespace(display=display)
+    monkeypatch.setitem(sys.modules, "IPython.display", notebook)  # type: ignore[arg-type]
+    with mpl.rc_context({"backend": "agg"}):
+        yield shown
+
+
+def run(words: str) -> dict[str, Any]:
+    """Run the block that has these words, and return its names."""
+    [block] = [block for block in BLOCKS if words in block]
+    names: dict[str, Any] = {}
+    exec(compile(block.replace("range(300)", "range(30)"), str(README), "exec"), names)  # 300 take seconds
+    return names
+
+
+def test_there_is_no_block_that_is_not_run_here() -> None:
+    assert len(BLOCKS) == 5
+
+
+def test_pictures_are_read(displayed: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    run("read_pictures")
+    assert capsys.readouterr().out.strip() in list("0123456789")
+
+
+def test_a_script_of_ones_own_trains(displayed: list[Any], tmp_path: Path) -> None:
+    names = run("import mpsmnist\n")
+    assert names["trainer"].steps == 30
+    assert names["loss"] < 1
+    with np.load(tmp_path / "weights.npz") as weights:
+        assert "conv0.weight" in weights
+
+
+def test_the_loop_of_the_command_trains(displayed: list[Any]) -> None:
+    assert run("print(result.test_accuracy)")["result"].steps > 0
+
+
+def test_the_loss_is_plotted_as_it_falls(displayed: list[Any]) -> None:
+    names = run("on_step=plot")
+    steps = names["result"].steps
+    assert len(names["losses"]) == steps
+    assert displayed == [names["figure"]] * (1 + steps // 100)
+    names["plot"](StepEvent(100, 0.5, 0.1))
+    assert displayed[1:] == [names["figure"]] * (1 + steps // 100)
+    [line] = names["axes"].lines
+    assert list(line.get_ydata()) == names["losses"]
+
+
+def test_a_cell_that_ends_with_a_page_shows_it(displayed: list[Any]) -> None:
+    page = run("Page()")["page"]
+    try:
+        assert "<iframe" in page._repr_html_()
+    finally:
+        page.close()
