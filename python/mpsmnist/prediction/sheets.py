@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from .colours import Levels, to_levels
-from .marks import SQUARE, Mask
+from .marks import SQUARE, Mask, bounds
 from .reading import Picture
 
 COARSE = 128  # pixels a side show where a sheet is,
@@ -78,12 +78,15 @@ def _straightened(light: Mask) -> Mask | None:
 
 def _cut(picture: Picture, inner: Mask) -> Picture:
     """Give the box around the sheet; what is not the sheet is as the sheet's nearest pixel is."""
-    ends = [np.flatnonzero(inner.any(axis=axis))[[0, -1]] + (0, 1) for axis in (1, 0)]
+    coarse = bounds(inner)
     scales = np.divide(picture.shape[:2], inner.shape)
-    box = tuple(slice(*(end * scale).astype(int)) for end, scale in zip(ends, scales, strict=True))
+    box = tuple(
+        slice(int(part.start * scale), int(part.stop * scale))
+        for part, scale in zip(coarse, scales, strict=True)
+    )
     image = Image.fromarray(picture[box])
     part = np.asarray(image.reduce(-(-max(image.size) // DETAILED)))
-    within = _resized(inner[tuple(slice(*end) for end in ends)], part.shape[:2])
+    within = _resized(inner[coarse], part.shape[:2])
     nearest = ndimage.distance_transform_edt(~within, return_distances=False, return_indices=True)
     cut: Picture = part[tuple(nearest)]
     return cut
