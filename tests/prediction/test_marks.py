@@ -95,7 +95,15 @@ def test_the_holes_of_a_punch_go(sides: int, places: tuple[int, ...]) -> None:
         STROKE | block(45, 60, 8, 24) | block(45, 120, 8, 24),
         STROKE | disc(45, 100) | disc(45, 116),
     ],
-    ids=["discs as large", "dotted 1", "one dot", "dots above and below", "dots unlike", "bar in two parts", "broken bar"],
+    ids=[
+        "discs as large",
+        "dotted 1",
+        "one dot",
+        "dots above and below",
+        "dots unlike",
+        "bar in two parts",
+        "broken bar",
+    ],
 )
 def test_dots_that_are_no_holes_stay(marks: Mask) -> None:
     np.testing.assert_array_equal(drop_holes(marks), marks)

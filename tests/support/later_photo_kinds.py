@@ -71,7 +71,10 @@ def ruled_sheet_on_a_table(ink: Ink, rng: Random) -> Picture:
     written = over(paper, place(ink, shape, side), pen_colour(rng))
     offset = np.divide(shape, 2) - _turn(angle) @ middle[::-1]
     turned = np.stack(
-        [ndimage.affine_transform(written[..., c], _turn(angle), offset, order=1, mode="nearest") for c in range(3)],
+        [
+            ndimage.affine_transform(written[..., c], _turn(angle), offset, order=1, mode="nearest")
+            for c in range(3)
+        ],
         axis=-1,
     )
     surface = over(table, polygon(shape, _corners(shape, sides, angle, middle), 0.8), turned)

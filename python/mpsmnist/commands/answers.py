@@ -24,7 +24,7 @@ class Answer(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The classes in a row; with gaps if the network has any of two characters, or 10 would be 1 and 0."""
+        """The classes in a row; with gaps if any may have two characters, or 10 would be 1 and 0."""
         gap = " " if any(len(prediction.probabilities) > 10 for prediction in self.predictions) else ""
         return gap.join(str(prediction.digit) for prediction in self.predictions)
 

@@ -35,7 +35,7 @@ def cut_out_sheet(picture: Picture) -> Picture | None:
     factor = -(-max(picture.shape[:2]) // COARSE)
     levels = to_levels(np.asarray(Image.fromarray(picture).reduce(factor)))
     light = (levels > _halfway(levels)).view(np.uint8)
-    light = ndimage.grey_closing(ndimage.grey_opening(light, 3), 3)  # without grain, and across rules
+    light = ndimage.grey_closing(ndimage.grey_opening(light, (3, 3)), (3, 3))  # no grain; across rules
     labels, count = ndimage.label(light)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
