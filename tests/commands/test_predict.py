@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from mpsmnist.commands import predict, streams
-from mpsmnist.commands.answers import Answer, format_line, format_pixels
+from mpsmnist.commands.answers import Answer, as_json, format_line, format_pixels
 from mpsmnist.predict import Prediction, format_prediction, main
 from mpsmnist.prediction import predictor
 from support.commands import Call, json_lines, run, start
@@ -183,6 +183,15 @@ def test_many_digits_are_read_in_order(run_predict: Call, tmp_path: Path) -> Non
     assert len(run_predict(png, "--many")[1].splitlines()) == 1
     assert len(run_predict(png, "--many", "--bars")[1].splitlines()) == 1 + 2 * 10
     assert len(run_predict(png, "--many", "--show")[1].splitlines()) == 1 + 2 * 30
+
+
+@pytest.mark.parametrize(("classes", "text"), [(10, "11"), (11, "1 1")])
+def test_classes_that_may_have_two_characters_stand_apart(classes: int, text: str) -> None:
+    """Or 1 and 1 would be 11."""
+    one = prediction("a.png", 1)._replace(probabilities=[1 / classes] * classes)
+    answer = Answer("a.png", [one, one], None)
+    assert format_line(answer) == f"a.png: {text}"
+    assert json.loads(as_json(answer, many=True))["text"] == text
 
 
 def test_two_digits_are_doubted_unless_many_are_asked_for(run_predict: Call, tmp_path: Path) -> None:

@@ -87,6 +87,7 @@ def test_the_holes_of_a_punch_go(sides: int, places: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     "marks",
     [
+        disc(60, 60, 24) | disc(60, 140, 20) | disc(140, 140, 20),
         np.logical_or.reduce([disc(20 + 16 * step, 100) for step in range(10)]),
         STROKE | disc(40, 110),
         STROKE | disc(40, 100) | disc(160, 100),
@@ -94,7 +95,15 @@ def test_the_holes_of_a_punch_go(sides: int, places: tuple[int, ...]) -> None:
         STROKE | block(45, 60, 8, 24) | block(45, 120, 8, 24),
         STROKE | disc(45, 100) | disc(45, 116),
     ],
-    ids=["dotted 1", "one dot", "dots above and below", "dots unlike", "bar in two parts", "broken bar"],
+    ids=[
+        "discs as large",
+        "dotted 1",
+        "one dot",
+        "dots above and below",
+        "dots unlike",
+        "bar in two parts",
+        "broken bar",
+    ],
 )
 def test_dots_that_are_no_holes_stay(marks: Mask) -> None:
     np.testing.assert_array_equal(drop_holes(marks), marks)

@@ -37,13 +37,32 @@ def paper(height: int, width: int) -> Grey:
 
 
 @pytest.mark.parametrize("table", [30, 110, 160])
-@pytest.mark.parametrize("angle", [0, 8, -20])
-def test_the_digit_is_read_and_not_the_sheet(angle: float, table: int) -> None:
+@pytest.mark.parametrize("angle", [0, 8, -20, 30])
+def test_the_digit_is_read_upright_and_not_the_sheet(angle: float, table: int) -> None:
     sheet = paper(160, 220)
-    alone = prepare(np.asarray(Image.fromarray(sheet).rotate(angle, fillcolor=235)))
     found = prepare(on_table(sheet, angle, table))
     assert found.inverted
-    assert abs(found.pixels.astype(int) - alone.pixels).mean() <= 8
+    assert abs(found.pixels.astype(int) - prepare(sheet).pixels).mean() <= 8
+
+
+@pytest.mark.parametrize("angle", [0, 8, -20, 30])
+@pytest.mark.parametrize("squared", [False, True])
+def test_rules_of_a_turned_sheet_are_no_ink(angle: float, squared: bool) -> None:
+    """Nor do they cut it in pieces."""
+    sheet = paper(160, 220)
+    expected = prepare(sheet).pixels.astype(int)
+    for rules in (sheet[10::24], sheet[:, 12::24]) if squared else (sheet[10::24],):
+        np.minimum(rules, 130, out=rules)
+    assert abs(prepare(on_table(sheet, angle, 60)).pixels - expected).mean() <= 8
+
+
+def test_a_pale_sheet_is_one_across_dark_rules() -> None:
+    sheet = paper(160, 220)
+    for row in range(20, 160, 36):
+        sheet[row : row + 5] = 60
+    cut = cut_out_sheet(on_table(sheet, 0, 60))
+    assert cut is not None
+    assert min(cut.shape) > 135
 
 
 def test_ink_that_reaches_over_the_edge_stays() -> None:
@@ -67,7 +86,8 @@ def test_what_is_cut_out_has_no_table_in_it() -> None:
     cut = cut_out_sheet(on_table(np.full((160, 220), 235, np.uint8), 12, 60))
     assert cut is not None
     assert cut.min() > 200
-    assert min(cut.shape) > 150
+    assert (np.divide(cut.shape, (160, 220)) > 0.85).all()
+    assert (np.divide(cut.shape, (160, 220)) < 1).all()
 
 
 def drawn(kind: str) -> Grey:

@@ -121,6 +121,7 @@ KINDS = (
         later_photo_kinds.photo_of_a_screen,
         later_photo_kinds.app_in_dark_mode,
         later_photo_kinds.highlighter,
+        later_photo_kinds.ruled_sheet_on_a_table,
     ),
     Kind("phone_photo", "photo", photo_kinds.phone_photo, pens=None, save=as_phone_saves),
 )

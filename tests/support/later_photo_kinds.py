@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from support.ink import Ink
 from support.papers import (
     Picture,
+    Shape,
+    Surface,
     camera,
     clouds,
     gradient,
@@ -20,6 +23,8 @@ from support.papers import (
     somewhere,
 )
 from support.photo_kinds import SHAPE, Random, lit, pen_colour, written
+
+Points = NDArray[np.float64]
 
 
 def thumb_in_the_corner(ink: Ink, rng: Random) -> Picture:
@@ -42,19 +47,65 @@ def moved_camera(ink: Ink, rng: Random) -> Picture:
 def sheet_on_a_table(ink: Ink, rng: Random) -> Picture:
     """A sheet that takes a tenth to a half of the picture, turned, on a table of any colour, with a grain."""
     shape = (640, 480)
+    table = _table(shape, rng)
+    sides, angle, middle = _size_and_place(shape, rng, 0.25)
+    paper = polygon(shape, _corners(shape, sides, angle, middle), 0.8)
+    digit = place(ink, shape, rng.uniform(0.3, 0.7) * sides.min(), (middle[1] / 640, middle[0] / 480))
+    surface = over(over(table, paper, sheet(shape, rng)), digit, pen_colour(rng))
+    return camera(lit(surface, gradient(shape, rng, 0.8)), rng)
+
+
+def ruled_sheet_on_a_table(ink: Ink, rng: Random) -> Picture:
+    """The same, ruled or squared, by up to 20 degrees; what is on the sheet is turned as the sheet is."""
+    shape = (640, 480)
+    table = _table(shape, rng)
+    sides, angle, middle = _size_and_place(shape, rng, np.radians(20))
+    pitch, width, squared = rng.uniform(20, 50), rng.uniform(1, 2.5), rng.random() < 0.5
+    page = np.zeros(shape, np.float32)
+    for y in np.arange(rng.uniform(0, pitch), shape[0], pitch):
+        page = np.maximum(page, line(shape, (0, y), (shape[1], y), width))
+    for x in np.arange(rng.uniform(0, pitch), shape[1], pitch) if squared else ():
+        page = np.maximum(page, line(shape, (x, 0), (x, shape[0]), width))
+    side = rng.uniform(0.35, 0.7) * sides.min()
+    paper = over(sheet(shape, rng), page, [(0.6, 0.7, 0.86), (0.4, 0.45, 0.6)][rng.integers(2)])
+    written = over(paper, place(ink, shape, side), pen_colour(rng))
+    offset = np.divide(shape, 2) - _turn(angle) @ middle[::-1]
+    turned = np.stack(
+        [
+            ndimage.affine_transform(written[..., c], _turn(angle), offset, order=1, mode="nearest")
+            for c in range(3)
+        ],
+        axis=-1,
+    )
+    surface = over(table, polygon(shape, _corners(shape, sides, angle, middle), 0.8), turned)
+    return camera(lit(surface, gradient(shape, rng, 0.8)), rng)
+
+
+def _table(shape: Shape, rng: Random) -> Surface:
+    """Of dark, middling or light wood."""
     table = sheet(shape, rng, [(0.22, 0.14, 0.08), (0.43, 0.29, 0.18), (0.7, 0.58, 0.42)][rng.integers(3)])
     grain = clouds(shape, rng, 3) * clouds((shape[0], 2), rng, 40).mean(axis=1, keepdims=True)
     table *= 1 + rng.uniform(0, 0.25) * grain[..., None]
+    return table.clip(0, 1)
+
+
+def _size_and_place(shape: Shape, rng: Random, most: float) -> tuple[Points, float, Points]:
+    """The sides of a sheet, (2,), the angle that it is turned by, in radians, and its middle (x, y)."""
     area, ratio = rng.uniform(0.1, 0.5) * shape[0] * shape[1], rng.uniform(1, 1.5)
     sides = np.array([np.sqrt(area / ratio), np.sqrt(area * ratio)]).clip(None, (430, 550))
-    angle = rng.uniform(-0.25, 0.25)
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    middle = np.array([240, 320]) + rng.uniform(-25, 25, 2)
-    corners = middle + (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * sides / 2) @ turn.T
-    paper = polygon(shape, [(x / 480, y / 640) for x, y in corners], 0.8)
-    digit = place(ink, shape, rng.uniform(0.3, 0.7) * sides.min(), (middle[1] / 640, middle[0] / 480))
-    surface = over(over(table.clip(0, 1), paper, sheet(shape, rng)), digit, pen_colour(rng))
-    return camera(lit(surface, gradient(shape, rng, 0.8)), rng)
+    angle = rng.uniform(-most, most)
+    return sides, angle, np.array([240, 320]) + rng.uniform(-25, 25, 2)
+
+
+def _corners(shape: Shape, sides: Points, angle: float, middle: Points) -> list[tuple[float, float]]:
+    """Of a turned rectangle, in shares of width and height."""
+    corners = middle + (np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * sides / 2) @ _turn(angle).T
+    return [(x / shape[1], y / shape[0]) for x, y in corners]
+
+
+def _turn(angle: float) -> Points:
+    """The matrix that turns points (x, y) clockwise, as y points down, and (y, x) back."""
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def envelope(ink: Ink, rng: Random) -> Picture:

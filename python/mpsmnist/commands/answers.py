@@ -22,6 +22,12 @@ class Answer(NamedTuple):
     predictions: Sequence[Prediction]  # of its digits in reading order; none if nothing is there
     unsure: str | None  # the reason
 
+    @property
+    def text(self) -> str:
+        """The classes in a row; with gaps if any may have two characters, or 10 would be 1 and 0."""
+        gap = " " if any(len(prediction.probabilities) > 10 for prediction in self.predictions) else ""
+        return gap.join(str(prediction.digit) for prediction in self.predictions)
+
 
 def in_one_line(text: str) -> str:
     """Escape what breaks a line or commands a terminal: the names of files may have it."""
@@ -31,7 +37,7 @@ def in_one_line(text: str) -> str:
 def format_line(answer: Answer) -> str:
     """Write the digits in a line, as in "seven.png: 7  99.8%"; a guess has no percentage to trust."""
     name = in_one_line(answer.image)
-    digits = "".join(str(prediction.digit) for prediction in answer.predictions)
+    digits = answer.text
     if answer.unsure is not None:
         return f"{name}: unsure ({answer.unsure})" + (f", best guess {digits}" if digits else "")
     if len(answer.predictions) == 1:
@@ -76,7 +82,7 @@ def as_json(answer: Answer, many: bool) -> str:
     """Write the answer as a JSON object: of the only digit, or with a list of `many`."""
     if many:
         fields: dict[str, Any] = {
-            "text": "".join(str(prediction.digit) for prediction in answer.predictions),
+            "text": answer.text,
             "digits": [
                 {**_digit_fields(prediction), "unsure": prediction.unsure}
                 for prediction in answer.predictions

@@ -121,6 +121,17 @@ def _are_in_a_row(starts: Corners, stops: Corners, index: int) -> Mask:
     return in_a_row
 
 
+def bounds(marks: NDArray[Any]) -> Box:
+    """Give the box around all that is not 0, of which there is some."""
+    ends = (np.flatnonzero(marks.any(axis=axis))[[0, -1]] for axis in (1, 0))
+    return tuple(slice(int(first), int(last) + 1) for first, last in ends)
+
+
+def widened(box: Box, margin: int) -> Box:
+    """Give the box with a margin on all sides, as far as the picture has it."""
+    return tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in box)
+
+
 def length(box: Box) -> int:
     """Give the longer side, in pixels."""
     return max(int(part.stop - part.start) for part in box)
@@ -188,10 +199,10 @@ def one_digit(ink: Levels, mask: Mask) -> Mask:
 
 def is_line_across(mask: Mask) -> bool:
     """Tell whether all there is runs from top to bottom of a picture with room beside it."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    rows, columns = bounds(mask)
     height, width = mask.shape
-    across = rows[0] <= 1 and rows[-1] >= height - 2
-    return bool(across and np.ptp(columns) < LEAN * height and width > ROOMY * height)
+    across = rows.start <= 1 and rows.stop >= height - 1
+    return bool(across and columns.stop - columns.start <= LEAN * height and width > ROOMY * height)
 
 
 def thickness(ink: Levels, mask: Mask) -> float:
@@ -199,8 +210,7 @@ def thickness(ink: Levels, mask: Mask) -> float:
     labels, _ = ndimage.label(mask, SQUARE)
     heaviest = int(np.bincount(labels.ravel(), ink.ravel() * mask.ravel()).argmax())
     box = ndimage.find_objects(labels)[heaviest - 1]
-    around = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in box)
-    one = labels[around] == heaviest
+    one = labels[widened(box, 1)] == heaviest
     widest = 2 * ndimage.distance_transform_cdt(np.pad(one, 1, "edge")).max()  # the edge is no end
     return float(widest / length(box))
 

@@ -10,14 +10,17 @@ from scipy import ndimage
 from .colours import Levels, to_levels
 from .marks import (
     Mask,
+    bounds,
     drop_borders,
     drop_holes,
     drop_specks,
     drop_surroundings,
     is_line_across,
+    length,
     one_digit,
     split_into_digits,
     thickness,
+    widened,
 )
 from .paper import (
     FAINTEST,
@@ -45,6 +48,7 @@ WORKING = 256  # pixels a side are enough
 SHARP_SIDE = 128  # pixels a side, or less, are too few to be smoothed
 PRINT, STROKE = 0.25, 0.4  # of the strongest ink near: more may be print, and, print removed, the digit
 EVIDENT = 250  # faint digits have 300 and more, others thousands; the shadow of a fingertip has less
+EDGE = 0.3  # of full ink: less is the softness of a stroke's edge
 FULL = 200  # of 255: the strongest ink of any of MNIST's digits is more
 
 Grey: TypeAlias = NDArray[np.uint8]
@@ -112,16 +116,11 @@ def prepare_all(picture: Picture, invert: bool | None = None) -> list[Digit]:
     return [_as_mnists(found, labels == digit) for digit in digits]
 
 
-def _length(marks: Mask | Grey) -> int:
-    """Give the longer side of the box around all that is not 0."""
-    return max(int(np.ptp(np.flatnonzero(marks.any(axis=axis)))) + 1 for axis in (0, 1))
-
-
 def _is_as_mnists(picture: Picture) -> bool:
     """Tell whether it has the size, the contrast, the box and the centre of MNIST's digits."""
     if picture.shape != (SIDE, SIDE) or picture.max() < FULL:
         return False
-    if _length(picture) != BOX:
+    if length(bounds(picture)) != BOX:
         return False
     centre = ndimage.center_of_mass(picture)
     return bool(np.abs(np.subtract(centre, CENTRE)).max() <= 1)
@@ -137,12 +136,12 @@ def _find_closely(picture: Picture, invert: bool | None) -> _Found:
     """Look for ink in a picture; once more, closer, if all of it is in a small part of a large one."""
     found = _find_in(picture, invert)
     factor = _reduction(picture)
-    margin = _length(found.mask) * factor
-    if factor == 1 or margin > WORKING * factor // 4:
+    box = bounds(found.mask)
+    side = length(box)
+    if factor == 1 or side > WORKING // 4:
         return found
-    ends = [np.flatnonzero(found.mask.any(axis=axis))[[0, -1]] * factor for axis in (1, 0)]
-    rows, columns = (slice(max(int(end[0]) - margin, 0), int(end[1]) + margin) for end in ends)
-    return _find_in(picture[rows, columns], found.inverted, found.sharp)
+    closer = tuple(slice(part.start * factor, part.stop * factor) for part in widened(box, side))
+    return _find_in(picture[closer], found.inverted, found.sharp)
 
 
 def _reduction(picture: Picture) -> int:
@@ -216,28 +215,21 @@ def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:
     """
     strength = float(ink[mask].mean())
     edge = float(np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean())
-    margin = _length(mask) // 2
-    around = tuple(
-        slice(max(int(marks[0]) - margin, 0), int(marks[-1]) + margin + 1)
-        for marks in (np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0)))
-    )
+    box = bounds(mask)
+    around = widened(box, length(box) // 2)
     roughness = edges(paper[around]) / max(edges(np.where(mask, ink, 0)[around]), FAINTEST)
     return float(strength**0.5 * (1 - edge) ** 2 / (0.02 + thickness(ink, mask) ** 2) / (0.1 + roughness))
 
 
 def _as_mnists(found: _Found, mask: Mask) -> Digit:
-    drawn = redrawn(_cropped(evened(found.ink, mask), 0), BOX)
+    even = evened(found.ink, mask)
+    drawn = redrawn(even[bounds(even)], BOX)
     doubt = None
     if is_line_across(mask):
         doubt = "a line from edge to edge: a fold, or a 1"
     elif found.evidence < EVIDENT:
         doubt = "hardly like ink on paper"
-    return Digit(_centred(_fitted(_cropped(drawn, 0.3))), found.inverted, doubt)
-
-
-def _cropped(ink: Levels, paper: float) -> Levels:
-    rows, columns = (np.flatnonzero((ink > paper).any(axis=axis)) for axis in (1, 0))
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Digit(_centred(_fitted(drawn[bounds(drawn > EDGE)])), found.inverted, doubt)
 
 
 def _fitted(ink: Levels) -> Levels:

@@ -7,7 +7,7 @@ from PIL import Image
 from scipy import ndimage
 
 from .colours import Levels, to_levels
-from .marks import SQUARE, Mask
+from .marks import SQUARE, Mask, bounds
 from .reading import Picture
 
 COARSE = 128  # pixels a side show where a sheet is,
@@ -18,7 +18,8 @@ STRAIGHT = 0.93  # of the smallest rectangle around it; the hull of a bold 8 is 
 LIGHT = 0.8  # of a sheet, at least, is paper and no ink; of the hull of a bold digit less is ink
 BORDER = 0.015  # of the picture's side: its shadow, and its thickness
 CUT = 0.25  # of its edge, at most, is the border of the picture
-TURNS = 30  # from 0 to 90 degrees
+TURNS = 90  # degrees
+EVERY = 3  # degrees are enough for the hull
 
 
 def cut_out_sheet(picture: Picture) -> Picture | None:
@@ -28,21 +29,23 @@ def cut_out_sheet(picture: Picture) -> Picture | None:
         picture: uint8, (h, w), (h, w, 3) or (h, w, 4).
 
     Returns:
-        The part of the picture with the sheet, which goes on where it ended there; None if there is no sheet.
+        The part of the picture with the sheet, turned upright by at most 45 degrees, which goes on where it
+        ended there; None if there is no sheet.
     """
     factor = -(-max(picture.shape[:2]) // COARSE)
     levels = to_levels(np.asarray(Image.fromarray(picture).reduce(factor)))
-    light = ndimage.binary_opening(levels > _halfway(levels), SQUARE)
+    light = (levels > _halfway(levels)).view(np.uint8)
+    light = ndimage.grey_closing(ndimage.grey_opening(light, (3, 3)), (3, 3))  # no grain; across rules
     labels, count = ndimage.label(light)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     sizes[0] = 0
     if sizes.max() < LIGHT * LEAST * levels.size:
         return None
-    sheet = _straightened(labels == sizes.argmax())
+    sheet, degrees = _straightened(labels == sizes.argmax())
     if sheet is None or not LEAST <= sheet.mean() <= MOST or sizes.max() < LIGHT * sheet.sum():
         return None
     inner = ndimage.binary_erosion(sheet, SQUARE, math.ceil(BORDER * max(sheet.shape)))
-    return _cut(picture, inner) if inner.any() else None
+    return _upright(picture, inner, degrees) if inner.any() else None
 
 
 def _halfway(levels: Levels) -> float:
@@ -56,40 +59,46 @@ def _halfway(levels: Levels) -> float:
     return float(edges[1:][between.argmax()])
 
 
-def _straightened(light: Mask) -> Mask | None:
-    """Give the convex hull, as ink may reach over the edge; None if it is no rectangle, turned in any way.
+def _straightened(light: Mask) -> tuple[Mask | None, float]:
+    """Give the convex hull, as ink may reach over the edge, and the degrees that it is turned by, clockwise.
 
-    Neither is what ends where the picture does: that is light because of the light.
+    There is none if it is no rectangle, turned in any way, or ends where the picture does: then it is light
+    because of the light.
     """
-    turns = np.arange(TURNS) * np.pi / 2 / TURNS
+    turns = np.radians(np.arange(TURNS))
     axes = np.concatenate([[np.cos(turns), np.sin(turns)], [-np.sin(turns), np.cos(turns)]], axis=1)
     along = np.argwhere(light & ~ndimage.binary_erosion(light)) @ axes
     low, high = along.min(axis=0), along.max(axis=0)
     sides = np.sort((high - low + 1).reshape(2, TURNS), axis=0)
-    shorter, longer = sides[:, sides.prod(axis=0).argmin()]
+    turn = int(sides.prod(axis=0).argmin())
+    shorter, longer = sides[:, turn]
     at_border = light.sum() - light[1:-1, 1:-1].sum()
     is_long, is_cut = longer > LONGEST * shorter, at_border > CUT * 2 * (shorter + longer)
     if is_long or is_cut or light.sum() < LIGHT * STRAIGHT * shorter * longer:
-        return None
-    everywhere = np.indices(light.shape).reshape(2, -1).T @ axes
-    sheet: Mask = ((everywhere >= low) & (everywhere <= high)).all(axis=1).reshape(light.shape)
-    return sheet if sheet.sum() >= STRAIGHT * shorter * longer else None
+        return None, 0
+    everywhere = np.indices(light.shape).reshape(2, -1).T @ axes[:, ::EVERY]
+    inside = (everywhere >= low[::EVERY]) & (everywhere <= high[::EVERY])
+    sheet: Mask = inside.all(axis=1).reshape(light.shape)
+    degrees = TURNS / 2 - (turn + TURNS / 2) % TURNS
+    return (sheet if sheet.sum() >= STRAIGHT * shorter * longer else None), degrees
 
 
-def _cut(picture: Picture, inner: Mask) -> Picture:
-    """Give the box around the sheet; what is not the sheet is as the sheet's nearest pixel is."""
-    ends = [np.flatnonzero(inner.any(axis=axis))[[0, -1]] + (0, 1) for axis in (1, 0)]
+def _upright(picture: Picture, inner: Mask, degrees: float) -> Picture:
+    """Give the box around the sheet, turned; what is not the sheet is as the sheet's nearest pixel is."""
+    coarse = bounds(inner)
     scales = np.divide(picture.shape[:2], inner.shape)
-    box = tuple(slice(*(end * scale).astype(int)) for end, scale in zip(ends, scales, strict=True))
+    box = tuple(
+        slice(int(part.start * scale), int(part.stop * scale))
+        for part, scale in zip(coarse, scales, strict=True)
+    )
     image = Image.fromarray(picture[box])
-    part = np.asarray(image.reduce(-(-max(image.size) // DETAILED)))
-    within = _resized(inner[tuple(slice(*end) for end in ends)], part.shape[:2])
-    nearest = ndimage.distance_transform_edt(~within, return_distances=False, return_indices=True)
-    cut: Picture = part[tuple(nearest)]
-    return cut
-
-
-def _resized(mask: Mask, shape: tuple[int, ...]) -> Mask:
-    rows, columns = (np.arange(side) * few // side for side, few in zip(shape, mask.shape, strict=True))
-    resized: Mask = mask[rows[:, np.newaxis], columns]
-    return resized
+    image = image.reduce(-(-max(image.size) // DETAILED))
+    cover = Image.fromarray(inner[coarse]).resize(image.size)
+    if degrees:
+        image = image.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+        cover = cover.rotate(degrees, expand=True)
+    within = np.asarray(cover)
+    upright = bounds(within)
+    nearest = ndimage.distance_transform_edt(~within[upright], return_distances=False, return_indices=True)
+    turned: Picture = np.asarray(image)[upright][tuple(nearest)]
+    return turned
