@@ -148,6 +148,7 @@ class _Tab:
         number, losses, evaluations = 0, 0, 0
         last: dict[str, Any] = {}
         while True:
+            self._ordered.clear()  # whatever is ordered from here on is told in the next round
             run = self._session.run
             if run is not None:
                 if self._session.run_number != number:
@@ -158,7 +159,6 @@ class _Tab:
                 if status != last:
                     await self._send(status)
                 last = {**status, "first": losses, "losses": [], "evaluations": []}
-            self._ordered.clear()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._ordered.wait(), EVERY)
 
