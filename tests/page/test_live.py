@@ -191,15 +191,14 @@ def test_an_answer_brings_no_status(tab: Tab, monkeypatch: pytest.MonkeyPatch) -
     browser.begin(steps=100_000, batch_size=1)
     browser.wait("running", steps=1)
     monkeypatch.setattr(routes, "EVERY", 60)
-    browser.hear("status")  # the page asks anew at each: were one to follow, it would never rest
+    for pause, state in ((True, "paused"), (False, "running")):  # an order does, and then all is quiet
+        browser.ask(type="pause", pause=pause)
+        browser.wait(state)
     for _ in range(5):
         browser.socket.send(seven())
         assert browser.hear("answer", "status")["type"] == "answer"
         browser.ask(type="filters")
         assert browser.hear("filters", "status")["type"] == "filters"
-    monkeypatch.setattr(routes, "EVERY", 0.1)  # or the status after the order may be the last for long
-    browser.ask(type="stop")
-    browser.wait("stopped")
 
 
 def test_drawings_of_another_size_and_blank_ones_get_words(tab: Tab) -> None:

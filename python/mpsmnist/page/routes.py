@@ -150,6 +150,7 @@ class _Tab:
         number, losses, evaluations = 0, 0, 0
         last: dict[str, Any] = {}
         while True:
+            self._ordered.clear()  # whatever is ordered from here on is told in the next round
             run = self._session.run
             if run is not None:
                 if self._session.run_number != number:
@@ -160,7 +161,6 @@ class _Tab:
                 if status != last:
                     await self._send(status)
                 last = {**status, "first": losses, "losses": [], "evaluations": []}
-            self._ordered.clear()
             with move_on_after(EVERY):  # unlike wait_for(), which before Python 3.12 may lose a cancellation
                 await self._ordered.wait()
 
