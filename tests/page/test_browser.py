@@ -191,6 +191,15 @@ def test_only_the_lines_of_a_chart_change_while_its_axes_fit(open_page: Opened) 
     stop(tab)
 
 
+def test_the_steps_beside_the_axis_are_round(open_page: Opened) -> None:
+    tab = open_page()
+    begin(tab, steps=93_800, learning_rate=0.001)
+    wait_for(tab, "running")
+    steps = tab.locator("#loss svg text").all_inner_texts()[-5:]
+    assert steps == ["0", "20,000", "40,000", "60,000", "80,000"]
+    stop(tab)
+
+
 def test_a_page_that_nobody_sees_draws_no_curves(open_page: Opened) -> None:
     tab = open_page()
     begin(tab, steps=100_000, learning_rate=0.001)

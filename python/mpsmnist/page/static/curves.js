@@ -46,9 +46,9 @@ export class Chart {
         element("line", { class: "grid", x1: LEFT, x2: width - 8, y1: y(value), y2: y(value) }),
         element("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, text),
       ]),
-      ...(total > 1 ? [0, 0.25, 0.5, 0.75, 1] : []).map((share) => {
-        const attributes = { x: x(share * total), y: HEIGHT - 5, "text-anchor": share === 1 ? "end" : "middle" };
-        return element("text", attributes, Math.round(share * total).toLocaleString("en"));
+      ...(total > 1 ? roundSteps(total) : []).map((step) => {
+        const attributes = { x: x(step), y: HEIGHT - 5, "text-anchor": step === total ? "end" : "middle" };
+        return element("text", attributes, step.toLocaleString("en"));
       }),
     );
     return { x, y };
@@ -62,6 +62,13 @@ export class Chart {
     }
     this.#marks.get(name).setAttribute("d", d);
   }
+}
+
+// From 0 to at most `total`, three to six of them, 1, 2 or 5 times a power of ten apart.
+function roundSteps(total) {
+  const unit = 10 ** Math.floor(Math.log10(total / 2));
+  const apart = [5 * unit, 2 * unit].find((distance) => total / distance >= 3) ?? unit;
+  return Array.from({ length: Math.floor(total / apart) + 1 }, (_, index) => index * apart);
 }
 
 const BINS = 200; // of a run: its losses are not kept one by one, and each bin costs the browser time
