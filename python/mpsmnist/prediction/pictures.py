@@ -8,6 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from .colours import Levels, to_levels
+from .cutouts import with_paper_around
 from .marks import (
     Mask,
     bounds,
@@ -164,11 +165,16 @@ def _find_in(picture: Picture, invert: bool | None, sharp: bool = False) -> _Fou
             views = [without_shadows(levels)]
         else:
             views = [alone] if sharp else [without_shadows(levels), alone]
+    polarities = (True, False) if invert is None else (invert,)
     candidates = [
         _look_for(-view if dark else view, grain, dark)._replace(sharp=view is alone)
         for view in views
-        for dark in ((True, False) if invert is None else (invert,))
+        for dark in polarities
     ]
+    for dark in polarities:
+        padded = with_paper_around(-levels if dark else levels)
+        if padded is not None:
+            candidates.append(_look_for(padded, np.full_like(padded, noise(padded)), dark))
     best = max(candidates, key=lambda found: found.evidence)
     if best.evidence == 0:
         raise PictureError("no digit is found: nothing that could be one stands out of the paper")
