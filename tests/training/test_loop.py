@@ -64,6 +64,11 @@ def test_a_run_is_the_steps_that_its_options_describe(options: dict[str, Any]) -
     assert_same_state(result.trainer.state_dict(), by_hand.state_dict())
 
 
+def test_options_are_a_train_config() -> None:
+    with pytest.raises(TypeError, match="config is a dict, expected a TrainConfig"):
+        train({"steps": 3})  # type: ignore[arg-type]
+
+
 def test_every_event_is_reported_in_order(tmp_path: Path) -> None:
     data = small_dataset()
     path = tmp_path / "run"

@@ -49,7 +49,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_run_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    preset = "original (default), fast: 99%% accuracy in the fewest seconds, or accurate: 99.6%%"
+    preset = "original (default), fast: 99%% accuracy in the fewest seconds, or accurate: 99.7%%"
     add("--preset", choices=PRESETS, help=preset)
     add_length = group.add_mutually_exclusive_group().add_argument
     add_length("--steps", type=int, metavar="N", help="updates, from the very beginning (default 300)")

@@ -119,11 +119,14 @@ def train(
             remember it: whoever resumes the run says so again.
 
     Raises:
+        TypeError: `config` is no TrainConfig.
         ConfigError: the options do not fit each other, the data or the checkpoint. Nothing has been trained.
         DatasetError, DeviceError, CheckpointError: the data, the device or the checkpoint cannot be used.
         UnsavedError: a CheckpointError; the last save failed. It has the result.
         DivergedError: the loss is no longer finite. The last good checkpoint stays in place.
     """
+    if not isinstance(config, TrainConfig):
+        raise TypeError(f"config is a {type(config).__name__}, expected a TrainConfig")
     on_event = on_event or _warn_of_lost_saves
     if progress:
         with ProgressBar() as bar:
