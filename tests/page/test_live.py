@@ -118,7 +118,7 @@ def test_options_that_make_no_sense_get_words(
 def test_a_dataset_that_is_not_there_is_said(tab: Tab) -> None:
     browser = tab()
     browser.begin(dataset="no such set")
-    words = "dataset is 'no such set', expected one of auto, mnist, synthetic"
+    words = "dataset is 'no such set', expected one of auto, mnist, "
     assert browser.hear("error")["message"].startswith(words)
     browser.begin(steps=5, batch_size=4)
     browser.wait("finished")

@@ -59,14 +59,22 @@ def read_idx(path: str | os.PathLike[str], *, shape: tuple[int | None, ...] | No
         raise DatasetError(f"{name}: cannot be read: {reason_of(error)}") from error
 
 
-def read_idx_from(file: IO[bytes], name: str, *, shape: tuple[int | None, ...] | None = None) -> NDArray[Any]:
+def read_idx_from(
+    file: IO[bytes], name: str, *, shape: tuple[int | None, ...] | None = None, size: int | None = None
+) -> NDArray[Any]:
     """Read as read_idx() does from the beginning of a file that is open and can be sought in.
+
+    Args:
+        file: the file.
+        name: what to call it in messages.
+        shape: as of read_idx().
+        size: at most how many bytes it has, where its end cannot be sought without reading all of it.
 
     Raises:
         DatasetError: the file is malformed; the message begins with `name`.
         OSError: the file cannot be read.
     """
-    size = file.seek(0, os.SEEK_END)
+    size = file.seek(0, os.SEEK_END) if size is None else size
     file.seek(0)
     is_gzipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)

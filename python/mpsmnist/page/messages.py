@@ -54,7 +54,7 @@ def status(run: Run, number: int, losses: int, evaluations: int) -> dict[str, An
             "left": left / rate if rate else None,
             "device": start.device,
             "dataset": start.dataset.name,
-            "names": start.dataset.class_names,
+            "names": start.dataset.classes,
             "synthetic": start.dataset.name == "synthetic" and run.config.dataset == "auto",
         }
     return message
@@ -80,7 +80,7 @@ def look(findings: Findings, dataset: Dataset) -> dict[str, Any]:
         "step": findings.step,
         "images": len(findings.labels),
         "wrong": len(mistakes),
-        "names": dataset.class_names,
+        "names": dataset.classes,
         "confusion": findings.confusion().tolist(),
         "mistakes": _pictures(mistakes, dataset),
     }
