@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import string
 import time
@@ -130,6 +131,21 @@ def test_only_a_splits_own_members_are_read(serve: Serve, monkeypatch: pytest.Mo
     serve("emnist-digits")
     load("emnist-digits")
     assert set(opened) == {file.member for file in SOURCES["emnist-digits"].files}
+
+
+def test_a_member_is_unpacked_once(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To seek its end, as is done for the size of a file, would be to unpack it."""
+    whences = []
+    original = zipfile.ZipExtFile.seek
+
+    def spy(member: zipfile.ZipExtFile, offset: int, whence: int = os.SEEK_SET) -> int:
+        whences.append(whence)
+        return original(member, offset, whence)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "seek", spy)
+    serve("emnist-digits")
+    load("emnist-digits")
+    assert os.SEEK_END not in whences
 
 
 @pytest.mark.parametrize("damage", ["truncated", "changed", "no archive", "empty"])
