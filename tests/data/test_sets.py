@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
@@ -263,6 +264,22 @@ def test_a_transfer_that_nobody_reads_ends_when_it_is_closed() -> None:
         request.close()
         request._thread.join(10)
         assert not request._thread.is_alive()
+
+
+@pytest.mark.parametrize(("name", "minutes"), [("mnist", 10), ("emnist-digits", 36)])
+def test_another_process_has_the_time_that_its_download_takes(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, minutes: int
+) -> None:
+    timeouts = []
+
+    def never(_: object, timeout: float) -> None:
+        timeouts.append(timeout)
+        raise filelock.Timeout("lock")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", never)
+    with pytest.raises(DatasetError, match="another process has held"):
+        load(name)
+    assert [round(timeout / 60) for timeout in timeouts] == [0, minutes]
 
 
 def test_large_files_may_take_longer_than_an_hour() -> None:
