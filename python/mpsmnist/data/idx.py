@@ -25,8 +25,8 @@ _TYPES: dict[int, np.dtype[Any]] = {
 }
 _STARTS = tuple(bytes((0, 0, kind)) for kind in _TYPES)
 _MAX_RANK = 4
-_MAX_UNPACKED = 1 << 30  # bytes of a gzipped file: the largest known dataset has 640 MB
-_MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
+MAX_UNPACKED = 1 << 30  # bytes of a gzipped file: the largest known dataset has 640 MB
+MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
 _CHUNK = 1 << 20
 
 _Stream: TypeAlias = IO[bytes] | gzip.GzipFile
@@ -82,7 +82,7 @@ def read_idx_from(
         if not is_gzipped:
             return _read(file, capacity=size, shape=shape)
         with gzip.GzipFile(fileobj=file) as unpacked:
-            return _read(unpacked, capacity=min(size * _MAX_DEFLATE_RATIO, _MAX_UNPACKED), shape=shape)
+            return _read(unpacked, capacity=min(size * MAX_DEFLATE_RATIO, MAX_UNPACKED), shape=shape)
     except _MalformedError as error:
         reason = str(error)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
