@@ -162,7 +162,7 @@ def test_sizes_that_the_file_cannot_hold_allocate_nothing(tmp_path: Path, packed
 
 
 def test_what_gzipped_data_unpack_to_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mpsmnist.data.idx._MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr("mpsmnist.data.idx.MAX_UNPACKED", 1 << 20)
     path = written(tmp_path, gzip.compress(header(0x08, 1 << 20) + bytes(1 << 20)))
     tracemalloc.start()
     try:

@@ -300,9 +300,7 @@ def test_a_checkpoint_knows_its_training_images_if_there_are_enough(
 
     monkeypatch.setattr(familiarity, "learn", learn)
     labels = (np.arange(2100) % 10).astype(np.uint8)
-    data = dataclasses.replace(
-        small_dataset(), train_images=synthetic.draw(labels), train_labels=labels, num_classes=10
-    )
+    data = dataclasses.replace(small_dataset(), train_images=synthetic.draw(labels), train_labels=labels)
     path = tmp_path / "run"
     train(TrainConfig(**SMALL, steps=4, checkpoint=path, checkpoint_every=2, validation=50), dataset=data)
     assert learned == [2050]  # once, and not from the images held out

@@ -25,8 +25,8 @@ _TYPES: dict[int, np.dtype[Any]] = {
 }
 _STARTS = tuple(bytes((0, 0, kind)) for kind in _TYPES)
 _MAX_RANK = 4
-_MAX_UNPACKED = 1 << 30  # bytes of a gzipped file: the largest known dataset has 640 MB
-_MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
+MAX_UNPACKED = 1 << 30  # bytes of a gzipped file: the largest known dataset has 640 MB
+MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
 _CHUNK = 1 << 20
 
 _Stream: TypeAlias = IO[bytes] | gzip.GzipFile
@@ -59,14 +59,22 @@ def read_idx(path: str | os.PathLike[str], *, shape: tuple[int | None, ...] | No
         raise DatasetError(f"{name}: cannot be read: {reason_of(error)}") from error
 
 
-def read_idx_from(file: IO[bytes], name: str, *, shape: tuple[int | None, ...] | None = None) -> NDArray[Any]:
+def read_idx_from(
+    file: IO[bytes], name: str, *, shape: tuple[int | None, ...] | None = None, size: int | None = None
+) -> NDArray[Any]:
     """Read as read_idx() does from the beginning of a file that is open and can be sought in.
+
+    Args:
+        file: the file.
+        name: what to call it in messages.
+        shape: as of read_idx().
+        size: at most how many bytes it has, where its end cannot be sought without reading all of it.
 
     Raises:
         DatasetError: the file is malformed; the message begins with `name`.
         OSError: the file cannot be read.
     """
-    size = file.seek(0, os.SEEK_END)
+    size = file.seek(0, os.SEEK_END) if size is None else size
     file.seek(0)
     is_gzipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)
@@ -74,7 +82,7 @@ def read_idx_from(file: IO[bytes], name: str, *, shape: tuple[int | None, ...] |
         if not is_gzipped:
             return _read(file, capacity=size, shape=shape)
         with gzip.GzipFile(fileobj=file) as unpacked:
-            return _read(unpacked, capacity=min(size * _MAX_DEFLATE_RATIO, _MAX_UNPACKED), shape=shape)
+            return _read(unpacked, capacity=min(size * MAX_DEFLATE_RATIO, MAX_UNPACKED), shape=shape)
     except _MalformedError as error:
         reason = str(error)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

@@ -3,11 +3,12 @@
 import logging
 import os
 import warnings
+from pathlib import Path
 
 from ..errors import DatasetError
 from ..user_files import expand_path
 from .cache import CacheError, cache_folder
-from .dataset import Dataset, UnavailableError, read_files
+from .dataset import Dataset, UnavailableError, read_downloads
 from .folder import read_folder
 from .generated import load_synthetic
 from .sources import SOURCES, Source
@@ -36,7 +37,7 @@ def load(
     Args:
         name: one of `DATASETS`. "auto" is MNIST or, if neither the cache nor a mirror has it, the synthetic
             digits with a SyntheticDataWarning.
-        data_dir: a folder with the four IDX files, plain or gzipped.
+        data_dir: a folder with the four IDX files, plain or gzipped, or of EMNIST with its archive, gzip.zip.
         offline: never use the network; None leaves it to the environment variable MPSMNIST_OFFLINE (1 or 0).
 
     Raises:
@@ -53,9 +54,9 @@ def load(
 
     source = SOURCES["mnist" if name == "auto" else name]
     if data_dir is not None:
-        return read_folder(source, expand_path(data_dir))
+        return _from_folder(source, expand_path(data_dir))
     if folder := os.environ.get("MPSMNIST_DATA_DIR"):
-        return read_folder(source, expand_path(folder), given_by="MPSMNIST_DATA_DIR")
+        return _from_folder(source, expand_path(folder), given_by="MPSMNIST_DATA_DIR")
     try:
         return _from_cache_or_mirrors(source, offline)
     except UnavailableError as error:
@@ -66,14 +67,19 @@ def load(
     return load_synthetic()
 
 
+def _from_folder(source: Source, folder: Path, given_by: str | None = None) -> Dataset:
+    if source.archived and all(os.path.isfile(folder / each.name) for each in source.downloads):
+        return read_downloads(source, folder, str(folder))
+    return read_folder(source, folder, given_by)
+
+
 def _from_cache_or_mirrors(source: Source, offline: bool) -> Dataset:
     try:
-        folder = cache_folder(source.name)
+        folder = cache_folder(source.cached_in)
     except CacheError as error:
         raise UnavailableError(f"{source.name} is not in the cache: {error}", "there is no cache") from error
-    paths = [folder / file.name for file in source.files]
     try:
-        return read_files(source, paths, str(folder))
+        return read_downloads(source, folder, str(folder))
     except DatasetError as error:
         absent = f"{source.name} is not in the cache ({error})"
     if offline:
@@ -86,7 +92,7 @@ def _from_cache_or_mirrors(source: Source, offline: bool) -> Dataset:
         origin = download(source, folder)
     except UnavailableError as error:
         raise UnavailableError(f"{absent} and {error}", brief=_brief(source, error.brief)) from error
-    return read_files(source, paths, origin)
+    return read_downloads(source, folder, origin)
 
 
 def _brief(source: Source, reason: str) -> str:

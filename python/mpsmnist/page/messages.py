@@ -54,7 +54,6 @@ def status(run: Run, number: int, losses: int, evaluations: int) -> dict[str, An
             "left": left / rate if rate else None,
             "device": start.device,
             "dataset": start.dataset.name,
-            "names": start.dataset.class_names,
             "synthetic": start.dataset.name == "synthetic" and run.config.dataset == "auto",
         }
     return message
@@ -65,6 +64,7 @@ def answer(prediction: Prediction, step: int) -> dict[str, Any]:
     return {
         "type": "answer",
         "digit": prediction.digit,
+        "names": prediction.classes,
         "probabilities": [round(p, 5) for p in prediction.probabilities],
         "unsure": prediction.unsure,
         "pixels": _encode(prediction.pixels),
@@ -80,7 +80,7 @@ def look(findings: Findings, dataset: Dataset) -> dict[str, Any]:
         "step": findings.step,
         "images": len(findings.labels),
         "wrong": len(mistakes),
-        "names": dataset.class_names,
+        "names": dataset.classes,
         "confusion": findings.confusion().tolist(),
         "mistakes": _pictures(mistakes, dataset),
     }
