@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -87,6 +87,31 @@ def read_pictures_from(file: IO[bytes], name: str) -> Iterator[tuple[str, Pictur
         return
     with image:
         yield from _named(name, _pages(image))
+
+
+def read_picture_from(file: IO[bytes], name: str, check_size: Callable[[int, int], None]) -> Picture:
+    """Read the first picture of a file that is open and can be sought in.
+
+    Args:
+        file: the file.
+        name: what to call it in messages.
+        check_size: gets width and height before anything is decoded, and may raise what it likes.
+
+    Raises:
+        PictureError: it is no picture, or cannot be read.
+    """
+    head = file.read(HEAD)
+    file.seek(0)
+    try:
+        image = _open(file, head)
+        if image is None:
+            raise PictureError("it may be an IDX file, but is no picture")
+        with image:
+            check_size(image.width, image.height)
+            with _pillow():
+                return _decode(image)
+    except PictureError as error:
+        raise PictureError(f"{name}: {error}") from error
 
 
 @contextlib.contextmanager

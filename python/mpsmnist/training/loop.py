@@ -141,7 +141,13 @@ def train(
     source = None if config.init_from is None else load_checkpoint(config.init_from)
     check_ahead(config)
     if dataset is None:
-        dataset = load(config.dataset, data_dir=config.data_dir, offline=config.offline)
+        dataset = load(
+            config.dataset,
+            data_dir=config.data_dir,
+            offline=config.offline,
+            num_classes=config.num_classes,
+            resize=config.resize,
+        )
     if saved is not None:
         _check_resumed_data(config, saved, dataset)
     if source is not None:
@@ -478,6 +484,10 @@ def _check_resumed_data(config: TrainConfig, saved: Checkpoint, dataset: Dataset
     path = str(config.resume)
     if fingerprint(dataset.train_images, dataset.train_labels) != saved.fingerprint:
         raise ConfigError(f"the training set is not the one that the run in {path!r} was trained on")
+    if dataset.num_classes != saved.num_classes:
+        raise ConfigError(
+            f"num_classes is {dataset.num_classes}, but the run in {path!r} has {saved.num_classes} classes"
+        )
     total_steps = config.total_steps(config.train_images(len(dataset.train_images)))
     if config.schedule != "constant" and total_steps != saved.total_steps:
         raise ConfigError(
