@@ -235,6 +235,12 @@ def test_the_folder_below_that_has_the_files(tmp_path: Path, below: str) -> None
     assert dataset.source == str(folder)
 
 
+def test_what_is_in_the_folder_itself_goes_before_what_is_below(tmp_path: Path) -> None:
+    write_set(tmp_path / "MNIST/raw")
+    np.savez(tmp_path / "own.npz", x_train=TRAIN, y_train=LABELS % 3)
+    assert load(data_dir=tmp_path).num_classes == 3
+
+
 def test_several_folders_below(tmp_path: Path) -> None:
     """What torchvision leaves: the dataset's name chooses, or the user has to."""
     write_set(tmp_path / "FashionMNIST/raw", train_labels=LABELS[::-1])
@@ -265,6 +271,8 @@ def test_prefixes_tell_datasets_apart(tmp_path: Path) -> None:
     for path in tmp_path.glob("emnist-digits-*"):
         path.unlink()
     assert load(data_dir=tmp_path).name == "emnist-letters"
+    with pytest.raises(DatasetError, match="holds no dataset"):
+        load("mnist", data_dir=tmp_path)
 
 
 def test_what_is_known_by_its_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,7 +280,7 @@ def test_what_is_known_by_its_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name, data in FILES.items():
         (tmp_path / "packed" / name).write_bytes(data)
     assert load(data_dir=tmp_path / "packed").name == "mnist"
-    with pytest.raises(DatasetError, match="holds mnist, as its checksums say, not kmnist"):
+    with pytest.raises(DatasetError, match="holds mnist, as its files' names or checksums say, not kmnist"):
         load("kmnist", data_dir=tmp_path / "packed")
     assert load("custom", data_dir=tmp_path / "packed").name == "custom"
     write_named(tmp_path / "plain", lambda name: name)

@@ -21,7 +21,7 @@ _IGNORED = ("val", "valid", "validation", "__macosx")
 _log = logging.getLogger(__name__)
 
 
-def read_class_folders(folder: Path, resize: bool) -> Found | None:
+def read_class_folders(folder: Path, *, resize: bool) -> Found | None:
     """Read the pictures in the folders of a folder, or of its folders train and test.
 
     The classes are sorted by name, those that are whole numbers by what they are.
@@ -42,7 +42,7 @@ def read_class_folders(folder: Path, resize: bool) -> Found | None:
         test = None
     train_files = _files(train)
     if not train_files:
-        return read_class_folders(next(iter(folders.values())), resize) if len(folders) == 1 else None
+        return read_class_folders(next(iter(folders.values())), resize=resize) if len(folders) == 1 else None
     classes = tuple(sorted(train_files, key=_class_order))
     if len(classes) > MAX_CLASSES:
         raise DatasetError(f"{train}: has {len(classes)} folders of pictures, expected at most {MAX_CLASSES}")

@@ -25,7 +25,7 @@ _INDICES = ("", "id", "index", "unnamed: 0")  # columns that programs add, which
 _log = logging.getLogger(__name__)
 
 
-def read_csv(folder: Path, resize: bool) -> Found | None:
+def read_csv(folder: Path) -> Found | None:
     """Read train.csv and test.csv, or mnist_train.csv and so on, or the only table in a folder.
 
     Returns:
@@ -35,7 +35,6 @@ def read_csv(folder: Path, resize: bool) -> Found | None:
         DatasetError: it is not clear which to read, or one is malformed.
         OSError: the folder cannot be listed.
     """
-    del resize  # it is decided later whether arrays may be scaled
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
     if not paths:
         return None

@@ -1,7 +1,7 @@
 """Reads whatever a folder of the user's holds: files of a dataset, known by name or the user's own."""
 
+import logging
 import os
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ..user_files import reason_of
 from .class_folders import read_class_folders
 from .csv_files import read_csv
 from .dataset import Dataset
-from .idx_files import IdxFiles, find_idx, find_idx_below, missing_files, require_one
+from .idx_files import IdxFiles, find_idx, find_idx_below, missing_files, require_one, suited
 from .npz import read_npz
 from .parts import Found, light_on_dark, name_classes, split, to_images, to_labels
 from .recognition import recognise_content, recognise_files
@@ -23,11 +23,11 @@ CUSTOM = "custom"  # the name of a dataset that is not one of SOURCES
 _MAX_LISTED = 12  # names in a message
 _MAX_SEARCHED = 1000  # entries of a folder in which nothing was found
 
-# What else than IDX files is understood, in the order in which it is looked for; None: not this.
-_READERS: tuple[Callable[[Path, bool], Found | None], ...] = (
-    read_npz,
-    read_csv,
-    read_class_folders,
+_log = logging.getLogger(__name__)
+
+_EXPECTED = (
+    "IDX files (train-images-idx3-ubyte.gz and so on), an .npz archive, train.csv, "
+    "or a folder of pictures for each class"
 )
 
 
@@ -66,37 +66,35 @@ def read_folder(
     if name == "auto":
         name = told or CUSTOM
     elif name in SOURCES and told not in (None, name):
-        raise DatasetError(f"{described} holds {told}, as its checksums say, not {name}")
+        raise DatasetError(f"{described} holds {told}, as its files' names or checksums say, not {name}")
     if name in SOURCES:
         return _as_known(SOURCES[name], found, images, num_classes)
     return _as_custom(found, light_on_dark(images), num_classes)
 
 
 def _read(folder: Path, wanted: str | None, described: str, *, resize: bool) -> tuple[Found, str | None]:
-    """Read what there is, and tell which of SOURCES it is, if its files' names or sums do."""
-    files = _choose_idx(folder, wanted, described)
-    if files is not None:
-        told = files.prefix if files.prefix in SOURCES else recognise_files(files.paths)
-        return files.read(), told
-    for read in _READERS:
-        if (found := read(folder, resize)) is not None:
-            return found, None
+    """Read what there is, and tell which of SOURCES it is, if its files' names or sums do.
+
+    Raises:
+        DatasetError: there is nothing, or a choice, or what there is is incomplete or broken.
+        OSError: a folder cannot be listed.
+    """
+    if (files := _choose_idx(folder, wanted, described)) is not None:
+        return _read_idx_files(files)
+    if (found := read_npz(folder) or read_csv(folder)) is not None:
+        return found, None
+    if below := suited(find_idx_below(folder), wanted):
+        files = require_one(below, wanted, described)
+        _log.info("reading the files in %s", files.folder)
+        return _read_idx_files(files)
+    if (found := read_class_folders(folder, resize=resize)) is not None:
+        return found, None
     raise DatasetError(f"{described} holds no dataset: expected {_EXPECTED}\n  {_describe(folder)}")
 
 
-_EXPECTED = (
-    "IDX files (train-images-idx3-ubyte.gz and so on), an .npz archive, train.csv, "
-    "or a folder of pictures for each class"
-)
-
-
 def _choose_idx(folder: Path, wanted: str | None, described: str) -> IdxFiles | None:
-    """Choose the IDX files in a folder or, if it has none, below it; None if there are none.
-
-    Raises:
-        DatasetError: there is no choice, or some are missing.
-    """
-    found = find_idx(folder)
+    """Choose the IDX files in a folder; None if there are none. Raises as _read() does."""
+    found = suited(find_idx(folder), wanted)
     whole = [files for files in found if not files.missing(test_needed=wanted is not None)]
     if whole:
         return require_one(whole, wanted, described)
@@ -105,8 +103,12 @@ def _choose_idx(folder: Path, wanted: str | None, described: str) -> IdxFiles | 
             f"{described} does not contain {wanted or 'a whole dataset'}: {missing_files(found[0])}"
             f"\n  {_describe(folder)}"
         )
-    below = list(find_idx_below(folder))
-    return require_one(below, wanted, described) if below else None
+    return None
+
+
+def _read_idx_files(files: IdxFiles) -> tuple[Found, str | None]:
+    told = files.prefix if files.prefix in SOURCES else recognise_files(files.paths)
+    return files.read(), told
 
 
 def _as_known(

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,6 +12,7 @@ from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
 from .idx import read_idx
 from .parts import Found, Part
+from .sources import SOURCES
 
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, and so on.
 _NAME = re.compile(
@@ -144,28 +145,30 @@ def _preference(path: Path) -> tuple[bool, bool, str]:
     return os.path.isdir(path), not path.name.lower().endswith(".gz"), path.name
 
 
+def suited(found: Iterable[IdxFiles], wanted: str | None) -> list[IdxFiles]:
+    """Leave out what has the name of another known dataset than `wanted`; None: any will do."""
+    return [
+        files for files in found if wanted is None or files.prefix == wanted or files.prefix not in SOURCES
+    ]
+
+
 def require_one(found: list[IdxFiles], wanted: str | None, described: str) -> IdxFiles:
-    """Choose the files with the prefix or in the folder that `wanted` names, or the only ones there are.
+    """Choose the only files there are, or those that `wanted` names: by their prefix or their folder.
 
     Raises:
         DatasetError: there are several.
     """
     if wanted is not None and len(found) > 1:
-        named = [files for files in found if wanted.replace("-", "") in _names_of(files)]
-        found = named or found
+        found = [files for files in found if _is_named(files, wanted)] or found
     if len(found) > 1:
-        places = ", ".join(_place(files) for files in found)
+        places = ", ".join(files.prefix or repr(str(files.folder)) for files in found)
         raise DatasetError(
             f"{described} has several datasets: {places}: name one with --dataset, or its folder"
         )
     return found[0]
 
 
-def _place(files: IdxFiles) -> str:
-    return files.prefix or repr(str(files.folder))
-
-
-def _names_of(files: IdxFiles) -> set[str]:
-    """Return what may be the dataset's name: the prefix, or torchvision's of the folders."""
-    folders = {part.lower().replace("-", "") for part in files.folder.parts[-2:]}
-    return {files.prefix.replace("-", "")} if files.prefix else folders
+def _is_named(files: IdxFiles, wanted: str) -> bool:
+    """Tell whether the prefix or, without one, one of the folders says so, such as torchvision's MNIST/raw."""
+    names = [files.prefix] if files.prefix else files.folder.parts[-2:]
+    return wanted.replace("-", "") in {name.lower().replace("-", "") for name in names}

@@ -24,14 +24,13 @@ _NAMES = {
 _EXPECTED = "x_train and y_train, perhaps x_test and y_test, as Keras' mnist.npz has them"
 
 
-def read_npz(folder: Path, resize: bool) -> Found | None:
+def read_npz(folder: Path) -> Found | None:
     """Read the archive in a folder; None if it has none.
 
     Raises:
         DatasetError: there are several, or it is damaged or has other arrays.
         OSError: the folder cannot be listed.
     """
-    del resize  # it is decided later whether arrays may be scaled
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".npz")
     if not paths:
         return None
