@@ -169,6 +169,6 @@ def require_one(found: list[IdxFiles], wanted: str | None, described: str) -> Id
 
 
 def _is_named(files: IdxFiles, wanted: str) -> bool:
-    """Tell whether the prefix or, without one, one of the folders says so, such as torchvision's MNIST/raw."""
+    """Tell whether the prefix or, without one, a folder says so, such as torchvision's MNIST/raw."""
     names = [files.prefix] if files.prefix else files.folder.parts[-2:]
     return wanted.replace("-", "") in {name.lower().replace("-", "") for name in names}
