@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
-from .parts import MAX_CLASSES, SIDE, Found, Part, check_size, fitted
+from .parts import MAX_CLASSES, SIDE, Found, Part
+from .picture import read_picture
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 _PARTS = {"train": ("train", "training"), "test": ("test", "testing")}
@@ -95,37 +95,14 @@ def _read_all(folder: Path, classes: Sequence[str], files: dict[str, list[Path]]
     _log.info("reading %d pictures in %s", len(paths), folder)
     images = np.empty((len(paths), SIDE, SIDE), np.uint8)
     for image, (path, _) in zip(images, paths, strict=True):
-        image[:] = _read_picture(path, resize)
+        image[:] = _read(path, resize=resize)
     labels = np.array([label for _, label in paths])
     return Part(images, labels, str(folder), str(folder))
 
 
-def _read_picture(path: Path, resize: bool) -> NDArray[np.uint8]:
-    """Read a picture in grey, scaled to 28x28 if it may be."""
-    # It decodes with care. Imported here: pictures are seldom what there is to read.
-    from ..prediction.reading import PictureError, read_picture_from  # noqa: PLC0415
-
+def _read(path: Path, *, resize: bool) -> NDArray[np.uint8]:
     try:
         with open_regular(path) as file:
-            picture = read_picture_from(
-                file, str(path), lambda width, height: check_size(str(path), width, height, resize=resize)
-            )
+            return read_picture(file, str(path), resize=resize)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {reason_of(error)}") from error
-    except PictureError as error:
-        raise DatasetError(str(error)) from error
-    image: NDArray[np.uint8] = fitted(_to_grey(picture)[np.newaxis])[0]
-    return image
-
-
-def _to_grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Weigh colours as ITU-R BT.601 does. Behind what is clear is black if the rest is light, else white."""
-    if picture.ndim == 2:
-        return picture
-    grey: NDArray[np.uint8] = np.array(Image.fromarray(picture[..., :3]).convert("L"))
-    if picture.shape[2] == 3:
-        return grey
-    alpha: NDArray[np.float64] = picture[..., 3] / 255
-    is_dark = float((grey * alpha).sum()) < 128 * float(alpha.sum())
-    blended: NDArray[np.uint8] = np.rint(grey * alpha + 255 * is_dark * (1 - alpha)).astype(np.uint8)
-    return blended

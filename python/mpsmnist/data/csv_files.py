@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
-from ..file_kinds import HEAD, file_kind
 from ..user_files import open_regular, reason_of
-from .parts import Found, Part
+from .kinds import require_kind
+from .parts import Found, Part, role_of
 
 _MAX_LINE = 1 << 20  # bytes: a line of 784 levels with eight digits each has 8 KB
 _LINES = 1000  # that are parsed at once
-_ROLES = re.compile(r"(?:^|[^a-z])(train|test|t10k)(?:ing)?(?:$|[^a-z])")
 _LABELS = ("label", "class", "target", "y")
 _INDICES = ("", "id", "index", "unnamed: 0")  # columns that programs add, which number the lines
 
@@ -49,10 +48,7 @@ def read_csv(folder: Path) -> Found | None:
 
 
 def _choose(folder: Path, paths: list[Path]) -> tuple[Path, Path | None]:
-    roles: dict[str, list[Path]] = {"train": [], "test": []}
-    for path in paths:
-        if (match := _ROLES.search(path.stem.lower())) is not None:
-            roles["train" if match[1] == "train" else "test"].append(path)
+    roles = {role: [path for path in paths if role_of(path) == role] for role in ("train", "test")}
     if len(paths) == 1 and not roles["test"]:
         return paths[0], None
     if len(roles["train"]) != 1 or len(roles["test"]) > 1:
@@ -65,9 +61,7 @@ def _read_table(path: Path) -> Part | None:
     """Read images and labels; None if there are no labels."""
     try:
         with open_regular(path) as file:
-            if (kind := file_kind(file.read(HEAD))) is not None:
-                raise DatasetError(f"{path}: it is {kind.value}, not a table (.csv)")
-            file.seek(0)
+            require_kind(path, file, "a table (.csv)")
             return _parse(path, file)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {reason_of(error)}") from error

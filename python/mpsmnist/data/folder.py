@@ -15,6 +15,7 @@ from .csv_files import read_csv
 from .dataset import Dataset
 from .idx_files import IdxFiles, find_idx, find_idx_below, missing_files, require_one, suited
 from .npz import read_npz
+from .parquet import read_parquet
 from .parts import Found, light_on_dark, name_classes, split, to_images, to_labels
 from .recognition import recognise_content, recognise_files
 from .sources import SOURCES, Source, number_names
@@ -26,7 +27,7 @@ _MAX_SEARCHED = 1000  # entries of a folder in which nothing was found
 _log = logging.getLogger(__name__)
 
 _EXPECTED = (
-    "IDX files (train-images-idx3-ubyte.gz and so on), an .npz archive, train.csv, "
+    "IDX files (train-images-idx3-ubyte.gz and so on), an .npz archive, train.csv, Parquet tables, "
     "or a folder of pictures for each class"
 )
 
@@ -87,8 +88,9 @@ def _read(folder: Path, wanted: str | None, described: str, *, resize: bool) -> 
         files = require_one(below, wanted, described)
         _log.info("reading the files in %s", files.folder)
         return _read_idx_files(files)
-    if (found := read_class_folders(folder, resize=resize)) is not None:
-        return found, None
+    for read in (read_parquet, read_class_folders):
+        if (found := read(folder, resize=resize)) is not None:
+            return found, None
     raise DatasetError(f"{described} holds no dataset: expected {_EXPECTED}\n  {_describe(folder)}")
 
 
@@ -132,10 +134,13 @@ def _as_known(
 
 
 def _as_custom(found: Found, images: list[NDArray[np.uint8]], num_classes: int | None) -> Dataset:
-    labels = [to_labels(part, num_classes) for part in found.parts]
+    if found.classes is not None and num_classes not in (None, len(found.classes)):
+        raise DatasetError(
+            f"{found.place}: has {len(found.classes)} classes, but {num_classes} are asked for"
+        )
+    limit = num_classes if found.classes is None else len(found.classes)
+    labels = [to_labels(part, limit) for part in found.parts]
     classes = name_classes(labels, num_classes) if found.classes is None else found.classes
-    if num_classes not in (None, len(classes)):
-        raise DatasetError(f"{found.place}: has {len(classes)} classes, but {num_classes} are asked for")
     return _assemble(CUSTOM, found, images, labels, classes)
 
 

@@ -4,16 +4,17 @@ import math
 import os
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
-from ..file_kinds import HEAD, FileKind, file_kind
+from ..file_kinds import FileKind
 from ..user_files import open_regular, reason_of
 from .idx import MAX_DEFLATE_RATIO, MAX_UNPACKED, fill
+from .kinds import require_kind
 from .parts import Found, Part
 
 # What the arrays are called: in Keras' mnist.npz, and by MedMNIST and mpsmnist itself.
@@ -40,7 +41,7 @@ def read_npz(folder: Path) -> Found | None:
     path = paths[0]
     try:
         with open_regular(path) as file:
-            _require_zip(path, file)
+            require_kind(path, file, "a NumPy archive (.npz)", FileKind.NPZ, FileKind.ZIP)
             with zipfile.ZipFile(file) as archive:
                 return _read(path, archive, os.fstat(file.fileno()).st_size)
     except OSError as error:
@@ -49,13 +50,6 @@ def read_npz(folder: Path) -> Found | None:
         raise
     except Exception as error:  # a damaged archive fails in many ways: zipfile.BadZipFile is one of them
         raise DatasetError(f"{path}: damaged: {reason_of(error)}") from error
-
-
-def _require_zip(path: Path, file: IO[bytes]) -> None:
-    kind = file_kind(file.read(HEAD))
-    if kind not in (None, FileKind.NPZ, FileKind.ZIP):
-        raise DatasetError(f"{path}: it is {kind.value}, not a NumPy archive (.npz)")
-    file.seek(0)
 
 
 def _read(path: Path, archive: zipfile.ZipFile, size: int) -> Found:

@@ -2,8 +2,10 @@
 
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ _QMNIST_COLUMNS = 8  # QMNIST's labels: the class, then who wrote it and where
 _DIM = 127  # levels; a whole set without a brighter one was hardly meant as 0 to 255
 _CHUNK = 1000  # images that are converted at once: their floats take 6 MB
 
+_ROLE = re.compile(r"(?:^|[^a-z])(train|test|t10k)(?:ing)?(?:$|[^a-z])")
 _log = logging.getLogger(__name__)
 
 
@@ -60,6 +63,12 @@ class Found:
     def parts(self) -> tuple[Part, ...]:
         """The parts that there are."""
         return (self.train,) if self.test is None else (self.train, self.test)
+
+
+def role_of(path: Path) -> str | None:
+    """Tell by a file's name whether it is for "train" or for "test"; None if it does not say."""
+    match = _ROLE.search(path.stem.lower())
+    return None if match is None else "train" if match[1] == "train" else "test"
 
 
 def to_images(parts: Sequence[Part], *, resize: bool) -> list[NDArray[np.uint8]]:
