@@ -56,7 +56,7 @@ def test_a_resumed_run_needs_no_more_than_the_folder(
     assert main(["--resume", str(path), "--data-dir", str(data), "--steps", "3", "--json"]) == 0
     capsys.readouterr()
     assert main(["--resume", str(path), "--data-dir", str(data), "--steps", "4", "--num-classes", "13"]) == 2
-    assert "--num-classes is 13, but the run in " in capsys.readouterr().err
+    assert "the dataset has 13 classes, but there are 12 in the run in " in capsys.readouterr().err
     assert main(["--resume", str(path), "--steps", "4", "--offline"]) == 1
     assert "custom is data of your own: name its folder with --data-dir" in capsys.readouterr().err
 

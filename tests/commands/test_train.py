@@ -19,6 +19,7 @@ from mpsmnist import checkpoint
 from mpsmnist.commands import train as cli
 from mpsmnist.commands.console import make_parser
 from mpsmnist.data import Dataset, SyntheticDataWarning
+from mpsmnist.data.sources import DIGITS
 from mpsmnist.train import TrainResult, main
 from mpsmnist.training.config import PRESETS
 from support.commands import SMALL, Call, json_lines, run, start
@@ -106,6 +107,7 @@ def test_json_lines(run_train: Call, tmp_path: Path) -> None:
         "train_images": 50,
         "validation_images": 0,
         "test_images": 20,
+        "classes": list(DIGITS),
         "batch_size": 2,
         "learning_rate": 0.01,
         "momentum": 0.0,

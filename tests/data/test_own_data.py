@@ -180,6 +180,17 @@ def test_images_of_another_size_are_scaled_if_asked_for(tmp_path: Path) -> None:
     assert_small_set(load(data_dir=tmp_path, resize=True), "custom")
 
 
+def test_images_shrink_by_area(tmp_path: Path) -> None:
+    block = np.array([[0, 40], [80, 200]], np.uint8)
+    images = np.zeros((30, 56, 56), np.uint8)
+    images[:, 10:30, 10:30] = np.tile(block, (10, 10))
+    write(tmp_path, train_images=images, test_images=images[:20])
+    dataset = load(data_dir=tmp_path, resize=True)
+    expected = np.zeros((28, 28), np.uint8)
+    expected[5:15, 5:15] = block.mean()
+    np.testing.assert_array_equal(dataset.train_images[0], expected)
+
+
 def test_proportions_are_kept_and_short_sides_filled(tmp_path: Path) -> None:
     """A white box, twice as wide as high, on grey: the grey goes on above and below."""
     wide = np.full((30, 14, 28), 9, np.uint8)

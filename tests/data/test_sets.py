@@ -67,7 +67,15 @@ def test_images_are_upright_and_labels_count_from_0(serve: Serve, name: str) -> 
 CLASSES = {
     "mnist": DIGITS,
     "fashion-mnist": [
-        *["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag"],
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
         "Ankle boot",
     ],
     "kmnist": ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],

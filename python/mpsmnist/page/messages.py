@@ -54,7 +54,6 @@ def status(run: Run, number: int, losses: int, evaluations: int) -> dict[str, An
             "left": left / rate if rate else None,
             "device": start.device,
             "dataset": start.dataset.name,
-            "names": start.dataset.classes,
             "synthetic": start.dataset.name == "synthetic" and run.config.dataset == "auto",
         }
     return message
@@ -65,6 +64,7 @@ def answer(prediction: Prediction, step: int) -> dict[str, Any]:
     return {
         "type": "answer",
         "digit": prediction.digit,
+        "names": prediction.classes,
         "probabilities": [round(p, 5) for p in prediction.probabilities],
         "unsure": prediction.unsure,
         "pixels": _encode(prediction.pixels),

@@ -18,7 +18,6 @@ export class Drawing {
   #picture = null; // a file that was opened, in place of strokes
   #waiting = false; // for an answer: one question at a time, or they would queue up
   #changed = false; // since the question that is being answered
-  #names = [];
   #step = null;
 
   constructor(live) {
@@ -52,9 +51,8 @@ export class Drawing {
   }
 
   // The network may have learned since the last answer.
-  watch({ state, names, first, losses }) {
+  watch({ state, first, losses }) {
     $("#verdict").ariaLive = state === "running" ? "off" : "polite"; // a screen reader would never be silent
-    this.#names = names ?? [];
     if (first + losses.length !== this.#step) this.#ask();
   }
 
@@ -176,19 +174,18 @@ export class Drawing {
     if (this.#changed) this.#ask();
   }
 
-  show({ digit, probabilities, unsure, pixels, step }) {
+  show({ digit, names, probabilities, unsure, pixels, step }) {
     this.#step = step;
     if (this.#isEmpty()) return this.#answered(); // it was cleared meanwhile
-    const name = (index) => this.#names[index] ?? `${index}`;
     const share = probabilities[digit];
-    $("#verdict").textContent = unsure === null ? `${name(digit)}: ${(100 * share).toFixed(1)}%` : `Unsure: ${unsure}. Best guess: ${name(digit)}`;
+    $("#verdict").textContent = unsure === null ? `${names[digit]}: ${(100 * share).toFixed(1)}%` : `Unsure: ${unsure}. Best guess: ${names[digit]}`;
     paint($("#seen"), pixels);
-    this.#showBars(digit, probabilities, name);
+    this.#showBars(digit, probabilities, names);
     this.#answered();
   }
 
   // What does not change is not made anew: there is a bar for each class as long as there are bars.
-  #showBars(digit, probabilities, name) {
+  #showBars(digit, probabilities, names) {
     const bars = $("#bars");
     if (bars.children.length !== probabilities.length) {
       bars.innerHTML = '<li><span></span><div class="bar"><div></div></div><span class="share"></span></li>'.repeat(probabilities.length);
@@ -197,7 +194,7 @@ export class Drawing {
       const item = bars.children[index];
       const [label, bar, share] = item.children;
       item.className = index === digit ? "best" : "";
-      if (label.textContent !== name(index)) label.textContent = name(index);
+      if (label.textContent !== names[index]) label.textContent = names[index];
       bar.firstChild.style.transform = `scaleX(${probability})`;
       share.textContent = `${(100 * probability).toFixed(1)}%`;
     });

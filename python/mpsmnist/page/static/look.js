@@ -54,10 +54,10 @@ export class Look {
     this.#looking = false;
     $("#looked").textContent = `After step ${step.toLocaleString("en")}: ${wrong.toLocaleString("en")} of ${images.toLocaleString("en")} test images are read wrong.`;
     $("#mistakes").replaceChildren(...mistakes.map((mistake) => this.#picture(mistake)));
-    const classes = confusion.map((_, index) => make("th", { scope: "col", textContent: this.#name(index) }));
+    const classes = confusion.map((_, index) => make("th", { scope: "col", textContent: this.#names[index] }));
     const most = Math.max(1, ...confusion.flatMap((row, label) => row.filter((_, answer) => answer !== label)));
     const rows = confusion.map((row, label) => make("tr", {},
-      make("th", { scope: "row", textContent: this.#name(label) }),
+      make("th", { scope: "row", textContent: this.#names[label] }),
       ...row.map((count, answer) => this.#cell(count, label, answer, most))));
     $("#confusion").replaceChildren(make("thead", {}, make("tr", {}, make("td"), ...classes)), make("tbody", {}, ...rows));
     $("#cell-title").textContent = "";
@@ -68,7 +68,7 @@ export class Look {
     const button = make("button", {
       type: "button",
       textContent: count,
-      ariaLabel: `${this.#name(label)} read as ${this.#name(answer)}: ${count}`,
+      ariaLabel: `${this.#names[label]} read as ${this.#names[answer]}: ${count}`,
       disabled: count === 0,
       onclick: () => {
         $("#confusion [aria-current]")?.removeAttribute("aria-current");
@@ -82,7 +82,7 @@ export class Look {
   }
 
   showCell({ label, answer, count, pictures }) {
-    $("#cell-title").textContent = `${this.#name(label)} read as ${this.#name(answer)}: ${count.toLocaleString("en")} ${count === 1 ? "image" : "images"}` +
+    $("#cell-title").textContent = `${this.#names[label]} read as ${this.#names[answer]}: ${count.toLocaleString("en")} ${count === 1 ? "image" : "images"}` +
       (count > pictures.length ? `, here the ${pictures.length} surest` : "");
     $("#cell").replaceChildren(...pictures.map((picture) => this.#picture(picture)));
   }
@@ -105,14 +105,10 @@ export class Look {
     return make("li", {}, ...canvases);
   }
 
-  #name(index) {
-    return this.#names[index] ?? `${index}`;
-  }
-
   #picture({ image, label, answer, probability, pixels }) {
     const canvas = make("canvas", { role: "img", ariaLabel: `test image ${image}` });
     paint(canvas, pixels);
-    const words = label === answer ? `${(100 * probability).toFixed(0)}%` : `${this.#name(answer)}, is ${this.#name(label)}`;
-    return make("li", { title: `test image ${image}: ${(100 * probability).toFixed(1)}% for ${this.#name(answer)}` }, canvas, words);
+    const words = label === answer ? `${(100 * probability).toFixed(0)}%` : `${this.#names[answer]}, is ${this.#names[label]}`;
+    return make("li", { title: `test image ${image}: ${(100 * probability).toFixed(1)}% for ${this.#names[answer]}` }, canvas, words);
   }
 }
