@@ -97,7 +97,7 @@ def test_a_bad_folder_is_an_error_and_nothing_else_is_tried(
         message += "is not a folder"
     elif fault == "a file":
         folder.write_bytes(b"")
-        message += "is not a folder"
+        message += "is not a folder: name the folder that it is in"
     elif fault == "empty":
         folder.mkdir()
         message += "holds no dataset: expected "

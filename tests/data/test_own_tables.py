@@ -78,11 +78,12 @@ def archive(path: Path, compression: int = zipfile.ZIP_DEFLATED, **members: byte
 
 
 HUGE = "{'descr': '|u1', 'fortran_order': False, 'shape': (5000000000, 28, 28), }"
+SMALL = "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 28, 28), }"
 BAD_ARRAYS = {
     "huge": (npy(HUGE), "its header declares uint8 of shape .5000000000, 28, 28., .* hold at most 128"),
     "pickle": (
         npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", b"cos\nsystem\n"),
-        "holds object, expected numbers",
+        "holds pickled objects, expected numbers",
     ),
     "words": (
         npy("{'descr': '<U5', 'fortran_order': False, 'shape': (0,), }"),
@@ -97,6 +98,8 @@ BAD_ARRAYS = {
     "version": (npy(HUGE, version=b"\x07\0"), "damaged: |version"),
     "header": (npy("__import__('os').getpid()"), "damaged: "),
     "nothing": (b"", "damaged: "),
+    "short": (npy(SMALL, bytes(783)), "its header declares .* 784 bytes, but it can hold at most|truncated"),
+    "long": (npy(SMALL, bytes(785)), "x_train: has bytes after the 784 of uint8 of shape .1, 28, 28."),
 }
 
 
@@ -220,6 +223,7 @@ BAD_TABLES = {
     "words": ("to be, or not\nto be", "its first line has 2 levels, expected a label and 784 levels"),
     "one number": ("7", "its first line has 0 levels"),
     "short line": (GOOD + "1,2,3\n", r"line 5 \(blank ones not counted\) has 3 fields, expected 785 numbers"),
+    "one field": (GOOD + "5\n", r"line 5 \(blank ones not counted\) has 1 fields, expected 785 numbers"),
     "word": (GOOD.replace(f"\n{LABELS[1]},", "\nseven,", 1), "has a field that is no number"),
     "no number": (GOOD.replace(f"\n{LABELS[0]},", "\nnan,", 1), "label nan at index 0, expected a whole"),
     "binary": ("\0\x01\x02" * 500, "its first line has "),

@@ -57,7 +57,8 @@ def read_folder(
     """
     described = f"the data folder {str(folder)!r}" + (f" (from {given_by})" if given_by else "")
     if not os.path.isdir(folder):  # unlike Path.is_dir, never an error
-        raise DatasetError(f"{described} is not a folder")
+        hint = ": name the folder that it is in" if os.path.isfile(folder) else ""
+        raise DatasetError(f"{described} is not a folder{hint}")
     try:
         found, told = _read(folder, name if name in SOURCES else None, described, resize=resize)
     except OSError as error:

@@ -87,8 +87,8 @@ def _read_array(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, size
         if read_header is None:
             raise DatasetError(f"{name}: .npy version {version}, expected (1, 0) or (2, 0)")
         shape, is_fortran, dtype = read_header(file)
-        if dtype.kind not in "biuf":
-            raise DatasetError(f"{name}: holds {dtype}, expected numbers")
+        if dtype.hasobject:
+            raise DatasetError(f"{name}: holds pickled objects, expected numbers")
         expected = math.prod(shape) * dtype.itemsize
         capacity = min(info.file_size, size * MAX_DEFLATE_RATIO, MAX_UNPACKED)
         if expected > capacity:
@@ -99,5 +99,6 @@ def _read_array(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo, size
         array = np.empty(shape[::-1] if is_fortran else shape, dtype)
         if (found := fill(file, array)) < expected:
             raise DatasetError(f"{name}: truncated: {found} bytes, expected {expected}")
-        file.read(1)  # at the end, which checks its CRC
+        if file.read(1):  # the read that comes to the end has checked its CRC
+            raise DatasetError(f"{name}: has bytes after the {expected} of {dtype} of shape {shape}")
     return array.T if is_fortran else array
