@@ -92,6 +92,15 @@ def test_qmnists_labels(tmp_path: Path) -> None:
     assert_small_set(load(data_dir=write(tmp_path, train_labels=labels)), "custom")
 
 
+@pytest.mark.parametrize("shape", [(0,), (0, 0), (0, 1), (30, 0), (30, 2), (30, 1, 1)])
+def test_labels_of_other_shapes(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    labels = np.zeros(shape, np.uint8)
+    with pytest.raises(
+        DatasetError, match=r"train-labels-idx1-ubyte: (?:0 labels, expected 30|holds an array)"
+    ):
+        load(data_dir=write(tmp_path, train_labels=labels))
+
+
 @pytest.mark.parametrize(
     ("label", "dtype", "words"),
     [
@@ -112,7 +121,7 @@ def test_classes_are_counted(tmp_path: Path, told: pytest.LogCaptureFixture) -> 
     labels = np.where(LABELS == 3, 11, LABELS).astype(np.uint8)
     dataset = load(data_dir=write(tmp_path, train_labels=labels, test_labels=np.full(20, 4, np.uint8)))
     assert dataset.classes == tuple(str(number) for number in range(12))
-    assert "of the 12 classes, no image has the label 3, 10" in told.text
+    assert "of the 12 classes, 2 have no images: the first is 3" in told.text
 
 
 def test_the_number_of_classes_may_be_given(tmp_path: Path) -> None:

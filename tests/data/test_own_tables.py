@@ -183,7 +183,7 @@ def test_csv_of_kaggles_competition_has_no_test_labels(
     (tmp_path / "test.csv").write_text("\n".join(row.split(",", 1)[1] for row in rows))
     dataset = load(data_dir=tmp_path)
     assert len(dataset.test_images) + len(dataset.train_images) == 30
-    assert [message.split(": ")[0] for message in told.messages] == [
+    assert [message.split(": ")[0] for message in told.messages if "reading" not in message] == [
         f"{tmp_path / 'test.csv'} has no labels, as in Kaggle's competition",
         "there are no test files",
     ]

@@ -62,6 +62,7 @@ def _read_table(path: Path) -> Part | None:
     try:
         with open_regular(path) as file:
             require_kind(path, file, "a table (.csv)")
+            _log.info("reading %s", path)
             return _parse(path, file)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read: {reason_of(error)}") from error

@@ -161,13 +161,13 @@ def to_labels(part: Part, num_classes: int | None = None, first: int = 0) -> NDA
 def name_classes(labels: Sequence[NDArray[np.uint8]], num_classes: int | None) -> tuple[str, ...]:
     """Name the classes by their labels; unless their number is given, the highest label is the last of them.
 
-    Labels that no image has, below the highest, are classes too, and said.
+    Labels that no image has are classes too, and said.
     """
     present = np.unique(np.concatenate(labels))
     count = int(present.max()) + 1 if num_classes is None else num_classes
     absent = sorted(set(range(count)) - set(present.tolist()))
     if absent:
-        _log.info("of the %d classes, no image has the label %s", count, ", ".join(map(str, absent)))
+        _log.info("of the %d classes, %d have no images: the first is %d", count, len(absent), absent[0])
     return number_names(count)
 
 
@@ -277,7 +277,9 @@ def _as_numbers(part: Part) -> NDArray[Any]:
             return labels
         case (_, 1):
             return labels[:, 0]
-        case (_, columns) if ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all():
+        case (_, columns) if (
+            columns > 1 and ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()
+        ):
             classes: NDArray[Any] = labels.argmax(axis=1)
             return classes
         case (_, columns) if columns == _QMNIST_COLUMNS and labels.dtype.kind == "i":
