@@ -277,11 +277,13 @@ def _as_numbers(part: Part) -> NDArray[Any]:
             return labels
         case (_, 1):
             return labels[:, 0]
-        case (_, columns) if (
-            columns > 1 and ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all()
-        ):
+        case (_, columns) if columns > 1 and _is_one_hot(labels):
             classes: NDArray[Any] = labels.argmax(axis=1)
             return classes
         case (_, columns) if columns == _QMNIST_COLUMNS and labels.dtype.kind == "i":
             return labels[:, 0]
     raise DatasetError(f"{name}: holds an array of shape {labels.shape}, expected labels of shape (n,)")
+
+
+def _is_one_hot(labels: NDArray[Any]) -> bool:
+    return bool(((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all())
