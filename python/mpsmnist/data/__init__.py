@@ -2,7 +2,7 @@
 
 from .dataset import Dataset
 from .idx import read_idx
-from .parts import MAX_CLASSES
+from .labels import MAX_CLASSES
 from .sets import DATASETS, SyntheticDataWarning, load
 
 __all__ = ["DATASETS", "MAX_CLASSES", "Dataset", "SyntheticDataWarning", "load", "read_idx"]

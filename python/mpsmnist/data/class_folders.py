@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
-from .parts import MAX_CLASSES, SIDE, Found, Part
+from .images import SIDE
+from .labels import MAX_CLASSES
+from .parts import Found, Part
 from .picture import read_picture
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})

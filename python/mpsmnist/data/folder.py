@@ -14,9 +14,11 @@ from .class_folders import read_class_folders
 from .csv_files import read_csv
 from .dataset import Dataset
 from .idx_files import IdxFiles, find_idx, find_idx_below, missing_files, require_one, suited
+from .images import light_on_dark, to_images
+from .labels import name_classes, split, to_labels
 from .npz import read_npz
 from .parquet import read_parquet
-from .parts import Found, light_on_dark, name_classes, split, to_images, to_labels
+from .parts import Found
 from .recognition import recognise_content, recognise_files
 from .sources import SOURCES, Source, number_names
 

@@ -14,8 +14,9 @@ from ..errors import DatasetError
 from ..file_kinds import FileKind
 from ..user_files import open_regular, reason_of
 from .idx import MAX_UNPACKED
+from .images import SIDE
 from .kinds import require_kind
-from .parts import SIDE, Found, Part, role_of
+from .parts import Found, Part, role_of
 from .picture import read_picture
 
 _IMAGES = ("image", "img")

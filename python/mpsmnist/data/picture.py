@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import DatasetError
-from .parts import check_size, fitted
+from .images import check_size, fitted
 
 
 def read_picture(file: IO[bytes], name: str, *, resize: bool) -> NDArray[np.uint8]:

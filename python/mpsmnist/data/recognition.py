@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
-from .parts import Part, to_labels
+from .labels import to_labels
+from .parts import Part
 from .sources import SOURCES, SourceFile
 
 # SHA-256 of the unpacked IDX files: training images and labels, test images and labels.

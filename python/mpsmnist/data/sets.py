@@ -11,7 +11,7 @@ from .cache import CacheError, cache_folder
 from .dataset import Dataset, UnavailableError, read_downloads
 from .folder import CUSTOM, read_folder
 from .generated import load_synthetic
-from .parts import MAX_CLASSES
+from .labels import MAX_CLASSES
 from .sources import SOURCES, Source
 
 _FOLDER = "MPSMNIST_DATA_DIR"
