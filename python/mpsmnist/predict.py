@@ -4,7 +4,7 @@ from mpsmnist.predict import load_network, predict_picture, read_pictures
 
 network = load_network("digits.safetensors")
 for name, picture in read_pictures("photo.jpg"):
-    print(predict_picture(network, name, picture).digit)
+    print(predict_picture(network, name, picture).answer)
 """
 
 import sys

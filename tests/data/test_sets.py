@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import string
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
@@ -132,6 +134,21 @@ def test_only_a_splits_own_members_are_read(serve: Serve, monkeypatch: pytest.Mo
     assert set(opened) == {file.member for file in SOURCES["emnist-digits"].files}
 
 
+def test_a_member_is_unpacked_once(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To seek its end, as is done for the size of a file, would be to unpack it."""
+    whences = []
+    original = zipfile.ZipExtFile.seek
+
+    def spy(member: zipfile.ZipExtFile, offset: int, whence: int = os.SEEK_SET) -> int:
+        whences.append(whence)
+        return original(member, offset, whence)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "seek", spy)
+    serve("emnist-digits")
+    load("emnist-digits")
+    assert os.SEEK_END not in whences
+
+
 @pytest.mark.parametrize("damage", ["truncated", "changed", "no archive", "empty"])
 def test_a_damaged_archive_in_the_cache_is_downloaded_again(serve: Serve, cache: Path, damage: str) -> None:
     server, small = serve("emnist-letters")
@@ -247,6 +264,22 @@ def test_a_transfer_that_nobody_reads_ends_when_it_is_closed() -> None:
         request.close()
         request._thread.join(10)
         assert not request._thread.is_alive()
+
+
+@pytest.mark.parametrize(("name", "minutes"), [("mnist", 10), ("emnist-digits", 36)])
+def test_another_process_has_the_time_that_its_download_takes(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, minutes: int
+) -> None:
+    timeouts = []
+
+    def never(_: object, timeout: float) -> None:
+        timeouts.append(timeout)
+        raise filelock.Timeout("lock")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", never)
+    with pytest.raises(DatasetError, match="another process has held"):
+        load(name)
+    assert [round(timeout / 60) for timeout in timeouts] == [0, minutes]
 
 
 def test_large_files_may_take_longer_than_an_hour() -> None:

@@ -14,9 +14,11 @@ import pytest
 
 from mpsmnist.app import Page
 from mpsmnist.checkpoint import load
+from mpsmnist.data.sources import SOURCES
 from support.browser import CHROMIUM, chromium, go_to
 from support.commands import start
 from support.pictures import drawing, write_png
+from support.small_sets import small_set
 
 if CHROMIUM is None:
     pytest.skip("there is no Chromium", allow_module_level=True)
@@ -471,3 +473,29 @@ def test_it_says_when_the_server_is_gone(browser: Any) -> None:
         wait_for(tab, "No connection", "#connection")
         assert tab.is_disabled("#start")
         tab.close()
+
+
+def test_many_classes_have_room(open_page: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bars of 62 stand in two columns, each in line, and the confusion matrix scrolls."""
+    small = small_set("emnist-byclass")
+    monkeypatch.setitem(SOURCES, "emnist-byclass", small.source)
+    monkeypatch.setenv("MPSMNIST_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("MPSMNIST_DATA_DIR", raising=False)
+    (tmp_path / "emnist").mkdir()
+    (tmp_path / "emnist" / "gzip.zip").write_bytes(small.served["gzip.zip"])
+    with closing(Page(offline=True, threads=1)) as page:
+        tab = open_page(page.address)
+        begin(tab, "emnist-byclass", steps=5)
+        wait_for(tab, "finished")
+        wait_for(tab, "test images are read wrong", "#looked")
+        draw(tab, DIGITS[7])
+        playwright.expect(tab.locator("#bars li")).to_have_count(62)
+        assert tab.locator("#bars li").all_inner_texts()[10].startswith("A")
+        lefts = tab.evaluate(
+            "[...document.querySelectorAll('#bars .bar')].map((e) => e.getBoundingClientRect().left)"
+        )
+        assert len(set(lefts)) == 2
+        assert tab.locator("#confusion tr").count() == 63
+        assert tab.locator("#confusion th").nth(10).get_attribute("title") == "A"
+        assert tab.locator("#confusion td:has(button)").first.bounding_box()["width"] > 20
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")

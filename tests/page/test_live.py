@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import string
 import threading
 import time
 from contextlib import closing
@@ -24,6 +25,7 @@ from mpsmnist.page import routes
 from mpsmnist.page.findings import Findings
 from mpsmnist.page.session import Session
 from mpsmnist.prediction.pictures import prepare
+from support.pictures import save_weights
 
 from .conftest import Tab, browsing
 
@@ -294,6 +296,15 @@ def test_an_opened_checkpoint_reads_at_once(tab: Tab, page: Page, data_dir: Path
         )
         for name, tensor in saved.state.items():
             np.testing.assert_array_equal(again.state[name], tensor)
+
+
+def test_an_opened_checkpoint_has_its_own_classes(tmp_path: Path) -> None:
+    save_weights(tmp_path / "run", string.ascii_uppercase)
+    with closing(Page(opened=load(tmp_path / "run"))) as page, browsing(page) as browser:
+        browser.socket.send(seven())
+        answer = browser.hear("answer")
+        assert answer["names"] == list(string.ascii_uppercase)
+        assert len(answer["probabilities"]) == 26
 
 
 def test_closing_the_page_saves_the_run(data_dir: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from .transfer import Request, TransferError
 
 _log = logging.getLogger(__name__)
 
+_USUAL_RATE = 1 << 18  # bytes per second: another process's download is waited for as long as this takes
 _ALGORITHMS = {"sha256": "SHA-256", "md5": "MD5"}
 
 
@@ -34,7 +35,8 @@ def download(source: Source, folder: Path) -> str:
         UnavailableError: lists every address that was tried, and why it failed.
     """
     try:
-        with locked(folder, f"downloading {source.name}"):
+        seconds = sum(each.largest for each in source.downloads) / _USUAL_RATE
+        with locked(folder, f"downloading {source.name}", seconds):
             missing = [each for each in source.downloads if _flaw(folder / each.name, source, each)]
             return _download_files(source, missing, folder) if missing else str(folder)
     except CacheError as error:

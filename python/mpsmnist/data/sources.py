@@ -246,7 +246,7 @@ def _transpose(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Transpose images (n, 28, 28) in place: those of the largest split take half a gigabyte."""
     for begin in range(0, len(images), _BLOCK):
         block = images[begin : begin + _BLOCK]
-        block[...] = block.transpose(0, 2, 1).copy()
+        block[...] = block.transpose(0, 2, 1)
     return images
 
 

@@ -5,6 +5,7 @@ import { paint } from "./pictures.js";
 
 const PEN = 22; // pixels of 280, as wide as MNIST's strokes
 const SIDE = 64; // pixels a side of what is sent: few are read sooner, and MNIST's digits have 20
+const MANY = 20; // bars: more stand in two columns
 const PAPER = 0.25; // around the strokes, to each side, of the longer of their sides
 
 const $ = (selector) => document.querySelector(selector);
@@ -189,6 +190,7 @@ export class Drawing {
     const bars = $("#bars");
     if (bars.children.length !== probabilities.length) {
       bars.innerHTML = '<li><span></span><div class="bar"><div></div></div><span class="share"></span></li>'.repeat(probabilities.length);
+      bars.className = probabilities.length > MANY ? "many" : "";
     }
     probabilities.forEach((probability, index) => {
       const item = bars.children[index];

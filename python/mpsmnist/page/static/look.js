@@ -2,6 +2,7 @@
 
 import { paint, paintFilter } from "./pictures.js";
 
+const COLUMN = 1.6; // rem, of the confusion matrix, at least: four digits
 const OVER = ["stopped", "finished"];
 
 const $ = (selector) => document.querySelector(selector);
@@ -54,14 +55,19 @@ export class Look {
     this.#looking = false;
     $("#looked").textContent = `After step ${step.toLocaleString("en")}: ${wrong.toLocaleString("en")} of ${images.toLocaleString("en")} test images are read wrong.`;
     $("#mistakes").replaceChildren(...mistakes.map((mistake) => this.#picture(mistake)));
-    const classes = confusion.map((_, index) => make("th", { scope: "col", textContent: this.#names[index] }));
+    const classes = confusion.map((_, index) => this.#heading("col", index));
     const most = Math.max(1, ...confusion.flatMap((row, label) => row.filter((_, answer) => answer !== label)));
     const rows = confusion.map((row, label) => make("tr", {},
-      make("th", { scope: "row", textContent: this.#names[label] }),
+      this.#heading("row", label),
       ...row.map((count, answer) => this.#cell(count, label, answer, most))));
+    $("#confusion").style.minWidth = `${COLUMN * (names.length + 1)}rem`;
     $("#confusion").replaceChildren(make("thead", {}, make("tr", {}, make("td"), ...classes)), make("tbody", {}, ...rows));
     $("#cell-title").textContent = "";
     $("#cell").replaceChildren();
+  }
+
+  #heading(scope, index) {
+    return make("th", { scope, textContent: this.#names[index], title: this.#names[index] }); // long ones are cut
   }
 
   #cell(count, label, answer, most) {
