@@ -188,6 +188,19 @@ def test_a_known_sets_classes(tmp_path: Path) -> None:
         load("custom", data_dir=tmp_path, num_classes=12)
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "\udcff", "\N{ZERO WIDTH SPACE}", " "])
+def test_names_that_cannot_be_printed(tmp_path: Path, name: str) -> None:
+    """A checkpoint could not have the third, and the second would colour whoever prints predictions."""
+    Image.fromarray(TRAIN[0]).save(tmp_path / "a.png")
+    for folder in (name, "good"):
+        (tmp_path / "all" / folder).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "all" / folder / f"{number}.png").write_bytes((tmp_path / "a.png").read_bytes())
+    words = f"all: the name of the class {ascii(name)} cannot be printed: rename it"
+    with pytest.raises(DatasetError, match=re.escape(words)):
+        load(data_dir=tmp_path / "all")
+
+
 def test_too_many_classes(tmp_path: Path) -> None:
     picture = (write(tmp_path / "some", TRAIN[:1], LABELS[:1]) / str(LABELS[0]) / "000.png").read_bytes()
     for number in range(257):

@@ -65,6 +65,21 @@ def test_names_of_classes(tmp_path: Path) -> None:
         load(data_dir=tmp_path)
 
 
+@pytest.mark.parametrize("name", ["", "a", "\x07"])
+def test_names_that_say_nothing(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "all.parquet", as_hub(TRAIN), (LABELS % 3).tolist(), ["a", "b", name])
+    words = "cannot be printed" if name != "a" else "several classes have the same name: a, a, b"
+    with pytest.raises(DatasetError, match=words):
+        load(data_dir=tmp_path)
+
+
+def test_too_many_names(tmp_path: Path) -> None:
+    names = [str(number) for number in range(257)]
+    write(tmp_path / "all.parquet", as_hub(TRAIN), (LABELS % 3).tolist(), names)
+    with pytest.raises(DatasetError, match=r"has 257 classes, expected at most 256"):
+        load(data_dir=tmp_path)
+
+
 def test_pictures_beside_the_table(tmp_path: Path) -> None:
     for index, image in enumerate(TRAIN):
         Image.fromarray(image).save(tmp_path / f"{index}.png")

@@ -15,7 +15,7 @@ from .csv_files import read_csv
 from .dataset import Dataset
 from .idx_files import IdxFiles, find_idx, find_idx_below, missing_files, require_one, suited
 from .images import light_on_dark, to_images
-from .labels import name_classes, split, to_labels
+from .labels import check_names, name_classes, split, to_labels
 from .npz import read_npz
 from .parquet import read_parquet
 from .parts import Found
@@ -137,14 +137,16 @@ def _as_known(
 
 
 def _as_custom(found: Found, images: list[NDArray[np.uint8]], num_classes: int | None) -> Dataset:
-    if found.classes is not None and num_classes not in (None, len(found.classes)):
+    if found.classes is None:
+        labels = [to_labels(part, num_classes) for part in found.parts]
+        return _assemble(CUSTOM, found, images, labels, name_classes(labels, num_classes))
+    check_names(found.classes, found.place)
+    if num_classes not in (None, len(found.classes)):
         raise DatasetError(
             f"{found.place}: has {len(found.classes)} classes, but {num_classes} are asked for"
         )
-    limit = num_classes if found.classes is None else len(found.classes)
-    labels = [to_labels(part, limit) for part in found.parts]
-    classes = name_classes(labels, num_classes) if found.classes is None else found.classes
-    return _assemble(CUSTOM, found, images, labels, classes)
+    labels = [to_labels(part, len(found.classes)) for part in found.parts]
+    return _assemble(CUSTOM, found, images, labels, found.classes)
 
 
 def _assemble(

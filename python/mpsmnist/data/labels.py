@@ -53,6 +53,17 @@ def name_classes(labels: Sequence[NDArray[np.uint8]], num_classes: int | None) -
     return number_names(count)
 
 
+def check_names(classes: Sequence[str], place: str) -> None:
+    """Raise DatasetError unless the names of classes can be printed and told apart, and are few enough."""
+    if len(classes) > MAX_CLASSES:
+        raise DatasetError(f"{place}: has {len(classes)} classes, expected at most {MAX_CLASSES}")
+    for name in classes:
+        if not name.isprintable() or not name.strip():
+            raise DatasetError(f"{place}: the name of the class {ascii(name)} cannot be printed: rename it")
+    if len(set(classes)) < len(classes):
+        raise DatasetError(f"{place}: several classes have the same name: {', '.join(sorted(classes))}")
+
+
 def split(labels: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
     """Choose the test images, one sixth of each class, where no test files say which: (n,).
 
