@@ -196,7 +196,7 @@ def test_names_that_cannot_be_printed(tmp_path: Path, name: str) -> None:
         (tmp_path / "all" / folder).mkdir(parents=True)
         for number in range(3):
             (tmp_path / "all" / folder / f"{number}.png").write_bytes((tmp_path / "a.png").read_bytes())
-    words = f"all: the name of the class {ascii(name)} cannot be printed: rename it"
+    words = f"all: the name of the class {name!a} cannot be printed: rename it"
     with pytest.raises(DatasetError, match=re.escape(words)):
         load(data_dir=tmp_path / "all")
 

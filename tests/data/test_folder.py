@@ -283,6 +283,10 @@ def test_what_is_known_by_its_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(DatasetError, match="holds mnist, as its files' names or checksums say, not kmnist"):
         load("kmnist", data_dir=tmp_path / "packed")
     assert load("custom", data_dir=tmp_path / "packed").name == "custom"
+    (tmp_path / "half").mkdir()
+    for name in NAMES[:2]:
+        (tmp_path / "half" / name).write_bytes(FILES[name])
+    assert load(data_dir=tmp_path / "half").name == "custom"
     write_named(tmp_path / "plain", lambda name: name)
     assert load(data_dir=tmp_path / "plain").name == "custom"
     sums = {"mnist": tuple(hashlib.sha256(idx_bytes(array)).hexdigest() for array in ARRAYS.values())}

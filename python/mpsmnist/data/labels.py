@@ -59,7 +59,7 @@ def check_names(classes: Sequence[str], place: str) -> None:
         raise DatasetError(f"{place}: has {len(classes)} classes, expected at most {MAX_CLASSES}")
     for name in classes:
         if not name.isprintable() or not name.strip():
-            raise DatasetError(f"{place}: the name of the class {ascii(name)} cannot be printed: rename it")
+            raise DatasetError(f"{place}: the name of the class {name!a} cannot be printed: rename it")
     if len(set(classes)) < len(classes):
         raise DatasetError(f"{place}: several classes have the same name: {', '.join(sorted(classes))}")
 

@@ -52,8 +52,6 @@ def recognise_files(paths: Sequence[Path]) -> str | None:
 
 
 def _is_download(path: Path, file: SourceFile, sum_of: Callable[[Path, str], str]) -> bool:
-    if file.member is not None:
-        return False
     algorithm, expected = file.download.checksum.split(":")
     return sum_of(path, algorithm) == expected
 
