@@ -234,6 +234,22 @@ def test_a_member_is_read_in_bounded_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
+def test_an_archive_that_lies_about_its_members_size_allocates_nothing(tmp_path: Path) -> None:
+    member = SOURCES["emnist-byclass"].files[0].member
+    assert member is not None
+    header = bytes((0, 0, 8, 3)) + np.array((2**20, 28, 28), ">u4").tobytes()
+    with zipfile.ZipFile(tmp_path / "gzip.zip", "w") as file:
+        file.writestr(member, header)
+        file.getinfo(member).file_size = 2**31 - 1  # in the directory, which is written last
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatasetError, match=r"its header declares .* but it can hold at most"):
+            load("emnist-byclass", data_dir=tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_images_are_turned_in_place() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2500, 28, 28), np.uint8)
     upright = images.transpose(0, 2, 1).copy()

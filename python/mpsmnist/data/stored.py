@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
-from .idx import read_idx, read_idx_from
+from .idx import MAX_DEFLATE_RATIO, read_idx, read_idx_from
 from .sources import SourceFile
 
 
@@ -30,8 +30,9 @@ def read_download(path: Path, file: SourceFile, *, shape: tuple[int | None, ...]
     try:
         with open_regular(path) as opened, zipfile.ZipFile(opened) as archive:
             info = archive.getinfo(file.member)
+            most = os.fstat(opened.fileno()).st_size * MAX_DEFLATE_RATIO  # whatever the archive says
             with archive.open(info) as member:
-                return read_idx_from(member, name, shape=shape, size=info.file_size)
+                return read_idx_from(member, name, shape=shape, size=min(info.file_size, most))
     except (DatasetError, MemoryError):
         raise
     except OSError as error:

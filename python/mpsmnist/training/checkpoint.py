@@ -127,7 +127,7 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     metadata = {
         "format": FORMAT,
         "run": json.dumps(run, allow_nan=False),
-        _CLASSES: json.dumps(classes, ensure_ascii=False),
+        _CLASSES: json.dumps(classes),
     }
     if checkpoint.familiarity is not None:
         _check_familiarity(path, checkpoint.familiarity, checkpoint.num_classes)
