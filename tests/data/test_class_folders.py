@@ -142,7 +142,7 @@ BAD = {
     "empty": (b"", "it is an empty file"),
     "html": (b"<!DOCTYPE html>", "it is an HTML or XML page"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer"),
-    "idx": (bytes((0, 0, 8, 1, 0, 0, 0, 1, 0)), "it may be an IDX file, but is no picture"),
+    "idx": (bytes((0, 0, 8, 1, 0, 0, 0, 1, 0)), "neither a picture that can be read"),
     "cut": (None, "cannot be read: "),
 }
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import DatasetError
+from ..picture_files import PictureError, read_picture_from
 from .images import check_size, fitted
 
 
@@ -22,8 +23,6 @@ def read_picture(file: IO[bytes], name: str, *, resize: bool) -> NDArray[np.uint
         DatasetError: it is no picture, or of another size; the latter is found before it is decoded.
         OSError: the file cannot be read.
     """
-    # It decodes with care. Imported here: pictures are seldom what there is to read.
-    from ..prediction.reading import PictureError, read_picture_from  # noqa: PLC0415
 
     def check(width: int, height: int) -> None:
         check_size(name, width, height, resize=resize)
