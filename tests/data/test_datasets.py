@@ -61,11 +61,19 @@ DISAGREEMENTS = {
     "size": (
         {"train_images": TRAIN[:, :27]},
         NAMES[0],
-        r"shape \(30, 27, 28\), expected shape \(n, 28, 28\)",
+        "28 x 27 pixels, expected 28 x 28: --resize .* scales images to that",
     ),
-    "flat": ({"train_images": TRAIN.reshape(30, 784)}, NAMES[0], r"shape \(30, 784\), expected shape"),
-    "images_for_labels": ({"test_labels": TRAIN}, NAMES[3], r"shape \(30, 28, 28\), expected shape \(n,\)"),
-    "labels_for_images": ({"test_images": LABELS}, NAMES[2], r"shape \(30,\), expected shape \(n, 28, 28\)"),
+    "flat": (
+        {"train_images": TRAIN.reshape(30, 784)[:, 1:]},
+        NAMES[0],
+        r"shape \(30, 783\), expected .n, 28",
+    ),
+    "images_for_labels": (
+        {"test_labels": TRAIN},
+        NAMES[3],
+        r"shape \(30, 28, 28\), expected labels of shape \(n,\)",
+    ),
+    "labels_for_images": ({"test_images": LABELS}, NAMES[2], r"shape \(30,\), expected \(n, 28, 28\)"),
     "fewer_labels": ({"train_labels": LABELS[:29]}, NAMES[1], "29 labels, expected 30 as in .*train-images"),
     "more_labels": ({"test_labels": LABELS}, NAMES[3], "30 labels, expected 20 as in .*t10k-images"),
     "label_10": (
@@ -76,7 +84,7 @@ DISAGREEMENTS = {
     "levels of 0 and 1": (
         {"train_images": TRAIN // 255},
         NAMES[0],
-        "no pixel is above 1, expected levels of 0 to 255",
+        "its levels are up to 1, but those of .*t10k-images.* up to 255: expected 0 to 1 in both, or ",
     ),
     "nothing": ({"test_images": TRAIN[:0], "test_labels": LABELS[:0]}, NAMES[2], "is empty"),
 }

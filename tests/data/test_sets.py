@@ -92,7 +92,7 @@ CLASSES = {
 
 
 def test_classes() -> None:
-    assert list(DATASETS) == ["auto", *CLASSES, "synthetic"]
+    assert list(DATASETS) == ["auto", *CLASSES, "custom", "synthetic"]
     assert {name: list(source.classes) for name, source in SOURCES.items()} == CLASSES
     sizes = [10, 10, 10, 10, 47, 26, 10, 10, 47, 62]
     assert [source.num_classes for source in SOURCES.values()] == sizes

@@ -45,10 +45,10 @@ def write_set(folder: Path, **changed: np.ndarray) -> Path:
     return folder
 
 
-def assert_small_set(dataset: Dataset) -> None:
-    assert (dataset.name, dataset.num_classes) == ("mnist", 10)
-    for field, name in zip(FIELDS, NAMES, strict=True):
-        np.testing.assert_array_equal(getattr(dataset, field), ARRAYS[name])
+def assert_small_set(dataset: Dataset, name: str = "mnist") -> None:
+    assert (dataset.name, dataset.num_classes) == (name, 10)
+    for field, array in zip(FIELDS, ARRAYS.values(), strict=True):
+        np.testing.assert_array_equal(getattr(dataset, field), array)
 
 
 def in_cache(cache: Path) -> set[str]:

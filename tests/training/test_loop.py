@@ -282,7 +282,7 @@ def test_bad_places_are_named_before_training(tmp_path: Path) -> None:
 def test_the_data_that_the_options_name_are_loaded(tmp_path: Path) -> None:
     result = train(TrainConfig(**SMALL, steps=2, data_dir=write_mnist(tmp_path)))
     same = run(steps=2)
-    assert result.dataset == "mnist"
+    assert result.dataset == "custom"
     np.testing.assert_array_equal(result.losses, same.losses)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
-from .idx import read_idx
 from .sources import Source
 from .stored import read_download, stored_name
 
@@ -67,21 +66,12 @@ class _Stored(NamedTuple):
     array: NDArray[Any]
 
 
-def read_files(source: Source, paths: Sequence[Path], origin: str) -> Dataset:
-    """Read a dataset from `paths`, in the order of `source.files`; any number of images will do.
+def read_downloads(source: Source, folder: Path, origin: str) -> Dataset:
+    """Read a dataset from `folder`, where its downloads are; any number of images will do.
 
     Raises:
         DatasetError: a file is malformed, or images and labels do not agree.
     """
-    stored = [
-        _Stored(str(path), read_idx(path, shape=file.any_number))
-        for path, file in zip(paths, source.files, strict=True)
-    ]
-    return _decode(source, stored, origin)
-
-
-def read_downloads(source: Source, folder: Path, origin: str) -> Dataset:
-    """Read a dataset from `folder`, where its downloads are, as read_files() does."""
     stored = []
     for file in source.files:
         path = folder / file.download.name

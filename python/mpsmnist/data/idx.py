@@ -114,7 +114,7 @@ def _read(stream: _Stream, capacity: int, shape: tuple[int | None, ...] | None) 
         array = np.empty(sizes, dtype)
     except (ValueError, MemoryError):  # also without items, sizes may be more than NumPy can multiply
         raise _MalformedError(f"its header declares {described}, which do not fit into memory") from None
-    found = header + _fill(stream, array)
+    found = header + fill(stream, array)
     if found < expected:
         raise _MalformedError(f"truncated: {found} bytes, expected {expected} for {described}")
     if stream.read(1):  # at the end of gzip data this read also checks its CRC
@@ -131,7 +131,7 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
         raise _MalformedError(f"not IDX: starts with {start.hex(' ')}, expected 00 00, a type and a rank")
     kind, rank = start[2], start[3]
     if kind not in _TYPES:
-        expected = ", ".join(f"0x{known:02x}" for known in _TYPES)
+        expected = ", ".join(f"0x{known:02x} ({dtype.name})" for known, dtype in _TYPES.items())
         raise _MalformedError(f"unknown IDX type 0x{kind:02x}, expected one of {expected}")
     if not 1 <= rank <= _MAX_RANK:
         raise _MalformedError(f"IDX rank {rank}, expected 1 to {_MAX_RANK}")
@@ -158,7 +158,7 @@ def _require(data: bytes, count: int) -> None:
         raise _MalformedError(f"truncated in its header: found {len(data)} bytes where {count} were expected")
 
 
-def _fill(stream: _Stream, array: NDArray[Any]) -> int:
+def fill(stream: _Stream, array: NDArray[Any]) -> int:
     """Read into `array` until it is full or the data ends; returns the number of bytes read."""
     target = array.reshape(-1).view(np.uint8)
     filled = 0

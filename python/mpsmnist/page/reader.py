@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from .._core import Trainer
 from ..errors import Error
 from ..network import parameter_shapes
+from ..picture_files import Picture
 from ..prediction.predictor import Network, Prediction, predict_picture
-from ..prediction.reading import Picture
 from ..training.checkpoint import Checkpoint
 from ..training.familiarity import Familiarity, familiarity_of
 from .run import Run

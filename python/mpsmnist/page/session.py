@@ -98,6 +98,6 @@ class Session:
 
     def _load(self, name: str) -> Dataset:
         if name not in self._datasets:
-            places = {key: self._options.get(key) for key in ("data_dir", "offline")}
+            places: dict[str, Any] = {key: self._options.get(key) for key in ("data_dir", "offline")}
             self._datasets[name] = load(name, **places)
         return self._datasets[name]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from ..picture_files import Picture, PictureError
 from .colours import Levels, to_levels
 from .cutouts import with_paper_around
 from .marks import (
@@ -37,7 +38,6 @@ from .paper import (
     noise,
     stands_out,
 )
-from .reading import Picture, PictureError
 from .rules import strike_rules
 from .shadows import brightening, without_shadows, without_soft_edges
 from .sheets import cut_out_sheet

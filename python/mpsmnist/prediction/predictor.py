@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._core import Trainer
+from ..picture_files import Picture
 from ..training.checkpoint import load
 from ..training.familiarity import Familiarity, familiarity_of
 from .doubt import reason_to_doubt
 from .pictures import Digit, prepare_all, prepare_and_count
-from .reading import Picture
 
 
 class Network(NamedTuple):
