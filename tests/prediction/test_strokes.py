@@ -42,6 +42,16 @@ def test_a_hair_line_beside_a_bold_stroke_is_not_thinned() -> None:
     assert drawn.sum(axis=1)[20] < 0.75 * 50 / 120 * BOX * FINE  # and the bold stroke is
 
 
+def test_a_hair_line_beside_a_bold_stroke_becomes_wider() -> None:
+    """As in a printed 4, which is no 1."""
+    ink = np.zeros((120, 120), np.float32)
+    ink[:, 100:] = 1
+    ink[58:62, :100] = 1
+    drawn = redrawn(ink, BOX)
+    line = drawn[:, drawn.shape[1] // 4]
+    assert line.sum() / FINE == pytest.approx(NARROWEST, abs=0.35)
+
+
 def test_edges_are_sharp_however_few_pixels_the_picture_has() -> None:
     drawn = redrawn(ring(3)[6::12, 6::12], BOX)
     assert np.mean((drawn > 0.1) & (drawn < 0.9)) < 0.1

@@ -38,10 +38,9 @@ def redrawn(ink: Levels, side: int) -> Levels:
     depth -= np.where(strokes, 0.5, 0)  # to the edge, which is halfway between two pixels
     stroke = 4 * float(depth[strokes].mean())
     wider = min(max(stroke, FINE * NARROWEST), FINE * WIDEST) - stroke
-    moved = np.full_like(depth, wider / 2)
-    if wider < 0:  # a hair line beside a bold stroke stays as it is
-        half = ndimage.maximum_filter(depth, 2 * math.ceil(stroke / 2) + 1)
-        moved = np.maximum(moved, np.minimum(0, FINE * NARROWEST / 2 - half))
+    reach = math.ceil(max(stroke, FINE * NARROWEST) / 2)
+    half = ndimage.maximum_filter(depth, 2 * reach + 1)
+    moved = np.maximum(wider / 2, FINE * NARROWEST / 2 - half)  # a hair line beside a bold stroke, too
     depth -= (ndimage.distance_transform_edt(~strokes) - 0.5).clip(0, None)
     drawn: Levels = (depth + moved + 0.5).clip(0, 1).astype(np.float32)
     return drawn
