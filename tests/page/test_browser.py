@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,9 +15,11 @@ import pytest
 
 from mpsmnist.app import Page
 from mpsmnist.checkpoint import load
+from mpsmnist.errors import Error
+from mpsmnist.page.findings import Findings
 from support.browser import CHROMIUM, chromium, go_to
 from support.commands import start
-from support.pictures import drawing, write_png
+from support.pictures import drawing, save_weights, write_png
 
 if CHROMIUM is None:
     pytest.skip("there is no Chromium", allow_module_level=True)
@@ -480,3 +483,84 @@ def test_it_says_when_the_server_is_gone(browser: Any) -> None:
         wait_for(tab, "No connection", "#connection")
         assert tab.is_disabled("#start")
         tab.close()
+
+
+def test_what_was_looked_at_is_asked_for_again_when_the_connection_was_lost(
+    open_page: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    save_weights(tmp_path / "digits.safetensors")
+    looks: list[bool] = []
+    go_on = threading.Event()
+    with closing(Page(checkpoint=tmp_path / "digits.safetensors", threads=1)) as page:
+
+        def find(*, renew: bool) -> Findings:
+            looks.append(renew)
+            if len(looks) == 1:
+                go_on.wait(60)
+            raise Error("looked twice")
+
+        monkeypatch.setattr(page.session, "findings", find)
+        tab = open_page(page.address)
+        tab.add_init_script(
+            "window.sockets = [];"
+            "window.WebSocket = class extends WebSocket {"
+            "  constructor(...all) { super(...all); sockets.push(this); }"
+            "};"
+        )
+        tab.reload()
+        playwright.expect(tab.locator("#start")).to_be_enabled()
+        tab.click("#look")
+        wait_for(tab, "Looking", "#looked")
+        tab.evaluate("sockets.at(-1).close()")
+        wait_for(tab, "looked twice", "#looked")
+        go_on.set()
+
+
+def test_a_start_shows_at_once_and_its_reason_to_fail_stays(
+    open_page: Opened, monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
+    with closing(Page(data_dir=data_dir, threads=1)) as page:
+        began, go_on = threading.Event(), threading.Event()
+
+        def begin_slowly(*_: object) -> None:
+            began.set()
+            go_on.wait(60)
+            raise Error("there is no such thing")
+
+        tab = open_page(page.address)
+        with monkeypatch.context() as patched:
+            patched.setattr(page.session, "begin", begin_slowly)
+            begin(tab)
+            wait_for(tab, "Starting")
+            assert tab.is_disabled("#start")
+            assert began.wait(60)
+            go_on.set()
+            wait_for(tab, "there is no such thing", "#problem")
+            playwright.expect(tab.locator("#start")).to_be_enabled()
+            assert tab.inner_text("#progress-text") == ""
+        begin(tab, steps=5)
+        wait_for(tab, "finished")
+        playwright.expect(tab.locator("#start")).to_be_enabled()
+
+
+def test_the_reason_why_a_run_could_not_begin_outlives_drawings(open_page: Opened, tmp_path: Path) -> None:
+    with closing(Page(data_dir=tmp_path, threads=1)) as page:
+        tab = open_page(page.address)
+        begin(tab)
+        wait_for(tab, str(tmp_path), "#problem")
+        draw(tab, DIGITS[7])
+        wait_for(tab, "there is no network yet", "#verdict")
+        assert str(tmp_path) in tab.inner_text("#problem")
+        playwright.expect(tab.locator("#start")).to_be_enabled()
+
+
+def test_a_picture_that_cannot_be_read_leaves_no_bars(open_page: Opened, tmp_path: Path) -> None:
+    save_weights(tmp_path / "digits.safetensors")
+    with closing(Page(checkpoint=tmp_path / "digits.safetensors", threads=1)) as page:
+        tab = open_page(page.address)
+        draw(tab, DIGITS[7])
+        playwright.expect(tab.locator("#bars li")).to_have_count(10)
+        (tmp_path / "text.png").write_text("no picture")
+        tab.set_input_files("#file", tmp_path / "text.png")
+        playwright.expect(tab.locator("#bars li")).to_have_count(0)
+        assert "Draw" not in tab.inner_text("#verdict")

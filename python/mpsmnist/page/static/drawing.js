@@ -209,8 +209,7 @@ export class Drawing {
   }
 
   fail(message) {
-    if (!this.#waiting) return;
-    $("#verdict").textContent = message;
+    if (!this.#isEmpty()) this.#forget(message);
     this.#wait(false);
   }
 
