@@ -31,6 +31,7 @@ from mpsmnist.page.run import Run
 from mpsmnist.page.session import Session
 from mpsmnist.prediction.pictures import prepare
 from mpsmnist.training.config import ConfigError, TrainConfig
+from support.pictures import save_weights
 
 from .conftest import Tab, browsing
 
@@ -215,6 +216,15 @@ def test_drawings_of_another_size_and_blank_ones_get_words(tab: Tab) -> None:
     assert browser.hear("error")["message"] == "the drawing has 3 bytes, expected 64x64"
     browser.socket.send(bytes(64 * 64))
     assert browser.hear("blank")["reason"].startswith("no digit is found")
+
+
+def test_of_two_digits_it_says_what_the_page_can_do(tmp_path: Path) -> None:
+    save_weights(tmp_path / "digits.safetensors")
+    two = np.full((64, 64), 255, np.uint8)
+    two[12:52, 14:19] = two[12:52, 44:49] = 0
+    with closing(Page(checkpoint=tmp_path / "digits.safetensors")) as page, browsing(page) as browser:
+        browser.socket.send(two.tobytes())
+        assert browser.hear("answer")["unsure"] == "2 digits: draw one at a time"
 
 
 def test_the_findings_add_up(tab: Tab) -> None:

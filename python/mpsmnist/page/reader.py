@@ -125,7 +125,8 @@ class Reader:
                 self._trainer.load_state_dict(weights.state)
             self._weights = weights
             network = Network(self._trainer, self._source.familiarity)
-            return predict_picture(network, "", picture, invert), weights.step
+            prediction = predict_picture(network, "", picture, invert, advice="draw one at a time")
+            return prediction, weights.step
 
 
 def _parameters(state: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
