@@ -25,8 +25,9 @@ from tqdm import tqdm
 from harness.arguments import add_common, output_path, positive
 from harness.command import run
 from harness.environment import ROOT
+from mpsmnist.picture_files import Picture, PictureError
 from mpsmnist.prediction.predictor import Network, Prediction, load_network, predict_picture
-from mpsmnist.prediction.reading import Picture, PictureError, read_pictures
+from mpsmnist.prediction.reading import read_pictures
 
 sys.path.append(str(ROOT / "tests"))
 from support import handwriting, ink, not_digits  # what is drawn belongs to the tests

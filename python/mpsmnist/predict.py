@@ -4,7 +4,7 @@ from mpsmnist.predict import load_network, predict_picture, read_pictures
 
 network = load_network("digits.safetensors")
 for name, picture in read_pictures("photo.jpg"):
-    print(predict_picture(network, name, picture).digit)
+    print(predict_picture(network, name, picture).answer)
 """
 
 import sys
@@ -16,8 +16,9 @@ if __name__ == "__main__":  # before the other imports: the command does its own
     sys.exit(run_subcommand("predict", "python -m mpsmnist.predict"))
 
 from .commands.answers import format_prediction
+from .picture_files import PictureError
 from .prediction.predictor import Network, Prediction, load_network, predict_digits, predict_picture
-from .prediction.reading import PictureError, read_pictures
+from .prediction.reading import read_pictures
 
 __all__ = [
     "Network",

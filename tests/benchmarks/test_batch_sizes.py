@@ -16,7 +16,7 @@ def test_every_batch_size_has_a_time_for_every_round(digits: Path, tmp_path: Pat
     run = benchmarks.run("batch_sizes.py", options, digits, tmp_path)
     assert run.status == 0
     assert (run.summary["schema"], run.summary["kind"]) == (3, "batch_sizes")
-    assert run.summary["settings"] == {"device": "cpu", "rounds": 2, "images": 4, "dataset": "mnist"}
+    assert run.summary["settings"] == {"device": "cpu", "rounds": 2, "images": 4, "dataset": "custom"}
     assert [(row["batch_size"], len(row["seconds"])) for row in run.raw["measured"]] == [
         (1, 2),
         (2, 2),

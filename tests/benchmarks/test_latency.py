@@ -44,7 +44,7 @@ def test_summary_and_raw_times_have_the_environment_and_the_settings(latency: Ru
         assert environment["threads"] == 1
         assert set(environment["versions"]) == {"mpsmnist", "numpy"}
         settings = result["settings"]
-        assert (settings["operation"], settings["dataset"], settings["rounds"]) == ("step", "mnist", 2)
+        assert (settings["operation"], settings["dataset"], settings["rounds"]) == ("step", "custom", 2)
     assert latency.raw["measured"][0]["tolerance"] == workload.TOLERANCE
 
 

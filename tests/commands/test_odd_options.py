@@ -48,7 +48,9 @@ ACCEPTED = [
 
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+    empty = tmp_path / "empty"  # an empty --data-dir is the current folder, and data below it would be found
+    empty.mkdir()
+    monkeypatch.chdir(empty)
 
 
 def shown(case: tuple[str, str]) -> str:

@@ -163,7 +163,7 @@ def test_a_plot_that_cannot_be_written_is_one_line_and_the_checkpoint_is_there(
 
 @needs_matplotlib
 def test_letters_that_the_font_lacks_are_boxes_without_a_word(tmp_path: Path) -> None:
-    data = dataclasses.replace(small_dataset(), class_names=("手書き",) * 10)
+    data = dataclasses.replace(small_dataset(), classes=("手書き",) * 10)
     run = train(TrainConfig(device="cpu", batch_size=1, steps=1), dataset=data)
     for suffix in ("png", "pdf"):
         path = tmp_path / f"plot.{suffix}"

@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 
 from mpsmnist.commands import predict, streams
 from mpsmnist.commands.answers import Answer, as_json, format_line, format_pixels
+from mpsmnist.data.sources import DIGITS, SOURCES, number_names
 from mpsmnist.predict import Prediction, format_prediction, main
 from mpsmnist.prediction import predictor
 from support.commands import Call, json_lines, run, start
@@ -44,10 +45,17 @@ def run_predict(call: Call, weights: Path) -> Call:
     return lambda *arguments: call(main, [str(argument) for argument in (*usual, *arguments)])
 
 
-def prediction(image: str, digit: int, unsure: str | None = None, share: float = 0.75) -> Prediction:
-    probabilities = [(1 - share) / 9] * 10
+def prediction(
+    image: str,
+    digit: int,
+    unsure: str | None = None,
+    share: float = 0.75,
+    classes: tuple[str, ...] = DIGITS,
+) -> Prediction:
+    probabilities = [(1 - share) / (len(classes) - 1)] * len(classes)
     probabilities[digit] = share
-    return Prediction(image, digit, probabilities, True, unsure, np.zeros((28, 28), np.uint8))
+    pixels = np.zeros((28, 28), np.uint8)
+    return Prediction(image, digit, probabilities, True, unsure, pixels, classes)
 
 
 def test_the_bar_chart() -> None:
@@ -129,7 +137,7 @@ def test_a_picture_has_bars_and_pictures_have_a_line_each(run_predict: Call, tmp
     assert (code, err) == (0, "")
     results = json_lines(out)
     assert [list(result) for result in results] == [
-        ["image", "digit", "probabilities", "inverted", "unsure"]
+        ["image", "digit", "class", "probabilities", "inverted", "unsure"]
     ] * 3
     assert [result["inverted"] for result in results] == [True, False, False]
     for result in results:
@@ -176,7 +184,7 @@ def test_many_digits_are_read_in_order(run_predict: Call, tmp_path: Path) -> Non
     assert list(result) == ["image", "text", "digits", "unsure"]
     assert (result["image"], result["text"]) == (str(png), f"{one['digit']}" * 2)
     assert [list(digit) for digit in result["digits"]] == [
-        ["digit", "probabilities", "inverted", "unsure"]
+        ["digit", "class", "probabilities", "inverted", "unsure"]
     ] * 2
     assert all(len(digit["probabilities"]) == 10 for digit in result["digits"])
 
@@ -185,13 +193,50 @@ def test_many_digits_are_read_in_order(run_predict: Call, tmp_path: Path) -> Non
     assert len(run_predict(png, "--many", "--show")[1].splitlines()) == 1 + 2 * 30
 
 
-@pytest.mark.parametrize(("classes", "text"), [(10, "11"), (11, "1 1")])
-def test_classes_that_may_have_two_characters_stand_apart(classes: int, text: str) -> None:
+OLD_11 = number_names(11)  # of a checkpoint that has no names
+
+
+@pytest.mark.parametrize(
+    ("classes", "text"),
+    [
+        (DIGITS, "12"),
+        (OLD_11, "1 2"),
+        (SOURCES["emnist-letters"].classes, "BC"),
+        (SOURCES["emnist-byclass"].classes, "12"),
+        (SOURCES["kmnist"].classes, "ki su"),
+        (SOURCES["fashion-mnist"].classes, "Trouser Pullover"),
+    ],
+)
+def test_classes_that_may_have_two_characters_stand_apart(classes: tuple[str, ...], text: str) -> None:
     """Or 1 and 1 would be 11."""
-    one = prediction("a.png", 1)._replace(probabilities=[1 / classes] * classes)
-    answer = Answer("a.png", [one, one], None)
+    one, two = (prediction("a.png", number, classes=classes) for number in (1, 2))
+    answer = Answer("a.png", [one, two], None)
     assert format_line(answer) == f"a.png: {text}"
-    assert json.loads(as_json(answer, many=True))["text"] == text
+    result = json.loads(as_json(answer, many=True))
+    assert result["text"] == text
+    assert [digit["class"] for digit in result["digits"]] == [classes[1], classes[2]]
+
+
+def test_letters_and_words_are_printed() -> None:
+    letter = prediction("q.png", 16, classes=SOURCES["emnist-letters"].classes)
+    lines = format_prediction(letter).splitlines()
+    assert lines[0] == "q.png: Q  75.0%"
+    assert (lines[1], lines[17], len(lines)) == ("   A   1.00%", "   Q  75.00% " + 30 * "#", 27)
+    boot = prediction("boot.png", 9, classes=SOURCES["fashion-mnist"].classes)
+    lines = format_prediction(boot).splitlines()
+    assert lines[0] == "boot.png: Ankle boot  75.0%"
+    assert lines[1] == "  T-shirt/top   2.78% #"
+    assert lines[10] == "   Ankle boot  75.00% " + 30 * "#"
+    assert json.loads(as_json(Answer("boot.png", [boot], None), many=False))["class"] == "Ankle boot"
+
+
+def test_names_of_classes_command_no_terminal() -> None:
+    odd = prediction("a.png", 0, "it could be \x1b[2J or b", classes=("\x1b[2J", "b\n"))
+    for answer in (Answer("a.png", [odd], None), Answer("a.png", [odd], odd.unsure)):
+        assert "\\x1b[2J" in format_line(answer)
+        assert format_line(answer).isprintable()
+    assert all(line.isprintable() for line in format_prediction(odd).splitlines())
+    assert len(format_prediction(odd).splitlines()) == 3
 
 
 def test_two_digits_are_doubted_unless_many_are_asked_for(run_predict: Call, tmp_path: Path) -> None:
@@ -212,7 +257,13 @@ def test_a_blank_picture_is_an_unsure_answer(run_predict: Call, tmp_path: Path) 
     assert run_predict(png, "--strict")[0] == 1
     result = json.loads(run_predict(png, "--json")[1])
     assert result.pop("unsure")
-    assert result == {"image": str(png), "digit": None, "probabilities": None, "inverted": None}
+    assert result == {
+        "image": str(png),
+        "digit": None,
+        "class": None,
+        "probabilities": None,
+        "inverted": None,
+    }
     result = json.loads(run_predict(png, "--json", "--many")[1])
     assert (result["text"], result["digits"], bool(result["unsure"])) == ("", [], True)
 

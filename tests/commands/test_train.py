@@ -19,6 +19,7 @@ from mpsmnist import checkpoint
 from mpsmnist.commands import train as cli
 from mpsmnist.commands.console import make_parser
 from mpsmnist.data import Dataset, SyntheticDataWarning
+from mpsmnist.data.sources import DIGITS
 from mpsmnist.train import TrainResult, main
 from mpsmnist.training.config import PRESETS
 from support.commands import SMALL, Call, json_lines, run, start
@@ -47,7 +48,7 @@ def test_a_run_reports_to_people_on_stderr_only(run_train: Call) -> None:
     code, out, err = run_train("--steps", 20)
     assert (code, out) == (0, "")
     lines = err.splitlines()
-    assert lines[0] == "mnist: 50 training images and 20 test images"
+    assert lines[0] == "custom: 50 training images and 20 test images"
     assert lines[1].startswith("steps 1 to 20, 2 images each, on cpu with ")
     assert lines[1].endswith("constant learning rate 0.01, momentum 0, seed 0")
     assert [line.split(":")[0] for line in lines[2:12]] == [f"step {step} of 20" for step in range(2, 21, 2)]
@@ -102,10 +103,11 @@ def test_json_lines(run_train: Call, tmp_path: Path) -> None:
         "total_steps": 3,
         "device": "cpu",
         "threads": start["threads"],
-        "dataset": "mnist",
+        "dataset": "custom",
         "train_images": 50,
         "validation_images": 0,
         "test_images": 20,
+        "classes": list(DIGITS),
         "batch_size": 2,
         "learning_rate": 0.01,
         "momentum": 0.0,
@@ -136,7 +138,7 @@ def test_json_lines(run_train: Call, tmp_path: Path) -> None:
         "end",
         3,
         "cpu",
-        "mnist",
+        "custom",
         6,
     )
     assert end["loss"] == middle[3]["loss"]
@@ -169,6 +171,7 @@ def test_epochs(run_train: Call) -> None:
 
 def test_options_reach_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
+    nothing = {"data_dir": None, "offline": None, "num_classes": None, "resize": False}
 
     def load(*arguments: object, **options: object) -> Dataset:
         asked.append((arguments, options))
@@ -178,9 +181,11 @@ def test_options_reach_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = ["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]
     main(usual)
     main([*usual, "--dataset", "mnist", "--data-dir", "d", "--offline"])
+    main([*usual, "--num-classes", "12", "--resize"])
     assert asked == [
-        (("auto",), {"data_dir": None, "offline": None}),
-        (("mnist",), {"data_dir": Path("d"), "offline": True}),
+        (("auto",), nothing),
+        (("mnist",), nothing | {"data_dir": Path("d"), "offline": True}),
+        (("auto",), nothing | {"num_classes": 12, "resize": True}),
     ]
 
 
@@ -373,7 +378,7 @@ def test_each_epoch_is_told(run_train: Call) -> None:
     code, _, err = run_train("--epochs", 2.5, "--batch-size", 4, "--validation", 20)
     assert code == 0
     lines = err.splitlines()
-    assert lines[0] == "mnist: 30 training images, 20 validation images and 20 test images"
+    assert lines[0] == "custom: 30 training images, 20 validation images and 20 test images"
     told = [line for line in lines if line.startswith("epoch ")]
     whens = [line.split(":")[0] for line in told]
     assert whens == ["epoch 1.07 of 2.5", "epoch 2 of 2.5", "epoch 2.5 of 2.5"]

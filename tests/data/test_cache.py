@@ -95,6 +95,7 @@ def test_a_lock_that_is_never_released(
 ) -> None:
     monkeypatch.setattr("mpsmnist.data.cache._PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr("mpsmnist.data.cache._LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("mpsmnist.data.mirrors._USUAL_RATE", 1e9)
     caplog.set_level(logging.INFO, "mpsmnist.data")
     held = filelock.FileLock(cache / "mnist" / ".lock")
     (cache / "mnist").mkdir(parents=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import logging
 import os
 import re
-import struct
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mpsmnist.data import load
@@ -17,7 +20,9 @@ from support.devices import make_irregular
 from support.small_mnist import (
     ARRAYS,
     FILES,
+    LABELS,
     NAMES,
+    TRAIN,
     assert_small_set,
     write_set,
 )
@@ -30,18 +35,38 @@ def test_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, give
     if given_by == "environment":
         monkeypatch.setenv("MPSMNIST_DATA_DIR", str(folder))
     dataset = load(name, data_dir=folder if given_by == "argument" else None, offline=True)
-    assert_small_set(dataset)
+    assert_small_set(dataset, {"mnist": "mnist", "auto": "custom"}[name])
     assert dataset.source == str(folder)
 
 
-@pytest.mark.parametrize("suffix", ["-idx{}-ubyte", ".idx{}-ubyte", "-idx{}-ubyte.gz", ".idx{}-ubyte.gz"])
-@pytest.mark.parametrize("packed", [False, True])
-def test_folder_with_files_under_their_usual_names(tmp_path: Path, suffix: str, packed: bool) -> None:
+def write_named(folder: Path, change: Callable[[str], str], packed: bool = False) -> Path:
+    """Write the small set under names that are made of the usual ones, without .gz."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, array in ARRAYS.items():
-        stem = name.split("-idx")[0]
         data = idx_bytes(array)
-        (tmp_path / (stem + suffix.format(array.ndim))).write_bytes(gzip.compress(data) if packed else data)
-    assert_small_set(load("mnist", data_dir=tmp_path))
+        path = folder / change(name.removesuffix(".gz"))
+        path.write_bytes(gzip.compress(data) if packed else data)
+    return folder
+
+
+NAMINGS: dict[str, Callable[[str], str]] = {
+    "usual": lambda name: name,
+    "packed": lambda name: f"{name}.gz",
+    "dotted": lambda name: name.replace("-idx", ".idx"),
+    "dotted, packed": lambda name: name.replace("-idx", ".idx") + ".gz",
+    "test": lambda name: name.replace("t10k", "test"),
+    "upper case": lambda name: name.upper() + ".GZ",
+    "prefixed": lambda name: f"my-own-{name}",
+    "no kind": lambda name: name.replace("-ubyte", ""),
+}
+
+
+@pytest.mark.parametrize("change", NAMINGS.values(), ids=NAMINGS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_files_under_the_names_that_they_are_seen_under(
+    tmp_path: Path, change: Callable[[str], str], packed: bool
+) -> None:
+    assert_small_set(load("mnist", data_dir=write_named(tmp_path, change, packed)))
 
 
 def test_the_argument_goes_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,13 +97,14 @@ def test_a_bad_folder_is_an_error_and_nothing_else_is_tried(
         message += "is not a folder"
     elif fault == "a file":
         folder.write_bytes(b"")
-        message += "is not a folder"
+        message += "is not a folder: name the folder that it is in"
     elif fault == "empty":
         folder.mkdir()
-        message += f"does not contain mnist: missing {', '.join(NAMES)} "
+        message += "holds no dataset: expected "
     elif fault == "incomplete":
         (write_set(folder) / NAMES[2]).unlink()
-        message += f"does not contain mnist: missing {NAMES[2]} "
+        wanted = "a whole dataset" if name == "auto" else name
+        message += f"does not contain {wanted}: missing {NAMES[2]} "
     else:
         (write_set(folder) / NAMES[1]).write_bytes(FILES[NAMES[1]][:-5])
         message = f"{folder / NAMES[1]}: damaged gzip data: "
@@ -154,22 +180,33 @@ def test_folders_of_the_files_names_hide_nothing(tmp_path: Path) -> None:
     assert_small_set(load("mnist", data_dir=tmp_path))
 
 
-def test_files_under_other_names_are_listed(tmp_path: Path) -> None:
+def test_files_only_in_folders_of_their_names(tmp_path: Path) -> None:
+    for name, array in ARRAYS.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_bytes(idx_bytes(array))
+    assert_small_set(load("mnist", data_dir=tmp_path))
+
+
+def test_of_several_files_one_is_read_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_set(tmp_path)
+    plain = NAMES[0].removesuffix(".gz")
+    (tmp_path / plain).write_bytes(b"the packed one has a checksum, so this is not read")
+    with caplog.at_level(logging.INFO, "mpsmnist.data"):
+        assert_small_set(load("mnist", data_dir=tmp_path))
+    assert caplog.messages == [f"{NAMES[0]} is read, not {plain} beside it"]
+
+
+def test_what_is_missing_and_what_there_is(tmp_path: Path) -> None:
     write_set(tmp_path)
     for name in NAMES[2:]:
-        (tmp_path / name).rename(tmp_path / name.replace("t10k", "test"))
-    (tmp_path / "MNIST").mkdir()
-    message = (
-        f"the data folder '{tmp_path}' does not contain mnist: missing {NAMES[2]}, {NAMES[3]} (each may "
-        "also be unpacked, without .gz, or have a dot before idx)\n"
-        f"  rename test-images-idx3-ubyte.gz to {NAMES[2]}\n"
-        f"  rename test-labels-idx1-ubyte.gz to {NAMES[3]}\n"
-        "  it holds MNIST/, "
-        "test-images-idx3-ubyte.gz, test-labels-idx1-ubyte.gz, " + f"{NAMES[0]}, {NAMES[1]}"
-    )
+        (tmp_path / name).rename(tmp_path / name.replace("t10k", "exam"))
     with pytest.raises(DatasetError) as caught:
         load("mnist", data_dir=tmp_path)
-    assert str(caught.value) == message
+    assert str(caught.value) == (
+        f"the data folder '{tmp_path}' does not contain mnist: missing {NAMES[2]}, {NAMES[3]} (each may "
+        "also be unpacked, without .gz)\n"
+        "  it holds exam-images-idx3-ubyte.gz, exam-labels-idx1-ubyte.gz, " + f"{NAMES[0]}, {NAMES[1]}"
+    )
 
 
 def test_a_long_list_of_other_files_is_cut(tmp_path: Path) -> None:
@@ -184,15 +221,78 @@ def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monk
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    with pytest.raises(DatasetError, match="it cannot be listed: Permission denied"):
+    with pytest.raises(
+        DatasetError, match=f"^the data folder '{tmp_path}' cannot be listed: Permission denied"
+    ):
         load("mnist", data_dir=tmp_path)
 
 
 @pytest.mark.parametrize("below", ["raw", "MNIST/raw"])
-def test_the_folder_below_that_has_the_files_is_named(tmp_path: Path, below: str) -> None:
-    write_set(tmp_path / below)
-    with pytest.raises(DatasetError, match=f"its folder '{below}' does contain them: name that one"):
+def test_the_folder_below_that_has_the_files(tmp_path: Path, below: str) -> None:
+    folder = write_set(tmp_path / below)
+    dataset = load("mnist", data_dir=tmp_path)
+    assert_small_set(dataset)
+    assert dataset.source == str(folder)
+
+
+def test_what_is_in_the_folder_itself_goes_before_what_is_below(tmp_path: Path) -> None:
+    write_set(tmp_path / "MNIST/raw")
+    np.savez(tmp_path / "own.npz", x_train=TRAIN, y_train=LABELS % 3)
+    assert load(data_dir=tmp_path).num_classes == 3
+
+
+def test_several_folders_below(tmp_path: Path) -> None:
+    """What torchvision leaves: the dataset's name chooses, or the user has to."""
+    write_set(tmp_path / "FashionMNIST/raw", train_labels=LABELS[::-1])
+    write_set(tmp_path / "MNIST/raw")
+    assert_small_set(load("mnist", data_dir=tmp_path))
+    dataset = load("fashion-mnist", data_dir=tmp_path)
+    np.testing.assert_array_equal(dataset.train_labels, LABELS[::-1])
+    assert dataset.classes[9] == "Ankle boot"
+    with pytest.raises(
+        DatasetError, match=r"several datasets: '.*FashionMNIST/raw', '.*/MNIST/raw': name one"
+    ):
+        load(data_dir=tmp_path)
+
+
+def test_prefixes_tell_datasets_apart(tmp_path: Path) -> None:
+    """EMNIST's folder: the quirks of a set that is known by its files' names are undone."""
+    for prefix, shift in (("emnist-letters", 1), ("emnist-digits", 0)):
+        for name, array in ARRAYS.items():
+            stored = array + np.uint8(shift) if array.ndim == 1 else array.transpose(0, 2, 1)
+            path = tmp_path / f"{prefix}-{name.replace('t10k', 'test')}"
+            path.write_bytes(gzip.compress(idx_bytes(stored)))
+    dataset = load("emnist-letters", data_dir=tmp_path)
+    np.testing.assert_array_equal(dataset.train_images, TRAIN)
+    np.testing.assert_array_equal(dataset.train_labels, LABELS)
+    assert (dataset.classes[0], dataset.num_classes) == ("A", 26)
+    with pytest.raises(DatasetError, match="several datasets: emnist-digits, emnist-letters: name one"):
+        load(data_dir=tmp_path)
+    for path in tmp_path.glob("emnist-digits-*"):
+        path.unlink()
+    assert load(data_dir=tmp_path).name == "emnist-letters"
+    with pytest.raises(DatasetError, match="holds no dataset"):
         load("mnist", data_dir=tmp_path)
+
+
+def test_what_is_known_by_its_sums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_set(tmp_path / "packed")
+    for name, data in FILES.items():
+        (tmp_path / "packed" / name).write_bytes(data)
+    assert load(data_dir=tmp_path / "packed").name == "mnist"
+    with pytest.raises(DatasetError, match="holds mnist, as its files' names or checksums say, not kmnist"):
+        load("kmnist", data_dir=tmp_path / "packed")
+    assert load("custom", data_dir=tmp_path / "packed").name == "custom"
+    (tmp_path / "half").mkdir()
+    for name in NAMES[:2]:
+        (tmp_path / "half" / name).write_bytes(FILES[name])
+    assert load(data_dir=tmp_path / "half").name == "custom"
+    write_named(tmp_path / "plain", lambda name: name)
+    assert load(data_dir=tmp_path / "plain").name == "custom"
+    sums = {"mnist": tuple(hashlib.sha256(idx_bytes(array)).hexdigest() for array in ARRAYS.values())}
+    monkeypatch.setattr("mpsmnist.data.recognition._CONTENT", sums)
+    monkeypatch.setattr("mpsmnist.data.recognition._SIZES", [30, 20])
+    assert load(data_dir=tmp_path / "plain").name == "mnist"
 
 
 HTML = b"<!DOCTYPE html>\n<html><head><title>403 Forbidden</title></head></html>\n"
@@ -210,10 +310,6 @@ FOREIGN = {
     "heic": (b"\0\0\0\x18ftypheic" + bytes(40), "it is a HEIC picture, not IDX$"),
     "zip": (b"PK\x03\x04" + bytes(30), "it is a ZIP archive: unpack it"),
     "parquet": (b"PAR1" + bytes(30), "it is a Parquet table"),
-    "floats": (
-        struct.pack(">BBBB3I", 0, 0, 0x0D, 3, 1, 28, 28) + bytes(4 * 28 * 28),
-        r"holds float32, expected uint8 \(IDX type 0x08\)$",
-    ),
 }
 
 

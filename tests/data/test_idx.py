@@ -99,7 +99,10 @@ MALFORMED = {
     "header_only": (idx(IMAGES)[:16], r"declares 8-bit integers of shape \(5, 28, 28\), 3936 bytes"),
     "one_byte_short": (idx(IMAGES)[:-1], "3936 bytes, but it can hold at most 3935"),
     "one_byte_more": (idx(IMAGES) + b"\0", "bytes after the 3936 that its header declares"),
-    "unknown_type": (header(0x42, 1) + bytes(4), "unknown IDX type 0x42, expected one of 0x08, 0x09, "),
+    "unknown_type": (
+        header(0x42, 1) + bytes(4),
+        "unknown IDX type 0x42, expected one of 0x08 .uint8., 0x09 .int8., ",
+    ),
     "absurd_sizes_without_items": (header(0x08, 0, 2**32 - 1, 2**32 - 1), "which do not fit into memory"),
     "absurd_sizes": (header(0x08, *[2**32 - 1] * 4), "can hold at most 20"),
     "int32_short": (
@@ -162,7 +165,7 @@ def test_sizes_that_the_file_cannot_hold_allocate_nothing(tmp_path: Path, packed
 
 
 def test_what_gzipped_data_unpack_to_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mpsmnist.data.idx._MAX_UNPACKED", 1 << 20)
+    monkeypatch.setattr("mpsmnist.data.idx.MAX_UNPACKED", 1 << 20)
     path = written(tmp_path, gzip.compress(header(0x08, 1 << 20) + bytes(1 << 20)))
     tracemalloc.start()
     try:

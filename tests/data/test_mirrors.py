@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from mpsmnist.data import load, transfer
-from mpsmnist.data.sources import SOURCES
+from mpsmnist.data.sources import SOURCES, single_file
 from mpsmnist.errors import DatasetError
 from support.http_faults import ANSWERS, FaultyServer, closed_port
 from support.small_mnist import (
@@ -244,8 +244,8 @@ def test_the_structure_is_checked_after_the_checksum(
     server: FaultyServer, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
     source = small_mnist(server.mirror("portal"))
-    digest = hashlib.sha256(b"<html>Please log in</html>").hexdigest()
-    files = tuple(dataclasses.replace(file, sha256=digest) for file in source.files)
+    digest = "sha256:" + hashlib.sha256(b"<html>Please log in</html>").hexdigest()
+    files = tuple(single_file(file.name, digest, file.shape) for file in source.files)
     monkeypatch.setitem(SOURCES, "mnist", dataclasses.replace(source, files=files))
     with pytest.raises(DatasetError, match=r"it is an HTML or XML page, as servers send"):
         load("mnist")

@@ -15,11 +15,13 @@ import pytest
 
 from mpsmnist.app import Page
 from mpsmnist.checkpoint import load
+from mpsmnist.data.sources import SOURCES
 from mpsmnist.errors import Error
 from mpsmnist.page.findings import Findings
 from support.browser import CHROMIUM, chromium, go_to
 from support.commands import start
 from support.pictures import drawing, save_weights, write_png
+from support.small_sets import small_set
 
 if CHROMIUM is None:
     pytest.skip("there is no Chromium", allow_module_level=True)
@@ -198,7 +200,7 @@ def test_the_steps_beside_the_axis_are_round(open_page: Opened) -> None:
     tab = open_page()
     begin(tab, steps=93_800, learning_rate=0.001)
     wait_for(tab, "running")
-    steps = tab.locator("#loss svg text").all_inner_texts()[-5:]
+    steps = tab.locator("#loss svg text").all_text_contents()[-5:]
     assert steps == ["0", "20,000", "40,000", "60,000", "80,000"]
     stop(tab)
 
@@ -483,6 +485,32 @@ def test_it_says_when_the_server_is_gone(browser: Any) -> None:
         wait_for(tab, "No connection", "#connection")
         assert tab.is_disabled("#start")
         tab.close()
+
+
+def test_many_classes_have_room(open_page: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bars of 62 stand in two columns, each in line, and the confusion matrix scrolls."""
+    small = small_set("emnist-byclass")
+    monkeypatch.setitem(SOURCES, "emnist-byclass", small.source)
+    monkeypatch.setenv("MPSMNIST_CACHE_DIR", str(tmp_path))
+    monkeypatch.delenv("MPSMNIST_DATA_DIR", raising=False)
+    (tmp_path / "emnist").mkdir()
+    (tmp_path / "emnist" / "gzip.zip").write_bytes(small.served["gzip.zip"])
+    with closing(Page(offline=True, threads=1)) as page:
+        tab = open_page(page.address)
+        begin(tab, "emnist-byclass", steps=5)
+        wait_for(tab, "finished")
+        wait_for(tab, "test images are read wrong", "#looked")
+        draw(tab, DIGITS[7])
+        playwright.expect(tab.locator("#bars li")).to_have_count(62)
+        assert tab.locator("#bars li").all_inner_texts()[10].startswith("A")
+        lefts = tab.evaluate(
+            "[...document.querySelectorAll('#bars .bar')].map((e) => e.getBoundingClientRect().left)"
+        )
+        assert len(set(lefts)) == 2
+        assert tab.locator("#confusion tr").count() == 63
+        assert tab.locator("#confusion th").nth(10).get_attribute("title") == "A"
+        assert tab.locator("#confusion td:has(button)").first.bounding_box()["width"] > 20
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_what_was_looked_at_is_asked_for_again_when_the_connection_was_lost(

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gc
 import re
+import string
 import threading
 import time
 import weakref
@@ -125,7 +126,7 @@ def test_options_that_make_no_sense_get_words(
 def test_a_dataset_that_is_not_there_is_said(tab: Tab) -> None:
     browser = tab()
     browser.begin(dataset="no such set")
-    words = "dataset is 'no such set', expected one of auto, mnist, synthetic"
+    words = "dataset is 'no such set', expected one of auto, mnist, "
     assert browser.hear("error")["message"].startswith(words)
     browser.begin(steps=5, batch_size=4)
     browser.wait("finished")
@@ -309,6 +310,15 @@ def test_an_opened_checkpoint_reads_at_once(tab: Tab, page: Page, data_dir: Path
         )
         for name, tensor in saved.state.items():
             np.testing.assert_array_equal(again.state[name], tensor)
+
+
+def test_an_opened_checkpoint_has_its_own_classes(tmp_path: Path) -> None:
+    save_weights(tmp_path / "run", string.ascii_uppercase)
+    with closing(Page(checkpoint=tmp_path / "run")) as page, browsing(page) as browser:
+        browser.socket.send(seven())
+        answer = browser.hear("answer")
+        assert answer["names"] == list(string.ascii_uppercase)
+        assert len(answer["probabilities"]) == 26
 
 
 def test_closing_the_page_saves_the_run(data_dir: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from mpsmnist.checkpoint import load, save
+from mpsmnist.data.sources import DIGITS
 from mpsmnist.predict import load_network, predict_digits, predict_picture, read_pictures
 from mpsmnist.prediction import pictures
 from mpsmnist.prediction.doubt import reason_to_doubt
@@ -82,14 +84,15 @@ def test_what_is_unlike_the_training_images_is_doubted(tmp_path: Path) -> None:
     strange = predict_picture(network, "stroke", drawing())
     assert strange.unsure is not None
     assert strange.unsure == reason_to_doubt(
-        saver.predict(strange.pixels[np.newaxis])[0], strange.pixels, learned
+        saver.predict(strange.pixels[np.newaxis])[0], strange.pixels, learned, DIGITS
     )
 
 
 def test_weights_of_another_number_of_classes(tmp_path: Path) -> None:
-    save_weights(tmp_path / "run", num_classes=26)
+    save_weights(tmp_path / "run", string.ascii_uppercase)
     result = predict_picture(load_network(tmp_path / "run", "cpu"), "disc", discs(1)[0][0])
     assert len(result.probabilities) == 26
+    assert result.answer == string.ascii_uppercase[result.digit]
     assert sum(result.probabilities) == pytest.approx(1, abs=1e-5)
 
 

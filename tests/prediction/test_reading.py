@@ -24,6 +24,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
+from mpsmnist import picture_files
 from mpsmnist.prediction import reading
 from mpsmnist.prediction.pictures import prepare
 from mpsmnist.prediction.reading import Picture, PictureError, read_pictures, read_pictures_from
@@ -270,7 +271,7 @@ def test_a_frame_that_outgrows_the_first_is_refused(tmp_path: Path, monkeypatch:
         save(large, tmp_path / "large.gif")
         frame = (tmp_path / "large.gif").read_bytes()
         file.write((tmp_path / "small.gif").read_bytes()[:-1] + frame[frame.index(b",\0\0\0\0") :])
-    monkeypatch.setattr(reading, "MAX_PIXELS", 10_000)
+    monkeypatch.setattr(picture_files, "MAX_PIXELS", 10_000)
     reader = read_pictures(tmp_path / "growing.gif")
     assert next(reader)[1].shape[:2] == (10, 10)
     with pytest.raises(
@@ -431,12 +432,12 @@ def test_a_large_picture_is_reduced(tmp_path: Path, mode: str, shape: tuple[int,
 def test_a_photograph_is_reduced_while_it_is_decoded_and_turned_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_PIXELS", 1100 * 1100)
+    monkeypatch.setattr(picture_files, "MAX_PIXELS", 1100 * 1100)
     drawn = drawing(1200, 2000).repeat(4, 0).repeat(4, 1)
     exif = Image.Exif()
     exif[0x0112] = 6
     path = save(Image.fromarray(255 - drawn), tmp_path / "photo.jpg", exif=exif)
-    monkeypatch.setattr(reading, "WORKING_SIDE", 512)
+    monkeypatch.setattr(picture_files, "WORKING_SIDE", 512)
     picture = read_one(path)
     assert picture.shape == (500, 300)
     expected = Image.fromarray(np.rot90(255 - drawing(1200, 2000), -1).copy()).reduce(4)
@@ -447,7 +448,7 @@ def test_a_photograph_is_reduced_while_it_is_decoded_and_turned_back(
 def test_too_many_pixels_are_refused_before_they_are_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, height: int
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_PIXELS", 10_000)
+    monkeypatch.setattr(picture_files, "MAX_PIXELS", 10_000)
     path = write_png(tmp_path / "picture.png", np.zeros((height, width), np.uint8))
     path.write_bytes(path.read_bytes()[:50])  # what follows the header is not needed
     with pytest.raises(
@@ -512,7 +513,7 @@ def test_pictures_in_several_threads_leave_the_warnings_filters(
         read_one(path)
         first_ended.set()
 
-    monkeypatch.setattr(reading, "_decode", decode)
+    monkeypatch.setattr(reading, "decode", decode)
     first = threading.Thread(target=read_first, name="first")
     second = threading.Thread(target=read_one, args=(path,), name="second")
     first.start()
@@ -563,7 +564,7 @@ def test_mutations_are_read_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], kind: str
 ) -> None:
     """A hundred files with a few bytes changed, most of them in the header, and no word on stderr."""
-    monkeypatch.setattr(reading, "MAX_PIXELS", 1_000_000)
+    monkeypatch.setattr(picture_files, "MAX_PIXELS", 1_000_000)
     path = tmp_path / "picture"
     if kind == "HEIF":
         pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")

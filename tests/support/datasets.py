@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpsmnist.data import Dataset
+from mpsmnist.data.sources import number_names
 from support.examples import discs
 
 TRAIN_IMAGES = 50
@@ -25,7 +26,7 @@ def small_dataset(seed: int = 0, num_classes: int = 10) -> Dataset:
         train_labels=labels[:TRAIN_IMAGES],
         test_images=images[TRAIN_IMAGES:],
         test_labels=labels[TRAIN_IMAGES:],
-        num_classes=num_classes,
+        classes=number_names(num_classes),
         source="the tests",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 import mpsmnist
 from mpsmnist.checkpoint import Checkpoint, save
+from mpsmnist.data.sources import DIGITS
 from mpsmnist.training.config import TrainConfig
 
 Grey = NDArray[np.uint8]
@@ -27,10 +29,11 @@ def write_png(path: Path, picture: Grey) -> Path:
     return path
 
 
-def save_weights(path: Path, num_classes: int = 10) -> mpsmnist.Trainer:
+def save_weights(path: Path, classes: Sequence[str] = DIGITS) -> mpsmnist.Trainer:
     """Save the initial weights of seed 3, and return their trainer."""
-    trainer = mpsmnist.Trainer(device="cpu", seed=3, init="he", num_classes=num_classes)
+    trainer = mpsmnist.Trainer(device="cpu", seed=3, init="he", num_classes=len(classes))
     options = TrainConfig().saved_options()
     fields = {"step": 0, "total_steps": 1, "dataset": "discs", "fingerprint": "0"}
-    save(path, Checkpoint(state=trainer.state_dict(), options=options, num_classes=num_classes, **fields))  # type: ignore[arg-type]
+    saved = Checkpoint(state=trainer.state_dict(), options=options, classes=tuple(classes), **fields)  # type: ignore[arg-type]
+    save(path, saved)
     return trainer

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from mpsmnist.checkpoint import Checkpoint, load, parameter_shapes, save
+from mpsmnist.data.sources import DIGITS
 from mpsmnist.training.config import TrainConfig
 
 
@@ -30,7 +31,7 @@ def checkpoint_of(step: int) -> Checkpoint:
         options=TrainConfig().saved_options(),
         step=step,
         total_steps=1_000_000,
-        num_classes=10,
+        classes=DIGITS,
         dataset="discs",
         fingerprint="0",
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mpsmnist.data import Dataset, load
-from mpsmnist.data.sources import SOURCES, Source, SourceFile
+from mpsmnist.data.sources import SOURCES, Source, single_file
 from mpsmnist.errors import DatasetError
 from support.datasets import idx_bytes
 
@@ -32,8 +32,8 @@ FILES = {name: gzip.compress(idx_bytes(array), mtime=0) for name, array in ARRAY
 
 def small_mnist(*urls: str) -> Source:
     """MNIST's entry with few images, to be downloaded from the mirrors at `urls`."""
-    sums = {name: hashlib.sha256(data).hexdigest() for name, data in FILES.items()}
-    first, second, third, fourth = (SourceFile(name, sums[name], ARRAYS[name].shape) for name in NAMES)
+    sums = {name: f"sha256:{hashlib.sha256(data).hexdigest()}" for name, data in FILES.items()}
+    first, second, third, fourth = (single_file(name, sums[name], ARRAYS[name].shape) for name in NAMES)
     return dataclasses.replace(SOURCES["mnist"], mirrors=urls, files=(first, second, third, fourth))
 
 
@@ -45,10 +45,10 @@ def write_set(folder: Path, **changed: np.ndarray) -> Path:
     return folder
 
 
-def assert_small_set(dataset: Dataset) -> None:
-    assert (dataset.name, dataset.num_classes) == ("mnist", 10)
-    for field, name in zip(FIELDS, NAMES, strict=True):
-        np.testing.assert_array_equal(getattr(dataset, field), ARRAYS[name])
+def assert_small_set(dataset: Dataset, name: str = "mnist") -> None:
+    assert (dataset.name, dataset.num_classes) == (name, 10)
+    for field, array in zip(FIELDS, ARRAYS.values(), strict=True):
+        np.testing.assert_array_equal(getattr(dataset, field), array)
 
 
 def in_cache(cache: Path) -> set[str]:

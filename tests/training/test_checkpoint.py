@@ -24,7 +24,9 @@ from safetensors.numpy import save_file
 
 from mpsmnist import CheckpointError, Trainer
 from mpsmnist.checkpoint import FORMAT, Checkpoint, fingerprint, load, parameter_shapes, save
+from mpsmnist.data.sources import number_names
 from mpsmnist.network import has_momentum_buffers
+from mpsmnist.training.checkpoint import _RUN_FIELDS
 from mpsmnist.training.config import TrainConfig
 from support import saver
 from support.checks import assert_same_state
@@ -45,7 +47,7 @@ def make(momentum: float = 0.0, num_classes: int = 10, **changes: Any) -> Checkp
         "options": TrainConfig(momentum=momentum).saved_options(),
         "step": 3,
         "total_steps": 9,
-        "num_classes": num_classes,
+        "classes": number_names(num_classes),
         "dataset": "discs",
         "fingerprint": "0123",
     }
@@ -88,6 +90,50 @@ def test_what_is_saved_is_loaded(tmp_path: Path, momentum: float, num_classes: i
     save(tmp_path / "run", saved)
     assert_same(load(tmp_path / "run"), saved)
     assert os.listdir(tmp_path) == ["run"]
+
+
+def test_classes_have_their_names(tmp_path: Path) -> None:
+    saved = make(num_classes=3, classes=("A", "お", "no \udcff UTF-8"))
+    save(tmp_path / "run", saved)
+    loaded = load(tmp_path / "run")
+    assert_same(loaded, saved)
+    assert loaded.num_classes == 3
+
+
+@pytest.mark.parametrize("num_classes", [2, 10, 26])
+def test_an_older_checkpoint_has_numbers_for_names(tmp_path: Path, num_classes: int) -> None:
+    old = make(num_classes=num_classes)
+    run = {name: getattr(old, name) for name in _RUN_FIELDS}
+    save_file(old.state, tmp_path / "run", {"format": FORMAT, "run": json.dumps(run)})
+    assert load(tmp_path / "run").classes == tuple(str(number) for number in range(num_classes))
+
+
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        ("[", "no readable metadata entry 'classes'"),
+        ("[" * 100_000, "no readable metadata entry 'classes'"),
+        ('{"0": "A", "1": "B"}', "has classes {'0': 'A', '1': 'B'}, expected 2 names"),
+        ('["A"]', r"has classes \['A'\], expected 2 names"),
+        ('["A", "B", "C"]', r"has classes \['A', 'B', 'C'\], expected 2 names"),
+        ('["A", 1]', r"has classes \['A', 1\], expected 2 names"),
+        ('["A", ""]', r"has classes \['A', ''\], expected 2 names"),
+        ("null", "has classes None, expected 2 names"),
+    ],
+)
+def test_spoilt_names_of_classes_are_refused(tmp_path: Path, classes: str, words: str) -> None:
+    old = make(num_classes=2)
+    run = {name: getattr(old, name) for name in _RUN_FIELDS}
+    metadata = {"format": FORMAT, "run": json.dumps(run), "classes": classes}
+    save_file(old.state, tmp_path / "run", metadata)
+    with pytest.raises(CheckpointError, match=words):
+        load(tmp_path / "run")
+
+
+def test_names_that_could_not_be_loaded_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"has classes \['A', ''\], expected 2 names"):
+        save(tmp_path / "run", make(num_classes=2, classes=("A", "")))
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_momentum_that_is_zero_in_float32_has_no_buffers(tmp_path: Path) -> None:
@@ -282,7 +328,7 @@ def test_a_spoilt_checkpoint_is_refused(
     tmp_path: Path, spoil: Callable[[State, Run], None], words: str
 ) -> None:
     good = make()
-    run = {name: value for name, value in vars(good).items() if name not in ("state", "familiarity")}
+    run = {name: getattr(good, name) for name in _RUN_FIELDS}
     spoil(good.state, run)
     save_file(good.state, tmp_path / "run", {"format": FORMAT, "run": json.dumps(run)})
     with pytest.raises(CheckpointError, match=words) as error:
@@ -363,7 +409,7 @@ def write_file(path: Path, header: bytes, size: int) -> None:
 
 def header_of(checkpoint: Checkpoint) -> tuple[dict[str, Any], int]:
     """The header that a safetensors file of the checkpoint has, and the size of what follows."""
-    run = {name: value for name, value in vars(checkpoint).items() if name not in ("state", "familiarity")}
+    run = {name: getattr(checkpoint, name) for name in _RUN_FIELDS}
     header: dict[str, Any] = {"__metadata__": {"format": FORMAT, "run": json.dumps(run)}}
     offset = 0
     for name, tensor in checkpoint.state.items():
@@ -503,9 +549,7 @@ def test_others_can_read_the_format(tmp_path: Path) -> None:
 def test_a_checkpoint_of_the_previous_format_is_loaded(tmp_path: Path) -> None:
     """It has one entry more, which always was step * batch_size."""
     good = make(0.9)
-    run = {name: value for name, value in vars(good).items() if name not in ("state", "familiarity")} | {
-        "sampler_position": 48
-    }
+    run = {name: getattr(good, name) for name in _RUN_FIELDS} | {"sampler_position": 48}
     metadata = {"format": "mpsmnist checkpoint 1", "run": json.dumps(run)}
     save_file(good.state, tmp_path / "run", metadata)
     assert_same(load(tmp_path / "run"), good)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import mpsmnist
+from mpsmnist.data.sources import DIGITS
 from mpsmnist.train import (
     CheckpointEvent,
     EvaluationEvent,
@@ -59,6 +60,7 @@ def test_every_event_is_plain_json(tmp_path: Path) -> None:
         "train_images": 50,
         "validation_images": 0,
         "test_images": 20,
+        "classes": list(DIGITS),
         "batch_size": 2,
         "learning_rate": 0.01,
         "momentum": 0.0,

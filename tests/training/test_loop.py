@@ -64,6 +64,11 @@ def test_a_run_is_the_steps_that_its_options_describe(options: dict[str, Any]) -
     assert_same_state(result.trainer.state_dict(), by_hand.state_dict())
 
 
+def test_options_are_a_train_config() -> None:
+    with pytest.raises(TypeError, match="config is a dict, expected a TrainConfig"):
+        train({"steps": 3})  # type: ignore[arg-type]
+
+
 def test_every_event_is_reported_in_order(tmp_path: Path) -> None:
     data = small_dataset()
     path = tmp_path / "run"
@@ -277,7 +282,7 @@ def test_bad_places_are_named_before_training(tmp_path: Path) -> None:
 def test_the_data_that_the_options_name_are_loaded(tmp_path: Path) -> None:
     result = train(TrainConfig(**SMALL, steps=2, data_dir=write_mnist(tmp_path)))
     same = run(steps=2)
-    assert result.dataset == "mnist"
+    assert result.dataset == "custom"
     np.testing.assert_array_equal(result.losses, same.losses)
 
 
@@ -295,9 +300,7 @@ def test_a_checkpoint_knows_its_training_images_if_there_are_enough(
 
     monkeypatch.setattr(familiarity, "learn", learn)
     labels = (np.arange(2100) % 10).astype(np.uint8)
-    data = dataclasses.replace(
-        small_dataset(), train_images=synthetic.draw(labels), train_labels=labels, num_classes=10
-    )
+    data = dataclasses.replace(small_dataset(), train_images=synthetic.draw(labels), train_labels=labels)
     path = tmp_path / "run"
     train(TrainConfig(**SMALL, steps=4, checkpoint=path, checkpoint_every=2, validation=50), dataset=data)
     assert learned == [2050]  # once, and not from the images held out

@@ -24,9 +24,10 @@ class Answer(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The classes in a row; with gaps if any may have two characters, or 10 would be 1 and 0."""
-        gap = " " if any(len(prediction.probabilities) > 10 for prediction in self.predictions) else ""
-        return gap.join(str(prediction.digit) for prediction in self.predictions)
+        """The classes in a row; with gaps if a class may have two characters, or 10 would be 1 and 0."""
+        names = [name for prediction in self.predictions for name in prediction.classes]
+        gap = "" if all(len(name) == 1 for name in names) else " "
+        return gap.join(prediction.answer for prediction in self.predictions)
 
 
 def in_one_line(text: str) -> str:
@@ -36,10 +37,9 @@ def in_one_line(text: str) -> str:
 
 def format_line(answer: Answer) -> str:
     """Write the digits in a line, as in "seven.png: 7  99.8%"; a guess has no percentage to trust."""
-    name = in_one_line(answer.image)
-    digits = answer.text
+    name, digits = in_one_line(answer.image), in_one_line(answer.text)
     if answer.unsure is not None:
-        return f"{name}: unsure ({answer.unsure})" + (f", best guess {digits}" if digits else "")
+        return f"{name}: unsure ({in_one_line(answer.unsure)})" + (f", best guess {digits}" if digits else "")
     if len(answer.predictions) == 1:
         digits += f"  {max(answer.predictions[0].probabilities):.1%}"
     return f"{name}: {digits}"
@@ -52,10 +52,12 @@ def format_prediction(prediction: Prediction) -> str:
 
 
 def format_bars(prediction: Prediction) -> Iterator[str]:
-    """Draw a bar for each digit's probability, a line each."""
-    for digit, probability in enumerate(prediction.probabilities):
+    """Draw a bar for each class's probability, a line each."""
+    names = [in_one_line(name) for name in prediction.classes]
+    width = max(2, *map(len, names))
+    for name, probability in zip(names, prediction.probabilities, strict=True):
         bar = "#" * round(BAR * probability)
-        yield f"  {digit:2} {probability:7.2%} {bar}".rstrip()
+        yield f"  {name:>{width}} {probability:7.2%} {bar}".rstrip()
 
 
 def format_pixels(pixels: NDArray[np.uint8], encoding: str | None) -> Iterator[str]:
@@ -94,4 +96,5 @@ def as_json(answer: Answer, many: bool) -> str:
 
 
 def _digit_fields(prediction: Prediction | None) -> dict[str, Any]:
-    return {field: getattr(prediction, field, None) for field in ("digit", "probabilities", "inverted")}
+    fields = {"digit": "digit", "class": "answer", "probabilities": "probabilities", "inverted": "inverted"}
+    return {name: getattr(prediction, field, None) for name, field in fields.items()}

@@ -9,7 +9,10 @@ Options = ArgumentParser | _ArgumentGroup
 def add_data_options(options: Options) -> None:
     """Add where data comes from."""
     options.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="the folder that holds the dataset's files"
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="the folder that holds the dataset: IDX files, or your own data",
     )
     options.add_argument("--offline", action="store_const", const=True, help="never use the network")
 

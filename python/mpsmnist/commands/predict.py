@@ -9,8 +9,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
+from ..picture_files import Picture, PictureError
 from ..prediction.predictor import Network, load_network, predict_digits, predict_picture
-from ..prediction.reading import Picture, PictureError, read_pictures, read_pictures_from
+from ..prediction.reading import read_pictures, read_pictures_from
 from ..training.config import DEVICE_CHOICES, MAX_THREADS
 from ..user_files import expand_path, reason_of
 from .answers import Answer, as_json, format_bars, format_line, format_pixels, in_one_line

@@ -2,6 +2,7 @@
 
 from .dataset import Dataset
 from .idx import read_idx
+from .labels import MAX_CLASSES
 from .sets import DATASETS, SyntheticDataWarning, load
 
-__all__ = ["DATASETS", "Dataset", "SyntheticDataWarning", "load", "read_idx"]
+__all__ = ["DATASETS", "MAX_CLASSES", "Dataset", "SyntheticDataWarning", "load", "read_idx"]

@@ -50,16 +50,21 @@ def _user_cache() -> str:
 
 
 @contextmanager
-def locked(folder: Path, purpose: str) -> Iterator[None]:
-    """Make `folder` and hold its lock, after waiting for other processes; `purpose` says what they do.
+def locked(folder: Path, purpose: str, seconds: float = 0.0) -> Iterator[None]:
+    """Make `folder` and hold its lock, after waiting for other processes.
+
+    Args:
+        folder: the folder.
+        purpose: what other processes do with the lock, for people.
+        seconds: how long that may take, if it is more than ten minutes.
 
     Raises:
-        CacheError: the folder cannot be written, or another process has held the lock for ten minutes.
+        CacheError: the folder cannot be written, or another process has held the lock for so long.
     """
     lock = filelock.FileLock(folder / _LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _acquire(lock, purpose)
+        _acquire(lock, purpose, max(_LOCK_SECONDS, seconds))
     except OSError as error:
         why = _obstacle(folder) or reason_of(error)
         raise CacheError(f"the cache folder {folder} cannot be written: {why}") from error
@@ -81,15 +86,15 @@ def _obstacle(folder: Path) -> str | None:
     return None
 
 
-def _acquire(lock: filelock.BaseFileLock, purpose: str) -> None:
+def _acquire(lock: filelock.BaseFileLock, purpose: str, seconds: float) -> None:
     try:
         try:
             lock.acquire(timeout=_PATIENCE_SECONDS)
         except filelock.Timeout:
-            _log.info("another process is %s: waiting for it, at most %.0f s", purpose, _LOCK_SECONDS)
-            lock.acquire(timeout=_LOCK_SECONDS)
+            _log.info("another process is %s: waiting for it, at most %.0f s", purpose, seconds)
+            lock.acquire(timeout=seconds)
     except filelock.Timeout:
-        raise CacheError(f"another process has held {lock.lock_file} for {_LOCK_SECONDS:.0f} s") from None
+        raise CacheError(f"another process has held {lock.lock_file} for {seconds:.0f} s") from None
     except NotImplementedError:  # how filelock reports ENOSYS
         pass
     except OSError as error:

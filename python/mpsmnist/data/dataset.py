@@ -1,15 +1,16 @@
-"""A dataset in memory, and reading one from four IDX files."""
+"""A dataset in memory, and reading one from its files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
-from .idx import read_idx
 from .sources import Source
+from .stored import read_download, stored_name
 
 
 class UnavailableError(DatasetError):
@@ -34,9 +35,8 @@ class Dataset:
         train_labels: uint8 (N,), each below `num_classes`.
         test_images: uint8 (M, 28, 28).
         test_labels: uint8 (M,).
-        num_classes: the number of classes; labels are below it.
+        classes: what to print for the labels 0, 1, ...: "7", "A" or "Ankle boot".
         source: where it came from, for people: a folder, mirrors' addresses or "generated".
-        class_names: what the labels 0, 1, ... stand for; empty where they say it themselves, as digits do.
     """
 
     name: str
@@ -44,9 +44,13 @@ class Dataset:
     train_labels: NDArray[np.uint8]
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.uint8]
-    num_classes: int
+    classes: tuple[str, ...]
     source: str
-    class_names: tuple[str, ...] = ()
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes; labels are below it."""
+        return len(self.classes)
 
     def __repr__(self) -> str:
         return (
@@ -55,42 +59,63 @@ class Dataset:
         )
 
 
-def read_files(source: Source, paths: Sequence[Path], origin: str) -> Dataset:
-    """Read a dataset from `paths`, in the order of `source.files`; any number of images will do.
+class _Stored(NamedTuple):
+    """What a file holds, and what to call it in messages."""
+
+    name: str
+    array: NDArray[Any]
+
+
+def read_downloads(source: Source, folder: Path, origin: str) -> Dataset:
+    """Read a dataset from `folder`, where its downloads are; any number of images will do.
 
     Raises:
         DatasetError: a file is malformed, or images and labels do not agree.
     """
-    train_images, train_labels = _read_pair(paths[0], paths[1], source.num_classes)
-    test_images, test_labels = _read_pair(paths[2], paths[3], source.num_classes)
+    stored = []
+    for file in source.files:
+        path = folder / file.download.name
+        array = read_download(path, file, shape=file.any_number)
+        stored.append(_Stored(stored_name(path, file), array))
+    return _decode(source, stored, origin)
+
+
+def _decode(source: Source, stored: Sequence[_Stored], origin: str) -> Dataset:
+    train_images, train_labels = _decode_pair(source, stored[0], stored[1])
+    test_images, test_labels = _decode_pair(source, stored[2], stored[3])
     return Dataset(
         name=source.name,
         train_images=train_images,
         train_labels=train_labels,
         test_images=test_images,
         test_labels=test_labels,
-        num_classes=source.num_classes,
+        classes=source.classes,
         source=origin,
     )
 
 
-def _read_pair(
-    images_path: Path, labels_path: Path, num_classes: int
+def _decode_pair(
+    source: Source, images: _Stored, labels: _Stored
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    images = read_idx(images_path, shape=(None, 28, 28))
-    labels = read_idx(labels_path, shape=(None,))
-    for path, array in ((images_path, images), (labels_path, labels)):
-        if array.dtype != np.uint8:
-            raise DatasetError(f"{path}: holds {array.dtype}, expected uint8 (IDX type 0x08)")
+    if images.array.dtype != np.uint8:
+        raise DatasetError(f"{images.name}: holds {images.array.dtype}, expected uint8 (IDX type 0x08)")
+    if labels.array.dtype.kind not in "iu":
+        raise DatasetError(f"{labels.name}: holds {labels.array.dtype}, expected integers")
+    for name, array in (images, labels):
         if len(array) == 0:
-            raise DatasetError(f"{path}: is empty, expected at least one item")
-    if images.max() == 1:
-        raise DatasetError(f"{images_path}: no pixel is above 1, expected levels of 0 to 255")
-    if len(images) != len(labels):
-        raise DatasetError(f"{labels_path}: {len(labels)} labels, expected {len(images)} as in {images_path}")
-    if labels.max() >= num_classes:
-        index = int(np.argmax(labels >= num_classes))
+            raise DatasetError(f"{name}: is empty, expected at least one item")
+    if images.array.max() == 1:
+        raise DatasetError(f"{images.name}: no pixel is above 1, expected levels of 0 to 255")
+    if len(images.array) != len(labels.array):
         raise DatasetError(
-            f"{labels_path}: label {labels[index]} at index {index}, expected 0 to {num_classes - 1}"
+            f"{labels.name}: {len(labels.array)} labels, expected {len(images.array)} as in {images.name}"
         )
-    return images, labels
+    classes = source.decoder.select(labels.array)
+    first, last = source.decoder.first_label, source.decoder.first_label + source.num_classes - 1
+    strange = (classes < first) | (classes > last)
+    if strange.any():
+        index = int(strange.argmax())
+        raise DatasetError(
+            f"{labels.name}: label {classes[index]} at index {index}, expected {first} to {last}"
+        )
+    return source.decoder.turn(images.array), (classes - first).astype(np.uint8)

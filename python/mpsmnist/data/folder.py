@@ -1,95 +1,178 @@
-"""Finds the four files of a dataset in a folder of the user's, under any of their usual names."""
+"""Reads whatever a folder of the user's holds: files of a dataset, known by name or the user's own."""
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import DatasetError
-from ..user_files import open_regular, reason_of
-from .dataset import Dataset, read_files
-from .sources import Source
+from ..user_files import reason_of
+from .class_folders import read_class_folders
+from .csv_files import read_csv
+from .dataset import Dataset
+from .idx_files import IdxFiles, find_idx, find_idx_below, missing_files, require_one, suited
+from .images import light_on_dark, to_images
+from .labels import check_names, name_classes, split, to_labels
+from .npz import read_npz
+from .parquet import read_parquet
+from .parts import Found
+from .recognition import recognise_content, recognise_files
+from .sources import SOURCES, Source, number_names
 
+CUSTOM = "custom"  # the name of a dataset that is not one of SOURCES
 _MAX_LISTED = 12  # names in a message
-_MAX_SEARCHED = 1000  # entries of a folder in which the files were not found
+_MAX_SEARCHED = 1000  # entries of a folder in which nothing was found
+
+_log = logging.getLogger(__name__)
+
+_EXPECTED = (
+    "IDX files (train-images-idx3-ubyte.gz and so on), an .npz archive, train.csv, Parquet tables, "
+    "or a folder of pictures for each class"
+)
 
 
-def read_folder(source: Source, folder: Path, given_by: str | None = None) -> Dataset:
-    """Read `source` from `folder`, whose files may be plain or gzipped.
+def read_folder(
+    name: str,
+    folder: Path,
+    *,
+    given_by: str | None = None,
+    num_classes: int | None = None,
+    resize: bool = False,
+) -> Dataset:
+    """Read the dataset in `folder`: README.md has a table of what is understood.
+
+    Without test files, one image in six is taken for tests. What is decided on the way is logged.
 
     Args:
-        source: what to look for.
+        name: what to look for: one of SOURCES, or "auto" or "custom" for whatever there is. "auto" tells by
+            checksums whether it is one of SOURCES.
         folder: where.
         given_by: the environment variable that names the folder, if one does.
+        num_classes: how many classes there are; None counts the labels, or the folders of pictures.
+        resize: scale images to 28x28.
 
     Raises:
-        DatasetError: the folder or one of its files is missing or broken.
+        DatasetError: there is nothing to read, or it is broken, or something else than `name`.
     """
     described = f"the data folder {str(folder)!r}" + (f" (from {given_by})" if given_by else "")
     if not os.path.isdir(folder):  # unlike Path.is_dir, never an error
-        raise DatasetError(f"{described} is not a folder")
-    unusable: list[str] = []
-    paths = [_find(folder, file.name, unusable) for file in source.files]
-    missing = [file.name for file, path in zip(source.files, paths, strict=True) if path is None]
-    if missing:
+        hint = ": name the folder that it is in" if os.path.isfile(folder) else ""
+        raise DatasetError(f"{described} is not a folder{hint}")
+    try:
+        found, told = _read(folder, name if name in SOURCES else None, described, resize=resize)
+    except OSError as error:
+        raise DatasetError(f"{described} cannot be listed: {reason_of(error)}") from error
+    images = to_images(found.parts, resize=resize)
+    told = told or recognise_content(images, found.parts)
+    if name == "auto":
+        name = told or CUSTOM
+    elif name in SOURCES and told not in (None, name):
+        raise DatasetError(f"{described} holds {told}, as its files' names or checksums say, not {name}")
+    if name in SOURCES:
+        return _as_known(SOURCES[name], found, images, num_classes)
+    return _as_custom(found, light_on_dark(images), num_classes)
+
+
+def _read(folder: Path, wanted: str | None, described: str, *, resize: bool) -> tuple[Found, str | None]:
+    """Read what there is, and tell which of SOURCES it is, if its files' names or sums do.
+
+    Raises:
+        DatasetError: there is nothing, or a choice, or what there is is incomplete or broken.
+        OSError: a folder cannot be listed.
+    """
+    if (files := _choose_idx(folder, wanted, described)) is not None:
+        return _read_idx_files(files)
+    if (found := read_npz(folder) or read_csv(folder)) is not None:
+        return found, None
+    if below := suited(find_idx_below(folder), wanted):
+        files = require_one(below, wanted, described)
+        _log.info("reading the files in %s", files.folder)
+        return _read_idx_files(files)
+    for read in (read_parquet, read_class_folders):
+        if (found := read(folder, resize=resize)) is not None:
+            return found, None
+    raise DatasetError(f"{described} holds no dataset: expected {_EXPECTED}\n  {_describe(folder)}")
+
+
+def _choose_idx(folder: Path, wanted: str | None, described: str) -> IdxFiles | None:
+    """Choose the IDX files in a folder; None if there are none. Raises as _read() does."""
+    found = suited(find_idx(folder), wanted)
+    whole = [files for files in found if not files.missing(test_needed=wanted is not None)]
+    if whole:
+        return require_one(whole, wanted, described)
+    if found:
         raise DatasetError(
-            f"{described} does not contain {source.name}: missing {', '.join(missing)} "
-            "(each may also be unpacked, without .gz, or have a dot before idx)"
-            + "".join(f"\n  {line}" for line in unusable)
-            + "".join(f"\n  {line}" for line in _misnamed(folder, missing))
-            + f"\n  {_describe(source, folder)}"
+            f"{described} does not contain {wanted or 'a whole dataset'}: {missing_files(found[0])}"
+            f"\n  {_describe(folder)}"
         )
-    return read_files(source, [path for path in paths if path is not None], str(folder))
-
-
-def _names(name: str) -> tuple[str, ...]:
-    """Return the names that the file `name` ("train-images-idx3-ubyte.gz") may have."""
-    plain = name.removesuffix(".gz")
-    dotted = plain.replace("-idx", ".idx")
-    return name, plain, dotted + ".gz", dotted
-
-
-def _find(folder: Path, name: str, unusable: list[str]) -> Path | None:
-    """Find a regular file that can be read; adds to `unusable` why what else has the name is none."""
-    for path in (folder / candidate for candidate in _names(name)):
-        try:
-            open_regular(path).close()
-            return path
-        except FileNotFoundError:
-            if path.is_symlink():
-                unusable.append(
-                    f"{path.name} cannot be used: it is a link to {path.readlink()}, which is missing"
-                )
-        except OSError as error:
-            unusable.append(f"{path.name} cannot be used: {reason_of(error)}")
     return None
 
 
-def _misnamed(folder: Path, missing: Sequence[str]) -> Iterator[str]:
-    """Say which missing files go by names that other programs give them, and the names they need."""
-    for name in missing:
-        for needed in _names(name):
-            other = needed.replace("t10k-", "test-")
-            if other != needed and os.path.isfile(folder / other):
-                yield f"rename {other} to {needed}"
+def _read_idx_files(files: IdxFiles) -> tuple[Found, str | None]:
+    told = files.prefix if files.prefix in SOURCES else recognise_files(files.paths)
+    return files.read(), told
 
 
-def _describe(source: Source, folder: Path) -> str:
-    """Say where below `folder` the files are, or else what it holds."""
-    for below in _folders_below(folder):
-        if all(any(os.path.isfile(below / name) for name in _names(file.name)) for file in source.files):
-            return f"its folder {str(below.relative_to(folder))!r} does contain them: name that one"
-    try:
-        names = sorted(
-            path.name + "/" * os.path.isdir(path) for path in islice(folder.iterdir(), _MAX_SEARCHED)
+def _as_known(
+    source: Source, found: Found, images: list[NDArray[np.uint8]], num_classes: int | None
+) -> Dataset:
+    if num_classes not in (None, source.num_classes):
+        raise DatasetError(
+            f"{found.place}: holds {source.name}, which has {source.num_classes} classes, but {num_classes} "
+            'are asked for: the dataset "custom" takes any number'
         )
-    except OSError as error:
-        return f"it cannot be listed: {reason_of(error)}"
+    if found.classes not in (None, source.classes, number_names(source.num_classes)):
+        raise DatasetError(
+            f"{found.place}: has the classes {', '.join(found.classes)}, expected those of {source.name}, "
+            f'{", ".join(source.classes)}: the dataset "custom" takes any'
+        )
+    first = source.decoder.first_label
+    labels = [to_labels(part, source.num_classes, first) for part in found.parts]
+    return _assemble(
+        source.name, found, [source.decoder.turn(each) for each in images], labels, source.classes
+    )
+
+
+def _as_custom(found: Found, images: list[NDArray[np.uint8]], num_classes: int | None) -> Dataset:
+    if found.classes is None:
+        labels = [to_labels(part, num_classes) for part in found.parts]
+        return _assemble(CUSTOM, found, images, labels, name_classes(labels, num_classes))
+    check_names(found.classes, found.place)
+    if num_classes not in (None, len(found.classes)):
+        raise DatasetError(
+            f"{found.place}: has {len(found.classes)} classes, but {num_classes} are asked for"
+        )
+    labels = [to_labels(part, len(found.classes)) for part in found.parts]
+    return _assemble(CUSTOM, found, images, labels, found.classes)
+
+
+def _assemble(
+    name: str,
+    found: Found,
+    images: list[NDArray[np.uint8]],
+    labels: list[NDArray[np.uint8]],
+    classes: tuple[str, ...],
+) -> Dataset:
+    """Make the dataset; test images are taken from the others if there are none."""
+    if len(images) == 1:
+        test = split(labels[0], found.train.images_name)
+        images, labels = ([array[~test], array[test]] for array in (images[0], labels[0]))
+    return Dataset(
+        name=name,
+        train_images=images[0],
+        train_labels=labels[0],
+        test_images=images[1],
+        test_labels=labels[1],
+        classes=classes,
+        source=found.place,
+    )
+
+
+def _describe(folder: Path) -> str:
+    """Say what a folder holds."""
+    names = sorted(path.name + "/" * os.path.isdir(path) for path in islice(folder.iterdir(), _MAX_SEARCHED))
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     return f"it holds {', '.join(names[:_MAX_LISTED])}{more}" if names else "it is empty"
-
-
-def _folders_below(folder: Path) -> Iterator[Path]:
-    """Yield the folders up to two levels below, such as torchvision's MNIST/raw."""
-    for pattern in ("*", "*/*"):
-        yield from (path for path in islice(folder.glob(pattern), _MAX_SEARCHED) if os.path.isdir(path))

@@ -12,6 +12,7 @@ from ..user_files import open_regular
 from . import synthetic
 from .cache import CacheError, cache_folder, locked, replacing
 from .dataset import Dataset
+from .sources import DIGITS
 
 _SHAPES = {
     "train_images": (60000, 28, 28),
@@ -19,7 +20,6 @@ _SHAPES = {
     "test_images": (10000, 28, 28),
     "test_labels": (10000,),
 }
-_NUM_CLASSES = 10
 _log = logging.getLogger(__name__)
 
 _Arrays = Mapping[str, Any]  # uint8 arrays with the names and shapes of _SHAPES
@@ -66,9 +66,9 @@ def _read(path: Path) -> _Arrays | None:
 def _is_sound(arrays: _Arrays) -> bool:
     shapes = {name: array.shape for name, array in arrays.items() if array.dtype == np.uint8}
     return shapes == _SHAPES and all(
-        arrays[name].max() < _NUM_CLASSES for name in ("train_labels", "test_labels")
+        arrays[name].max() < len(DIGITS) for name in ("train_labels", "test_labels")
     )
 
 
 def _dataset(arrays: _Arrays, source: str) -> Dataset:
-    return Dataset("synthetic", num_classes=_NUM_CLASSES, source=source, **arrays)
+    return Dataset("synthetic", classes=DIGITS, source=source, **arrays)

@@ -25,8 +25,8 @@ _TYPES: dict[int, np.dtype[Any]] = {
 }
 _STARTS = tuple(bytes((0, 0, kind)) for kind in _TYPES)
 _MAX_RANK = 4
-_MAX_UNPACKED = 1 << 30  # bytes of a gzipped file: the largest known dataset has 640 MB
-_MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
+MAX_UNPACKED = 1 << 30  # bytes of a gzipped file: the largest known dataset has 640 MB
+MAX_DEFLATE_RATIO = 1032  # deflated data never expand by more than this factor
 _CHUNK = 1 << 20
 
 _Stream: TypeAlias = IO[bytes] | gzip.GzipFile
@@ -59,14 +59,22 @@ def read_idx(path: str | os.PathLike[str], *, shape: tuple[int | None, ...] | No
         raise DatasetError(f"{name}: cannot be read: {reason_of(error)}") from error
 
 
-def read_idx_from(file: IO[bytes], name: str, *, shape: tuple[int | None, ...] | None = None) -> NDArray[Any]:
+def read_idx_from(
+    file: IO[bytes], name: str, *, shape: tuple[int | None, ...] | None = None, size: int | None = None
+) -> NDArray[Any]:
     """Read as read_idx() does from the beginning of a file that is open and can be sought in.
+
+    Args:
+        file: the file.
+        name: what to call it in messages.
+        shape: as of read_idx().
+        size: at most how many bytes it has, where its end cannot be sought without reading all of it.
 
     Raises:
         DatasetError: the file is malformed; the message begins with `name`.
         OSError: the file cannot be read.
     """
-    size = file.seek(0, os.SEEK_END)
+    size = file.seek(0, os.SEEK_END) if size is None else size
     file.seek(0)
     is_gzipped = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     file.seek(0)
@@ -74,7 +82,7 @@ def read_idx_from(file: IO[bytes], name: str, *, shape: tuple[int | None, ...] |
         if not is_gzipped:
             return _read(file, capacity=size, shape=shape)
         with gzip.GzipFile(fileobj=file) as unpacked:
-            return _read(unpacked, capacity=min(size * _MAX_DEFLATE_RATIO, _MAX_UNPACKED), shape=shape)
+            return _read(unpacked, capacity=min(size * MAX_DEFLATE_RATIO, MAX_UNPACKED), shape=shape)
     except _MalformedError as error:
         reason = str(error)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -106,7 +114,7 @@ def _read(stream: _Stream, capacity: int, shape: tuple[int | None, ...] | None) 
         array = np.empty(sizes, dtype)
     except (ValueError, MemoryError):  # also without items, sizes may be more than NumPy can multiply
         raise _MalformedError(f"its header declares {described}, which do not fit into memory") from None
-    found = header + _fill(stream, array)
+    found = header + fill(stream, array)
     if found < expected:
         raise _MalformedError(f"truncated: {found} bytes, expected {expected} for {described}")
     if stream.read(1):  # at the end of gzip data this read also checks its CRC
@@ -123,7 +131,7 @@ def _read_header(stream: _Stream) -> tuple[np.dtype[Any], tuple[int, ...]]:
         raise _MalformedError(f"not IDX: starts with {start.hex(' ')}, expected 00 00, a type and a rank")
     kind, rank = start[2], start[3]
     if kind not in _TYPES:
-        expected = ", ".join(f"0x{known:02x}" for known in _TYPES)
+        expected = ", ".join(f"0x{known:02x} ({dtype.name})" for known, dtype in _TYPES.items())
         raise _MalformedError(f"unknown IDX type 0x{kind:02x}, expected one of {expected}")
     if not 1 <= rank <= _MAX_RANK:
         raise _MalformedError(f"IDX rank {rank}, expected 1 to {_MAX_RANK}")
@@ -150,7 +158,7 @@ def _require(data: bytes, count: int) -> None:
         raise _MalformedError(f"truncated in its header: found {len(data)} bytes where {count} were expected")
 
 
-def _fill(stream: _Stream, array: NDArray[Any]) -> int:
+def fill(stream: _Stream, array: NDArray[Any]) -> int:
     """Read into `array` until it is full or the data ends; returns the number of bytes read."""
     target = array.reshape(-1).view(np.uint8)
     filled = 0

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import math
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -14,11 +13,14 @@ from tqdm import tqdm
 from ..errors import DatasetError
 from .cache import CacheError, locked, replacing
 from .dataset import UnavailableError
-from .idx import read_idx
-from .sources import Source, SourceFile
+from .sources import Download, Source
+from .stored import read_download
 from .transfer import Request, TransferError
 
 _log = logging.getLogger(__name__)
+
+_USUAL_RATE = 1 << 18  # bytes per second: another process's download is waited for as long as this takes
+_ALGORITHMS = {"sha256": "SHA-256", "md5": "MD5"}
 
 
 def download(source: Source, folder: Path) -> str:
@@ -33,15 +35,16 @@ def download(source: Source, folder: Path) -> str:
         UnavailableError: lists every address that was tried, and why it failed.
     """
     try:
-        with locked(folder, f"downloading {source.name}"):
-            missing = [file for file in source.files if not _is_sound(folder / file.name, file)]
+        seconds = sum(each.largest for each in source.downloads) / _USUAL_RATE
+        with locked(folder, f"downloading {source.name}", seconds):
+            missing = [each for each in source.downloads if _flaw(folder / each.name, source, each)]
             return _download_files(source, missing, folder) if missing else str(folder)
     except CacheError as error:
         reason = f"it cannot be downloaded: {error}"
         raise UnavailableError(reason, brief=reason) from error
 
 
-def _download_files(source: Source, files: list[SourceFile], folder: Path) -> str:
+def _download_files(source: Source, files: list[Download], folder: Path) -> str:
     """Fetch `files` from the first mirror that works. One that has failed is not tried again."""
     mirrors = list(source.mirrors)
     failures: list[str] = []
@@ -53,7 +56,7 @@ def _download_files(source: Source, files: list[SourceFile], folder: Path) -> st
             while mirrors:
                 try:
                     probes[mirrors[0]].wait()
-                    _fetch(mirrors[0] + file.name, file, folder / file.name)
+                    _fetch(mirrors[0], source, file, folder / file.name)
                 except TransferError as error:
                     mirror = mirrors.pop(0)
                     failures.append(f"{mirror}{file.name}: {error}")
@@ -75,43 +78,38 @@ def _all_failed(failures: list[str]) -> UnavailableError:
     )
 
 
-def _is_sound(path: Path, file: SourceFile) -> bool:
-    try:
-        read_idx(path, shape=file.shape)
-    except DatasetError:
-        return False
-    return True
-
-
-def _fetch(url: str, file: SourceFile, path: Path) -> None:
-    """Download `url` to `path`, which is replaced only if checksum and structure are right.
+def _fetch(mirror: str, source: Source, file: Download, path: Path) -> None:
+    """Download `file` to `path`, which is replaced only if checksum and structure are right.
 
     Raises:
         TransferError: the mirror failed or sent something else.
         CacheError: the file cannot be written.
     """
-    _log.info("downloading %s from %s", file.name, urlsplit(url).netloc)
-    sha256, size = hashlib.sha256(), 0
+    _log.info("downloading %s from %s", file.name, urlsplit(mirror).netloc)
+    algorithm, expected = file.checksum.split(":")
+    digest, size = hashlib.new(algorithm, usedforsecurity=False), 0
     with replacing(path) as part:
-        with closing(Request("GET", url, _largest_size(file))) as request, _bar(file.name) as bar:
+        with closing(Request("GET", mirror + file.name, file.largest)) as request, _bar(file.name) as bar:
             for chunk in request.chunks():
                 bar.total = request.length
-                sha256.update(chunk)
+                digest.update(chunk)
                 size += part.write(chunk)
                 bar.update(len(chunk))
         part.flush()
-        flaw = _flaw(part.name, file)
-        if (found := sha256.hexdigest()) != file.sha256:
-            sent = f"sent {size} bytes with SHA-256 {found}, expected {file.sha256}"
+        flaw = _flaw(Path(part.name), source, file)
+        if (found := digest.hexdigest()) != expected:
+            sent = f"sent {size} bytes with {_ALGORITHMS[algorithm]} {found}, expected {expected}"
             raise TransferError(f"{sent}; {flaw}" if flaw else sent)
         if flaw:
             raise TransferError(flaw)
 
 
-def _flaw(path: str, file: SourceFile) -> str | None:
-    """Return what is wrong with the structure of a downloaded file."""
+def _flaw(path: Path, source: Source, download: Download) -> str | None:
+    """Return what is wrong with the structure of a download at `path`: with what `source` needs of it."""
     try:
-        read_idx(path, shape=file.shape)
+        for file in source.files:
+            if file.download == download:
+                read_download(path, file, shape=file.shape)
     except DatasetError as error:
         return str(error).removeprefix(f"{path}: ")
     return None
@@ -121,9 +119,3 @@ def _bar(name: str) -> "tqdm[NoReturn]":
     """Show the progress of a download on a terminal, to those who see messages about it."""
     shown = _log.isEnabledFor(logging.INFO) and sys.stderr is not None and sys.stderr.isatty()
     return tqdm(desc=name, unit="B", unit_scale=True, leave=False, disable=not shown)
-
-
-def _largest_size(file: SourceFile) -> int:
-    """Bound the gzipped size: items have at most 4 bytes, and gzip adds under 0.1% to incompressible data."""
-    size = 4 * math.prod(file.shape)
-    return size + size // 1000 + 4096

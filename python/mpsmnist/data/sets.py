@@ -3,18 +3,21 @@
 import logging
 import os
 import warnings
+from pathlib import Path
 
 from ..errors import DatasetError
 from ..user_files import expand_path
 from .cache import CacheError, cache_folder
-from .dataset import Dataset, UnavailableError, read_files
-from .folder import read_folder
+from .dataset import Dataset, UnavailableError, read_downloads
+from .folder import CUSTOM, read_folder
 from .generated import load_synthetic
+from .labels import MAX_CLASSES
 from .sources import SOURCES, Source
 
+_FOLDER = "MPSMNIST_DATA_DIR"
 _log = logging.getLogger(__name__)
 
-DATASETS: tuple[str, ...] = ("auto", *SOURCES, "synthetic")
+DATASETS: tuple[str, ...] = ("auto", *SOURCES, CUSTOM, "synthetic")
 
 
 class SyntheticDataWarning(UserWarning):
@@ -22,7 +25,12 @@ class SyntheticDataWarning(UserWarning):
 
 
 def load(
-    name: str = "auto", *, data_dir: str | os.PathLike[str] | None = None, offline: bool | None = None
+    name: str = "auto",
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    offline: bool | None = None,
+    num_classes: int | None = None,
+    resize: bool = False,
 ) -> Dataset:
     """Load a dataset by name.
 
@@ -34,10 +42,13 @@ def load(
     show a progress bar on a terminal.
 
     Args:
-        name: one of `DATASETS`. "auto" is MNIST or, if neither the cache nor a mirror has it, the synthetic
-            digits with a SyntheticDataWarning.
-        data_dir: a folder with the four IDX files, plain or gzipped.
+        name: one of `DATASETS`. "auto" is what the folder holds or, without one, MNIST or, if neither the
+            cache nor a mirror has it, the synthetic digits with a SyntheticDataWarning. "custom" is data of
+            your own, in a folder.
+        data_dir: a folder that holds a dataset in one of the forms that README.md lists.
         offline: never use the network; None leaves it to the environment variable MPSMNIST_OFFLINE (1 or 0).
+        num_classes: how many classes the data in the folder have, 1 to 256; None counts the labels.
+        resize: scale images in the folder that are not 28x28, instead of raising DatasetError.
 
     Raises:
         DatasetError: the dataset is unavailable, or a file is broken; lists what was tried.
@@ -51,11 +62,17 @@ def load(
             raise ValueError(f"data_dir is {os.fspath(data_dir)!r}, but synthetic digits need no data folder")
         return load_synthetic()
 
-    source = SOURCES["mnist" if name == "auto" else name]
+    if num_classes is not None and not 1 <= num_classes <= MAX_CLASSES:
+        raise ValueError(f"num_classes is {num_classes}, expected 1 to {MAX_CLASSES}")
     if data_dir is not None:
-        return read_folder(source, expand_path(data_dir))
-    if folder := os.environ.get("MPSMNIST_DATA_DIR"):
-        return read_folder(source, expand_path(folder), given_by="MPSMNIST_DATA_DIR")
+        return _from_folder(name, expand_path(data_dir), None, num_classes, resize=resize)
+    if folder := os.environ.get(_FOLDER):
+        return _from_folder(name, expand_path(folder), _FOLDER, num_classes, resize=resize)
+    if name == CUSTOM:
+        raise DatasetError(
+            f"{CUSTOM} is data of your own: name its folder with --data-dir (data_dir in Python) or {_FOLDER}"
+        )
+    source = SOURCES["mnist" if name == "auto" else name]
     try:
         return _from_cache_or_mirrors(source, offline)
     except UnavailableError as error:
@@ -66,14 +83,26 @@ def load(
     return load_synthetic()
 
 
+def _from_folder(
+    name: str, folder: Path, given_by: str | None, num_classes: int | None, *, resize: bool
+) -> Dataset:
+    source = SOURCES.get(name)
+    if (
+        source is not None
+        and source.archived
+        and all(os.path.isfile(folder / each.name) for each in source.downloads)
+    ):
+        return read_downloads(source, folder, str(folder))
+    return read_folder(name, folder, given_by=given_by, num_classes=num_classes, resize=resize)
+
+
 def _from_cache_or_mirrors(source: Source, offline: bool) -> Dataset:
     try:
-        folder = cache_folder(source.name)
+        folder = cache_folder(source.cached_in)
     except CacheError as error:
         raise UnavailableError(f"{source.name} is not in the cache: {error}", "there is no cache") from error
-    paths = [folder / file.name for file in source.files]
     try:
-        return read_files(source, paths, str(folder))
+        return read_downloads(source, folder, str(folder))
     except DatasetError as error:
         absent = f"{source.name} is not in the cache ({error})"
     if offline:
@@ -86,7 +115,7 @@ def _from_cache_or_mirrors(source: Source, offline: bool) -> Dataset:
         origin = download(source, folder)
     except UnavailableError as error:
         raise UnavailableError(f"{absent} and {error}", brief=_brief(source, error.brief)) from error
-    return read_files(source, paths, origin)
+    return read_downloads(source, folder, origin)
 
 
 def _brief(source: Source, reason: str) -> str:

@@ -25,9 +25,12 @@ CONNECT_SECONDS = 5.0
 GRACE_SECONDS = 30.0
 MIN_BYTES_PER_SECOND = 4096
 MAX_SECONDS = 3600.0
+# EMNIST's archive, 562 MB, would need a faster line for that than many are: at this rate it may take longer.
+LARGE_BYTES_PER_SECOND = 65536
 
 _MAX_REDIRECTS = 10
 _CHUNK = 1 << 14
+_MOST_WAITING = 64  # chunks: a disk may be slower than the network
 _END = b""
 
 
@@ -51,7 +54,9 @@ class Request:
         self._limit = limit
         self._start = time.monotonic()
         self._failure: TransferError | None = None
-        self._chunks: queue.SimpleQueue[bytes] = queue.SimpleQueue()  # `limit` bounds it
+        self._chunks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_MOST_WAITING)
+        self._closed = False
         self._watch = _WatchingAdapter()
         self._thread = threading.Thread(target=self._run, name=f"mpsmnist {method} {url}", daemon=True)
         self._thread.start()
@@ -75,6 +80,7 @@ class Request:
                 raise TransferError(f"too slow: {size} bytes in {seconds:.0f} s") from None
             if chunk == _END:
                 break
+            self._room.release()
             size += len(chunk)
             yield chunk
         if self._failure is not None:
@@ -82,11 +88,14 @@ class Request:
 
     def _allowed(self, size: int) -> float:
         """Return how many seconds the request may have taken when `size` bytes have come."""
-        return min(GRACE_SECONDS + size / MIN_BYTES_PER_SECOND, MAX_SECONDS)
+        most = max(MAX_SECONDS, self._limit / LARGE_BYTES_PER_SECOND)
+        return min(GRACE_SECONDS + size / MIN_BYTES_PER_SECOND, most)
 
     def close(self) -> None:
         """End the thread, unless it is looking up a name: then it ends afterwards."""
+        self._closed = True
         self._watch.close_sockets()
+        self._room.release()
 
     def _run(self) -> None:
         try:
@@ -135,6 +144,9 @@ class Request:
             size += len(chunk)
             if size > self._limit:
                 raise TransferError(f"sent more than {self._limit} bytes, which is too many for this file")
+            self._room.acquire()
+            if self._closed:
+                return
             self._chunks.put(chunk)
 
 

@@ -59,7 +59,6 @@ def status(runs: Runs, losses: int, evaluations: int) -> dict[str, Any]:
             "left": left / rate if rate else None,
             "device": start.device,
             "dataset": start.dataset.name,
-            "names": start.dataset.class_names,
             "synthetic": start.dataset.name == "synthetic" and run.config.dataset == "auto",
         }
     return message
@@ -70,6 +69,7 @@ def answer(prediction: Prediction, step: int) -> dict[str, Any]:
     return {
         "type": "answer",
         "digit": prediction.digit,
+        "names": prediction.classes,
         "probabilities": [round(p, 5) for p in prediction.probabilities],
         "unsure": prediction.unsure,
         "pixels": _encode(prediction.pixels),
@@ -85,7 +85,7 @@ def look(findings: Findings) -> dict[str, Any]:
         "step": findings.step,
         "images": len(findings.labels),
         "wrong": len(mistakes),
-        "names": findings.dataset.class_names,
+        "names": findings.dataset.classes,
         "confusion": findings.confusion().tolist(),
         "mistakes": _pictures(mistakes, findings.dataset),
     }

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from .._core import Trainer
 from ..errors import Error
 from ..network import parameter_shapes
+from ..picture_files import Picture
 from ..prediction.predictor import Network, Prediction, predict_picture
-from ..prediction.reading import Picture
 from ..training.checkpoint import Checkpoint
 from ..training.familiarity import Familiarity, familiarity_of
 from .run import Run
@@ -50,6 +50,10 @@ class Source(Protocol):
     def familiarity(self) -> Familiarity | None:
         """With the images that the network was trained on; None while it is not known."""
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What to print for each class; known when there are weights."""
+
 
 class Opened:
     """The network of a checkpoint."""
@@ -57,6 +61,7 @@ class Opened:
     def __init__(self, saved: Checkpoint) -> None:
         self._weights = Weights(saved.step, _parameters(saved.state))
         self.familiarity = familiarity_of(saved)
+        self.classes = saved.classes
 
     def newest(self) -> Weights:
         """As of any source."""
@@ -76,6 +81,12 @@ class Following:
     def familiarity(self) -> Familiarity | None:
         """Known when the run is over."""
         return self._run.familiarity
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """As of any source."""
+        assert self._run.start is not None
+        return self._run.start.dataset.classes
 
     def newest(self) -> Weights:
         """As of any source; waits for the first weights of a run."""
@@ -124,7 +135,7 @@ class Reader:
             elif weights is not self._weights:
                 self._trainer.load_state_dict(weights.state)
             self._weights = weights
-            network = Network(self._trainer, self._source.familiarity)
+            network = Network(self._trainer, self._source.familiarity, self._source.classes)
             prediction = predict_picture(network, "", picture, invert, advice="draw one at a time")
             return prediction, weights.step
 

@@ -22,7 +22,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ..errors import Error
-from ..prediction.reading import Picture, PictureError, read_pictures_from
+from ..picture_files import Picture, PictureError
+from ..prediction.reading import read_pictures_from
 from ..training.checkpoint import save
 from ..training.config import ConfigError
 from . import messages

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .reading import Picture, PictureError
+from ..picture_files import Picture, PictureError
 
 SOLID = 0.9  # this share of the largest alpha; less is an edge that lets through what is behind
 ONE_COLOUR = 8  # levels; what spreads less, over the solid pixels, is drawn with one pen

@@ -1,4 +1,4 @@
-"""A digit that was cut out exactly around its ink, as segmentation does: it gets paper around it."""
+"""A digit that was cut out around its ink, as segmentation does: it gets paper around it."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from .colours import Levels
-from .marks import SQUARE, Mask
+from .marks import SQUARE, Mask, bounds
 
+NEAR = 0.05  # of the longer side, at most, is from ink to the edges; more paper is enough to be seen
 MOST = 0.8  # of its box is ink of a bold digit, and of a thick 1 that leans; more is a sheet
 CORNERS = 2  # at most have ink, as those of a 7 or a 2; a table around a sheet is in three or four
 TWO_LEVELS = 4  # deviations from paper to ink; noise has 3.5 at most, if every level is as likely
@@ -16,13 +17,13 @@ MARGIN = 0.25  # of the longer side
 
 
 def with_paper_around(levels: Levels) -> Levels | None:
-    """Put dark paper around light ink that was cut out exactly; None if it was not.
+    """Put dark paper around light ink that was cut out; None if it was not.
 
-    The paper in such a picture is no candidate for ink: the strokes that reach the edges divide it. Noise may
-    be divided as paper and ink are, but has no two levels.
+    The paper in such a picture is hardly to be told from ink: strokes that reach the edges divide it. Noise
+    may be divided as paper and ink are, but has no two levels.
     """
     ink = levels > (float(levels.min()) + float(levels.max())) / 2
-    if not _is_cut_out(ink) or not _are_two_levels(levels, ink):
+    if not ink.any() or not _is_cut_out(ink) or not _are_two_levels(levels, ink):
         return None
     paper = np.median(_edges(levels)[~_edges(ink)])
     around: Levels = np.pad(levels, int(MARGIN * max(levels.shape)) + 1, constant_values=paper)
@@ -30,12 +31,15 @@ def with_paper_around(levels: Levels) -> Levels | None:
 
 
 def _is_cut_out(ink: Mask) -> bool:
-    """Tell whether it is one mark that reaches all four edges, but few corners, and is not nearly all."""
-    reaches_all = all(edge.any() for edge in (ink[0], ink[-1], ink[:, 0], ink[:, -1]))
-    corners = ink[[0, 0, -1, -1], [0, -1, 0, -1]].sum()
-    if not reaches_all or corners > CORNERS or ink.mean() > MOST:
+    """Tell whether it is one mark that is near all four edges, reaches few corners, and is not nearly all."""
+    box = bounds(ink)
+    most, ends = NEAR * max(ink.shape), zip(box, ink.shape, strict=True)
+    if any(part.start > most or side - part.stop > most for part, side in ends):
         return False
-    return bool(ndimage.label(ink, SQUARE)[1] == 1)
+    cut = ink[box]
+    if cut[[0, 0, -1, -1], [0, -1, 0, -1]].sum() > CORNERS or cut.mean() > MOST:
+        return False
+    return bool(ndimage.label(cut, SQUARE)[1] == 1)
 
 
 def _are_two_levels(levels: Levels, ink: Mask) -> bool:

@@ -1,5 +1,6 @@
 """Pictures of digits, made to look like MNIST's: 28x28, light ink on black, centred by mass."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from ..picture_files import Picture, PictureError
 from .colours import Levels, to_levels
 from .cutouts import with_paper_around
 from .marks import (
@@ -36,7 +38,6 @@ from .paper import (
     noise,
     stands_out,
 )
-from .reading import Picture, PictureError
 from .rules import strike_rules
 from .shadows import brightening, without_shadows, without_soft_edges
 from .sheets import cut_out_sheet
@@ -156,6 +157,26 @@ def _find_in(picture: Picture, invert: bool | None, sharp: bool = False) -> _Fou
     levels = to_levels(picture)
     if max(levels.shape) > SHARP_SIDE:
         levels = ndimage.gaussian_filter(levels, max(levels.shape) / 2 / SHARP_SIDE, truncate=2.5)
+    polarities = (True, False) if invert is None else (invert,)
+    candidates = _cut_out(levels, polarities) or _on_paper(levels, polarities, sharp)
+    best = max(candidates, key=lambda found: found.evidence)
+    if best.evidence == 0:
+        raise PictureError("no digit is found: nothing that could be one stands out of the paper")
+    return best
+
+
+def _cut_out(levels: Levels, polarities: Sequence[bool]) -> list[_Found]:
+    """Look for ink that was cut out, in the paper that it gets around it; nothing if it was not."""
+    padded = [(with_paper_around(-levels if dark else levels), dark) for dark in polarities]
+    return [
+        _look_for(around, np.full_like(around, noise(around)), dark)
+        for around, dark in padded
+        if around is not None
+    ]
+
+
+def _on_paper(levels: Levels, polarities: Sequence[bool], sharp: bool) -> list[_Found]:
+    """Look for ink in all of the picture, without shadows and without soft edges."""
     grain = np.full_like(levels, noise(levels))
     views, alone = [levels], None
     if max(levels.shape) > SHARP_SIDE // 2:
@@ -165,20 +186,11 @@ def _find_in(picture: Picture, invert: bool | None, sharp: bool = False) -> _Fou
             views = [without_shadows(levels)]
         else:
             views = [alone] if sharp else [without_shadows(levels), alone]
-    polarities = (True, False) if invert is None else (invert,)
-    candidates = [
+    return [
         _look_for(-view if dark else view, grain, dark)._replace(sharp=view is alone)
         for view in views
         for dark in polarities
     ]
-    for dark in polarities:
-        padded = with_paper_around(-levels if dark else levels)
-        if padded is not None:
-            candidates.append(_look_for(padded, np.full_like(padded, noise(padded)), dark))
-    best = max(candidates, key=lambda found: found.evidence)
-    if best.evidence == 0:
-        raise PictureError("no digit is found: nothing that could be one stands out of the paper")
-    return best
 
 
 def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:

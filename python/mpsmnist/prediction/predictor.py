@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._core import Trainer
+from ..picture_files import Picture
 from ..training.checkpoint import load
 from ..training.familiarity import Familiarity, familiarity_of
 from .doubt import reason_to_doubt
 from .pictures import Digit, prepare_all, prepare_and_count
-from .reading import Picture
 
 
 class Network(NamedTuple):
@@ -19,17 +19,34 @@ class Network(NamedTuple):
 
     trainer: Trainer
     familiarity: Familiarity | None
+    classes: tuple[str, ...]  # what to print for each class
 
 
 class Prediction(NamedTuple):
-    """The network's answer for one digit."""
+    """The network's answer for one digit, or whatever it was trained to tell apart.
+
+    Attributes:
+        image: the picture's name.
+        digit: the number of the most probable class.
+        probabilities: of each class.
+        inverted: whether the picture was dark on light.
+        unsure: why the answer should not be relied on, None if it may be.
+        pixels: uint8 (28, 28), what the network saw.
+        classes: what to print for each class: "7", "A" or "Ankle boot".
+    """
 
     image: str
     digit: int
     probabilities: list[float]
-    inverted: bool  # the picture was dark on light
-    unsure: str | None  # why the answer should not be relied on
-    pixels: NDArray[np.uint8]  # (28, 28), what the network saw
+    inverted: bool
+    unsure: str | None
+    pixels: NDArray[np.uint8]
+    classes: tuple[str, ...]
+
+    @property
+    def answer(self) -> str:
+        """What to print for the most probable class."""
+        return self.classes[self.digit]
 
 
 def load_network(path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> Network:
@@ -37,7 +54,7 @@ def load_network(path: str | os.PathLike[str], device: str = "auto", threads: in
     saved = load(path)
     trainer = Trainer(device=device, num_classes=saved.num_classes, threads=threads)
     trainer.load_state_dict(saved.state)
-    return Network(trainer, familiarity_of(saved))
+    return Network(trainer, familiarity_of(saved), saved.classes)
 
 
 def predict_picture(
@@ -94,6 +111,8 @@ def _predict(network: Network, name: str, digit: Digit) -> Prediction:
         digit=int(probabilities.argmax()),
         probabilities=probabilities.tolist(),
         inverted=digit.inverted,
-        unsure=digit.doubt or reason_to_doubt(probabilities, digit.pixels, network.familiarity),
+        unsure=digit.doubt
+        or reason_to_doubt(probabilities, digit.pixels, network.familiarity, network.classes),
         pixels=digit.pixels,
+        classes=network.classes,
     )

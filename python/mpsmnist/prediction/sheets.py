@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from ..picture_files import Picture
 from .colours import Levels, to_levels
 from .marks import SQUARE, Mask, bounds
-from .reading import Picture
 
 COARSE = 128  # pixels a side show where a sheet is,
 DETAILED = 512  # and what is on it

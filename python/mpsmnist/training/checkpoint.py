@@ -1,8 +1,9 @@
 """Checkpoints: safetensors files that hold all that a run needs to continue with the very same bits.
 
 A file holds the state dict (weights, and momentum buffers if there is momentum) and metadata entries:
-"format", which is FORMAT; "run", a JSON object with other fields of Checkpoint; and "familiarity 2", unless
-there were too few images: safetensors in base64, as other libraries take every tensor of a file for weights.
+"format", which is FORMAT; "run", a JSON object with other fields of Checkpoint; "classes", a JSON list of
+names, which older files lack; and "familiarity 2", unless there were too few images: safetensors in base64,
+as other libraries take every tensor of a file for weights.
 """
 
 import base64
@@ -25,6 +26,7 @@ from safetensors.numpy import load as deserialize
 from safetensors.numpy import save as serialize
 
 from .._core import __version__
+from ..data.sources import number_names
 from ..errors import CheckpointError
 from ..files import atomic_write, resolve
 from ..network import has_momentum_buffers, state_shapes
@@ -36,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 FORMAT = "mpsmnist checkpoint 2"
 _FORMAT_1 = "mpsmnist checkpoint 1"  # the same, and "sampler_position", which was always step * batch_size
+_CLASSES = "classes"
 _FAMILIARITY = "familiarity 2"  # the number says how images are described
 _DESCRIPTION, _COMPONENTS, _EXAMPLES = 392, 100, 6000  # the sizes of that
 _DTYPE = "F32"  # safetensors' name of it
@@ -50,11 +53,16 @@ class Checkpoint:
     options: dict[str, Any]  # TrainConfig.saved_options()
     step: int
     total_steps: int
-    num_classes: int
+    classes: tuple[str, ...]  # as of Dataset
     dataset: str
     fingerprint: str  # of the training set, see fingerprint()
     package_version: str = __version__
     familiarity: dict[str, NDArray[Any]] | None = None  # fields of Familiarity
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes."""
+        return len(self.classes)
 
 
 # The types of the fields in the metadata.
@@ -109,12 +117,18 @@ def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: the file cannot be written, or load() would refuse the values.
     """
-    run = {name: value for name, value in vars(checkpoint).items() if name in _RUN_FIELDS}
+    run = {name: getattr(checkpoint, name) for name in _RUN_FIELDS}
     _check_run(path, run)
+    classes = list(checkpoint.classes)
+    _check_classes(path, classes, checkpoint.num_classes)
     state = {name: _as_float32(path, name, value) for name, value in checkpoint.state.items()}
     _check_layout(path, run, {name: (_DTYPE, value.shape) for name, value in state.items()})
     _check_finite(path, state)
-    metadata = {"format": FORMAT, "run": json.dumps(run, allow_nan=False)}
+    metadata = {
+        "format": FORMAT,
+        "run": json.dumps(run, allow_nan=False),
+        _CLASSES: json.dumps(classes),
+    }
     if checkpoint.familiarity is not None:
         _check_familiarity(path, checkpoint.familiarity, checkpoint.num_classes)
         metadata[_FAMILIARITY] = base64.b64encode(serialize(checkpoint.familiarity)).decode()
@@ -140,12 +154,14 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             found = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
             metadata = file.metadata() or {}
             run = _parse_run(path, metadata, list(found))
-            state = {name: file.get_tensor(name) for name in _check_layout(path, run, found)}
+            layout = _check_layout(path, run, found)
+            classes = _parse_classes(path, metadata, run.pop("num_classes"))
+            state = {name: file.get_tensor(name) for name in layout}
     except (SafetensorError, OSError) as error:
         raise _bad(path, _explain(path, error)) from error
     _check_finite(path, state)
-    familiarity = _parse_familiarity(path, metadata, run["num_classes"])
-    return Checkpoint(state=state, familiarity=familiarity, **run)
+    familiarity = _parse_familiarity(path, metadata, len(classes))
+    return Checkpoint(state=state, classes=classes, familiarity=familiarity, **run)
 
 
 def _bad(path: str | os.PathLike[str], problem: str) -> CheckpointError:
@@ -187,6 +203,26 @@ def _parse_run(path: str | os.PathLike[str], metadata: dict[str, str], tensors: 
         raise _bad(path, f"has metadata that is not an object of {', '.join(_RUN_FIELDS)}")
     _check_run(path, run)
     return run
+
+
+def _parse_classes(
+    path: str | os.PathLike[str], metadata: dict[str, str], num_classes: int
+) -> tuple[str, ...]:
+    """Return the classes' names; those of older checkpoints are numbers."""
+    if _CLASSES not in metadata:
+        return number_names(num_classes)
+    try:
+        classes = json.loads(metadata[_CLASSES])
+    except (ValueError, RecursionError) as error:
+        raise _bad(path, f"has no readable metadata entry {_CLASSES!r}") from error
+    _check_classes(path, classes, num_classes)
+    return tuple(classes)
+
+
+def _check_classes(path: str | os.PathLike[str], classes: object, num_classes: int) -> None:
+    named = isinstance(classes, list) and all(isinstance(name, str) and name for name in classes)
+    if not named or len(classes) != num_classes:  # type: ignore[arg-type]
+        raise _bad(path, f"has classes {reprlib.repr(classes)}, expected {num_classes} names")
 
 
 def _parse_familiarity(

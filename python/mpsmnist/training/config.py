@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from .._core import DEVICES
+from ..data import MAX_CLASSES
 from ..files import rehearse_write, resolve
 from ..user_files import expand_path, reason_of
 from .sampling import SAMPLINGS, Sampling
@@ -42,9 +43,24 @@ RECIPE_FIELDS = (
 # What a resumed run must not change, or it would not be the same run.
 KEPT_FIELDS = (*RECIPE_FIELDS, "validation")
 # What else a checkpoint remembers. Paths and threads belong to a machine, not to a run.
-SAVED_FIELDS = (*KEPT_FIELDS, "epochs", "device", "eval_every", "target_accuracy", "checkpoint_every")
+SAVED_FIELDS = (
+    *KEPT_FIELDS,
+    "epochs",
+    "num_classes",
+    "resize",
+    "device",
+    "eval_every",
+    "target_accuracy",
+    "checkpoint_every",
+)
 # Those of them that older checkpoints lack, and what they stand for there.
-ADDED_OPTIONS: dict[str, Any] = {"validation": None, "epochs": None, "augmentation": "none"}
+ADDED_OPTIONS: dict[str, Any] = {
+    "validation": None,
+    "epochs": None,
+    "augmentation": "none",
+    "num_classes": None,
+    "resize": False,
+}
 
 
 class ConfigError(ValueError):
@@ -68,6 +84,8 @@ class TrainConfig:
 
     `validation` holds so many training images out: nothing is trained on them, and evaluations and
     `target_accuracy` go by them instead of the test images, which are seen once, at the end of the run.
+
+    `dataset`, `data_dir`, `offline`, `num_classes` and `resize` are those of mpsmnist.data.load().
     """
 
     steps: int | None = None
@@ -83,6 +101,8 @@ class TrainConfig:
     dataset: str = "auto"
     data_dir: Path | None = None
     offline: bool | None = None
+    num_classes: int | None = None
+    resize: bool = False
     device: str = "auto"
     threads: int | None = None
     validation: int | None = None
@@ -99,6 +119,7 @@ class TrainConfig:
             self._integer(name, 1, MAX_STEPS)
         self._integer("batch_size", 1, MAX_BATCH_SIZE)
         self._integer("threads", 1, MAX_THREADS)
+        self._integer("num_classes", 1, MAX_CLASSES)
         self._integer("seed", 0, 2**64 - 1)
         self._number("epochs", lambda x: x > 0, "above 0")
         self._number("learning_rate", lambda x: 0 < _float32(x) < math.inf, "above 0 and finite as a float32")
@@ -115,8 +136,9 @@ class TrainConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
         if not isinstance(self.dataset, str):
             raise ConfigError(f"dataset is {self.dataset!r}, expected a name")
-        if not isinstance(self.overwrite, bool):
-            raise ConfigError(f"overwrite is {self.overwrite!r}, expected True or False")
+        for name in ("resize", "overwrite"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}, expected True or False")
         for name in ("data_dir", "checkpoint", "resume", "init_from"):
             self._path(name)
         if self.steps is not None and self.epochs is not None:

@@ -69,6 +69,7 @@ class StartEvent(NamedTuple):
             "train_images": self.train_images,
             "validation_images": self.config.validation or 0,
             "test_images": len(self.dataset.test_images),
+            "classes": list(self.dataset.classes),
             **{name: getattr(self.config, name) for name in (*RECIPE_FIELDS, "target_accuracy")},
         }
 

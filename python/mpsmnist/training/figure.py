@@ -71,7 +71,7 @@ def figure(result: TrainResult, dataset: Dataset) -> Figure:
 
     Args:
         result: what train() returned; the run may have been interrupted or resumed.
-        dataset: what it was trained on. Its `class_names`, where it has them, are written at the mistakes.
+        dataset: what it was trained on; its `classes` are written at the mistakes.
 
     Raises:
         ImportError: matplotlib cannot be imported; raised by the import of this module.
@@ -208,8 +208,7 @@ def _draw_mistakes(part: SubFigure, mistakes: Sequence[Mistake], dataset: Datase
 
 
 def _class_name(dataset: Dataset, number: int) -> str:
-    names = dataset.class_names
-    return _readable(names[number], LONGEST_CLASS) if number < len(names) else str(number)
+    return _readable(dataset.classes[number], LONGEST_CLASS)
 
 
 def _thinned(

@@ -5,7 +5,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -119,11 +119,14 @@ def train(
             remember it: whoever resumes the run says so again.
 
     Raises:
+        TypeError: `config` is no TrainConfig.
         ConfigError: the options do not fit each other, the data or the checkpoint. Nothing has been trained.
         DatasetError, DeviceError, CheckpointError: the data, the device or the checkpoint cannot be used.
         UnsavedError: a CheckpointError; the last save failed. It has the result.
         DivergedError: the loss is no longer finite. The last good checkpoint stays in place.
     """
+    if not isinstance(config, TrainConfig):
+        raise TypeError(f"config is a {type(config).__name__}, expected a TrainConfig")
     on_event = on_event or _warn_of_lost_saves
     if progress:
         with ProgressBar() as bar:
@@ -141,7 +144,13 @@ def train(
     source = None if config.init_from is None else load_checkpoint(config.init_from)
     check_ahead(config)
     if dataset is None:
-        dataset = load(config.dataset, data_dir=config.data_dir, offline=config.offline)
+        dataset = load(
+            config.dataset,
+            data_dir=config.data_dir,
+            offline=config.offline,
+            num_classes=config.num_classes,
+            resize=config.resize,
+        )
     if saved is not None:
         _check_resumed_data(config, saved, dataset)
     if source is not None:
@@ -399,7 +408,7 @@ class _Run:
             options=self._config.saved_options(),
             step=self._step,
             total_steps=self._total_steps,
-            num_classes=self._dataset.num_classes,
+            classes=tuple(self._dataset.classes),
             dataset=self._dataset.name,
             fingerprint=self._fingerprint,
             familiarity=self._familiarity,
@@ -478,6 +487,8 @@ def _check_resumed_data(config: TrainConfig, saved: Checkpoint, dataset: Dataset
     path = str(config.resume)
     if fingerprint(dataset.train_images, dataset.train_labels) != saved.fingerprint:
         raise ConfigError(f"the training set is not the one that the run in {path!r} was trained on")
+    if (difference := _other_classes(dataset.classes, saved.classes)) is not None:
+        raise ConfigError(f"{difference} in the run in {path!r}; {_NEW_RUN}")
     total_steps = config.total_steps(config.train_images(len(dataset.train_images)))
     if config.schedule != "constant" and total_steps != saved.total_steps:
         raise ConfigError(
@@ -492,6 +503,16 @@ def _check_resumed_data(config: TrainConfig, saved: Checkpoint, dataset: Dataset
             f"{length}, but the run in {path!r} is at step {saved.step} already: "
             f"give the length from the very beginning; {_NEW_RUN}"
         )
+
+
+def _other_classes(classes: Sequence[str], saved: Sequence[str]) -> str | None:
+    """Say what differs between a dataset's classes and those of a saved run, None if nothing does."""
+    if len(classes) != len(saved):
+        return f"the dataset has {len(classes)} classes, but there are {len(saved)}"
+    for number, (name, saved_name) in enumerate(zip(classes, saved, strict=True)):
+        if name != saved_name:
+            return f"class {number} of the dataset is {name!r}, but {saved_name!r}"
+    return None
 
 
 def _shown(value: object) -> str:

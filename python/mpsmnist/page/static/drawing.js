@@ -5,6 +5,7 @@ import { paint } from "./pictures.js";
 
 const PEN = 22; // pixels of 280, as wide as MNIST's strokes
 const SIDE = 64; // pixels a side of what is sent: few are read sooner, and MNIST's digits have 20
+const MANY = 20; // bars: more stand in two columns
 const PAPER = 0.25; // around the strokes, to each side, of the longer of their sides
 
 const $ = (selector) => document.querySelector(selector);
@@ -18,7 +19,6 @@ export class Drawing {
   #picture = null; // a file that was opened, in place of strokes
   #waiting = false; // for an answer: one question at a time, or they would queue up
   #changed = false; // since the question that is being answered
-  #names = [];
   #step = null;
 
   constructor(live) {
@@ -52,9 +52,8 @@ export class Drawing {
   }
 
   // The network may have learned since the last answer.
-  watch({ state, names, first, losses }) {
+  watch({ state, first, losses }) {
     $("#verdict").ariaLive = state === "running" ? "off" : "polite"; // a screen reader would never be silent
-    this.#names = names ?? [];
     if (first + losses.length !== this.#step) this.#ask();
   }
 
@@ -176,28 +175,28 @@ export class Drawing {
     if (this.#changed) this.#ask();
   }
 
-  show({ digit, probabilities, unsure, pixels, step }) {
+  show({ digit, names, probabilities, unsure, pixels, step }) {
     this.#step = step;
     if (this.#isEmpty()) return this.#answered(); // it was cleared meanwhile
-    const name = (index) => this.#names[index] ?? `${index}`;
     const share = probabilities[digit];
-    $("#verdict").textContent = unsure === null ? `${name(digit)}: ${(100 * share).toFixed(1)}%` : `Unsure: ${unsure}. Best guess: ${name(digit)}`;
+    $("#verdict").textContent = unsure === null ? `${names[digit]}: ${(100 * share).toFixed(1)}%` : `Unsure: ${unsure}. Best guess: ${names[digit]}`;
     paint($("#seen"), pixels);
-    this.#showBars(digit, probabilities, name);
+    this.#showBars(digit, probabilities, names);
     this.#answered();
   }
 
   // What does not change is not made anew: there is a bar for each class as long as there are bars.
-  #showBars(digit, probabilities, name) {
+  #showBars(digit, probabilities, names) {
     const bars = $("#bars");
     if (bars.children.length !== probabilities.length) {
       bars.innerHTML = '<li><span></span><div class="bar"><div></div></div><span class="share"></span></li>'.repeat(probabilities.length);
+      bars.className = probabilities.length > MANY ? "many" : "";
     }
     probabilities.forEach((probability, index) => {
       const item = bars.children[index];
       const [label, bar, share] = item.children;
       item.className = index === digit ? "best" : "";
-      if (label.textContent !== name(index)) label.textContent = name(index);
+      if (label.textContent !== names[index]) label.textContent = names[index];
       bar.firstChild.style.transform = `scaleX(${probability})`;
       share.textContent = `${(100 * probability).toFixed(1)}%`;
     });

@@ -2,6 +2,7 @@
 
 import { paint, paintFilter } from "./pictures.js";
 
+const COLUMN = 1.6; // rem, of the confusion matrix, at least: four digits
 const OVER = ["stopped", "finished"];
 
 const $ = (selector) => document.querySelector(selector);
@@ -59,21 +60,26 @@ export class Look {
     this.#looking = false;
     $("#looked").textContent = `After step ${step.toLocaleString("en")}: ${wrong.toLocaleString("en")} of ${images.toLocaleString("en")} test images are read wrong.`;
     $("#mistakes").replaceChildren(...mistakes.map((mistake) => this.#picture(mistake)));
-    const classes = confusion.map((_, index) => make("th", { scope: "col", textContent: this.#name(index) }));
+    const classes = confusion.map((_, index) => this.#heading("col", index));
     const most = Math.max(1, ...confusion.flatMap((row, label) => row.filter((_, answer) => answer !== label)));
     const rows = confusion.map((row, label) => make("tr", {},
-      make("th", { scope: "row", textContent: this.#name(label) }),
+      this.#heading("row", label),
       ...row.map((count, answer) => this.#cell(count, label, answer, most))));
+    $("#confusion").style.minWidth = `${COLUMN * (names.length + 1)}rem`;
     $("#confusion").replaceChildren(make("thead", {}, make("tr", {}, make("td"), ...classes)), make("tbody", {}, ...rows));
     $("#cell-title").textContent = "";
     $("#cell").replaceChildren();
+  }
+
+  #heading(scope, index) {
+    return make("th", { scope, textContent: this.#names[index], title: this.#names[index] }); // long ones are cut
   }
 
   #cell(count, label, answer, most) {
     const button = make("button", {
       type: "button",
       textContent: count,
-      ariaLabel: `${this.#name(label)} read as ${this.#name(answer)}: ${count}`,
+      ariaLabel: `${this.#names[label]} read as ${this.#names[answer]}: ${count}`,
       disabled: count === 0,
       onclick: () => {
         $("#confusion [aria-current]")?.removeAttribute("aria-current");
@@ -87,7 +93,7 @@ export class Look {
   }
 
   showCell({ label, answer, count, pictures }) {
-    $("#cell-title").textContent = `${this.#name(label)} read as ${this.#name(answer)}: ${count.toLocaleString("en")} ${count === 1 ? "image" : "images"}` +
+    $("#cell-title").textContent = `${this.#names[label]} read as ${this.#names[answer]}: ${count.toLocaleString("en")} ${count === 1 ? "image" : "images"}` +
       (count > pictures.length ? `, here the ${pictures.length} surest` : "");
     $("#cell").replaceChildren(...pictures.map((picture) => this.#picture(picture)));
   }
@@ -110,14 +116,10 @@ export class Look {
     return make("li", {}, ...canvases);
   }
 
-  #name(index) {
-    return this.#names[index] ?? `${index}`;
-  }
-
   #picture({ image, label, answer, probability, pixels }) {
     const canvas = make("canvas", { role: "img", ariaLabel: `test image ${image}` });
     paint(canvas, pixels);
-    const words = label === answer ? `${(100 * probability).toFixed(0)}%` : `${this.#name(answer)}, is ${this.#name(label)}`;
-    return make("li", { title: `test image ${image}: ${(100 * probability).toFixed(1)}% for ${this.#name(answer)}` }, canvas, words);
+    const words = label === answer ? `${(100 * probability).toFixed(0)}%` : `${this.#names[answer]}, is ${this.#names[label]}`;
+    return make("li", { title: `test image ${image}: ${(100 * probability).toFixed(1)}% for ${this.#names[answer]}` }, canvas, words);
   }
 }

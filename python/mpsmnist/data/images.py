@@ -1,0 +1,152 @@
+"""Makes images of any type, scale and size uint8 (n, 28, 28), light on dark."""
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import DatasetError
+from .parts import Part
+
+SIDE = 28
+_DIM = 127  # levels; a whole set without a brighter one was hardly meant as 0 to 255
+_CHUNK = 1000  # images that are converted at once: their floats take 6 MB
+
+_log = logging.getLogger(__name__)
+
+
+def to_images(parts: Sequence[Part], *, resize: bool) -> list[NDArray[np.uint8]]:
+    """Make uint8 (n, 28, 28) of the images of each part.
+
+    Whether levels are 0 to 1 or 0 to 255 is decided on all parts together.
+
+    Args:
+        parts: what belongs together.
+        resize: scale images that are not 28x28: by area, enlarged ones by Lanczos' filter. Proportions are
+            kept, and the sides that are short are filled with the level of the image's edge.
+
+    Raises:
+        DatasetError: the images have another size and may not be scaled, or the numbers are no pixels.
+    """
+    shaped = [_as_pictures(part) for part in parts]
+    for part, images in zip(parts, shaped, strict=True):
+        height, width = images.shape[1:]
+        check_size(part.images_name, width, height, resize=resize)
+    factor = _find_factor(parts, shaped)
+    return [fitted(_to_bytes(images, factor)) for images in shaped]
+
+
+def check_size(name: str, width: int, height: int, *, resize: bool) -> None:
+    """Raise DatasetError, which says how to scale images, unless they are 28x28 or will be scaled."""
+    if not resize and (width, height) != (SIDE, SIDE):
+        raise DatasetError(
+            f"{name}: {width} x {height} pixels, expected {SIDE} x {SIDE}: --resize (resize=True in Python) "
+            "scales images to that"
+        )
+
+
+def fitted(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Scale images (n, h, w) to (n, 28, 28)."""
+    height, width = images.shape[1:]
+    if (height, width) == (SIDE, SIDE):
+        return images
+    size = tuple(max(1, round(side * SIDE / max(height, width))) for side in (width, height))
+    filter_ = Image.Resampling.BOX if max(height, width) > SIDE else Image.Resampling.LANCZOS
+    left, top = ((SIDE - side) // 2 for side in size)
+    scaled = np.empty((len(images), SIDE, SIDE), np.uint8)
+    scaled[:] = _edge_levels(images)[:, np.newaxis, np.newaxis]
+    for image, target in zip(images, scaled, strict=True):
+        small = np.asarray(Image.fromarray(image).resize((size[0], size[1]), filter_))
+        target[top : top + size[1], left : left + size[0]] = small
+    return scaled
+
+
+def light_on_dark(parts: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Invert all images (n, h, w) if most of them are dark on light, as MNIST's are not; say so.
+
+    An image is dark on light if its edge is in the upper third of its levels.
+    """
+    dark_on_light = np.concatenate([_is_dark_on_light(images) for images in parts])
+    if (count := int(dark_on_light.sum())) * 2 <= len(dark_on_light):
+        return list(parts)
+    _log.info("%d of the %d images are dark on light: all are inverted", count, len(dark_on_light))
+    return [255 - images for images in parts]
+
+
+def _as_pictures(part: Part) -> NDArray[Any]:
+    """View the images as (n, h, w)."""
+    images = part.images
+    if images.dtype.kind not in "biuf":
+        raise DatasetError(f"{part.images_name}: holds {images.dtype}, expected numbers")
+    if len(images) == 0:
+        raise DatasetError(f"{part.images_name}: is empty, expected at least one image")
+    if images.size > 0:
+        match images.shape:
+            case (_, _, _):
+                return images
+            case (_, _, _, 1):
+                return images[..., 0]
+            case (_, 1, _, _):
+                return images[:, 0]
+            case (_, pixels) if (side := math.isqrt(pixels)) ** 2 == pixels and side > 1:
+                return images.reshape(-1, side, side)
+    raise DatasetError(
+        f"{part.images_name}: holds an array of shape {images.shape}, expected (n, 28, 28) or (n, 784)"
+    )
+
+
+def _find_factor(parts: Sequence[Part], images: Sequence[NDArray[Any]]) -> int:
+    """Decide whether levels are 0 to 1, which takes a factor of 255, or 0 to 255."""
+    highest = [_highest(part, array) for part, array in zip(parts, images, strict=True)]
+    if len({high > 1 for high in highest if high > 0}) > 1:
+        raise DatasetError(
+            f"{parts[0].images_name}: its levels are up to {highest[0]:g}, but those of "
+            f"{parts[1].images_name} up to {highest[1]:g}: expected 0 to 1 in both, or 0 to 255"
+        )
+    high, dtype = max(highest), images[0].dtype
+    name = parts[0].images_name
+    if 0 < high <= 1:
+        _log.info("%s: its levels, 0 to 1 (%s), are taken times 255", name, dtype)
+        return 255
+    if high <= _DIM:
+        _log.warning("%s: no level is above %g, taken as of 0 to 255: the images are dim", name, high)
+    elif dtype != np.uint8:
+        _log.info("%s: its levels, 0 to 255 (%s), are taken as they are", name, dtype)
+    return 1
+
+
+def _highest(part: Part, images: NDArray[Any]) -> float:
+    low, high = float(images.min()), float(images.max())
+    if not 0 <= low <= high <= 255:  # also if there is a NaN
+        raise DatasetError(
+            f"{part.images_name}: its levels are {low:g} to {high:g} ({images.dtype}), expected 0 to 1 or "
+            "0 to 255, as before any normalisation"
+        )
+    return high
+
+
+def _to_bytes(images: NDArray[Any], factor: int) -> NDArray[np.uint8]:
+    if images.dtype == np.uint8 and factor == 1:
+        return np.ascontiguousarray(images)
+    levels = np.empty(images.shape, np.uint8)
+    for first in range(0, len(images), _CHUNK):
+        chunk = slice(first, first + _CHUNK)
+        levels[chunk] = np.rint(images[chunk].astype(np.float64) * factor)
+    return levels
+
+
+def _edge_levels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the median level of the pixels along the edges of each image (n, h, w): (n,)."""
+    edges = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
+    levels: NDArray[np.uint8] = np.median(np.concatenate(edges, axis=1), axis=1).astype(np.uint8)
+    return levels
+
+
+def _is_dark_on_light(images: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    low, high = (images.min(axis=(1, 2)).astype(int), images.max(axis=(1, 2)).astype(int))
+    answer: NDArray[np.bool_] = 3 * (_edge_levels(images) - low) > 2 * (high - low)
+    return answer
