@@ -592,3 +592,22 @@ def test_a_picture_that_cannot_be_read_leaves_no_bars(open_page: Opened, tmp_pat
         tab.set_input_files("#file", tmp_path / "text.png")
         playwright.expect(tab.locator("#bars li")).to_have_count(0)
         assert "Draw" not in tab.inner_text("#verdict")
+
+
+def test_a_picture_without_a_digit_is_not_sent_again_and_again(open_page: Opened, tmp_path: Path) -> None:
+    write_png(tmp_path / "blank.png", np.full((100, 100), 255, np.uint8))
+    sent: list[str] = []
+    tab = open_page()
+    tab.on("request", lambda request: sent.append(request.url) if "/read" in request.url else None)
+    begin(tab, steps=100_000, learning_rate=0.001)
+    wait_for(tab, "running")
+    tab.set_input_files("#file", tmp_path / "blank.png")
+    wait_for(tab, "no digit is found", "#verdict")
+    for _ in range(3):  # statuses
+        before = steps(tab)
+        while steps(tab) == before:
+            tab.wait_for_timeout(50)
+    assert len(sent) == 1
+    draw(tab, DIGITS[7])
+    playwright.expect(tab.locator("#bars li")).to_have_count(10)
+    stop(tab)

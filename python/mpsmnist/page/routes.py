@@ -71,6 +71,8 @@ async def _read(session: Session, request: Request) -> Response:
         return JSONResponse(await run_sync(_read_file, session, bytes(body)))
     except ClientDisconnect:
         return Response(status_code=400)  # nobody hears it
+    except PictureError as error:
+        return JSONResponse({"error": str(error), "blank": True}, 422)
     except Error as error:
         return JSONResponse({"error": str(error)}, 422)
 
