@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -483,6 +484,17 @@ def test_it_says_when_the_server_is_gone(browser: Any) -> None:
         assert tab.inner_text("#connection") == ""
         server.send_signal(signal.SIGKILL)
         wait_for(tab, "No connection", "#connection")
+        assert tab.is_disabled("#start")
+        tab.close()
+
+
+def test_it_says_when_another_server_is_there(browser: Any) -> None:
+    with closing(Page()) as first:
+        tab = browser.new_page()
+        go_to(tab, first.address)
+        playwright.expect(tab.locator("#start")).to_be_enabled()
+    with closing(Page(port=urlsplit(first.address).port or 0)):
+        wait_for(tab, "Another server is here now", "#connection")
         assert tab.is_disabled("#start")
         tab.close()
 

@@ -30,8 +30,10 @@ const live = new Live(
         }
     }
   },
-  (connected) => {
-    connection.textContent = connected ? "" : "No connection: the server has ended, or cannot be reached.";
+  (connected, refused) => {
+    connection.textContent = connected ? ""
+      : refused ? "Another server is here now: open the address that it has printed."
+      : "No connection: the server has ended, or cannot be reached.";
     training.connected(connected);
     drawing.connected(connected);
     look.connected(connected);
