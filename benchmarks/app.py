@@ -138,7 +138,8 @@ def _begin(page: Page, options: argparse.Namespace, steps: int) -> None:
 
 def _wait(page: Page) -> float:
     """Wait for the end of the run; the seconds from its first step."""
-    run_ = page.session.run
+    runs = page.session.runs()
+    run_ = runs.starting or runs.run
     assert run_ is not None
     while run_.start is None:
         time.sleep(0.001)

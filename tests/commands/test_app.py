@@ -160,3 +160,16 @@ def test_without_the_extra_it_is_named(missing: str) -> None:
 
 def test_help_is_there_without_the_extra() -> None:
     assert run("app", "--help").returncode == 0
+
+
+def test_a_run_that_cannot_be_saved_at_the_end_is_said(data_dir: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    with served("--data-dir", data_dir, "--save", folder / "run.safetensors") as (process, address):
+        begin(address, steps=1_000_000)
+        folder.rmdir()
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert str(folder / "run.safetensors") in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr

@@ -36,6 +36,8 @@ class Browser:
         while True:
             message: dict[str, Any] = json.loads(self.socket.recv(timeout=60))
             if message["type"] == "status":
+                if message["run"] != self.status.get("run"):
+                    self.losses, self.evaluations = [], []
                 assert message["first"] == len(self.losses)
                 self.losses += message["losses"]
                 self.evaluations += message["evaluations"]
@@ -43,9 +45,9 @@ class Browser:
             if message["type"] in kinds:
                 return message
 
-    def wait(self, *states: str, steps: int = 0) -> dict[str, Any]:
-        """Wait until the run is in one of these states and has so many steps."""
-        while self.status.get("state") not in states or len(self.losses) < steps:
+    def wait(self, *states: str, steps: int = 0, run: int = 0) -> dict[str, Any]:
+        """Wait until a run, or one as late as `run`, is in one of these states and has so many steps."""
+        while self.status.get("state") not in states or len(self.losses) < steps or self.status["run"] < run:
             self.hear("status")
         return self.status
 

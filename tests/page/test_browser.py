@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -15,9 +17,11 @@ import pytest
 from mpsmnist.app import Page
 from mpsmnist.checkpoint import load
 from mpsmnist.data.sources import SOURCES
+from mpsmnist.errors import Error
+from mpsmnist.page.findings import Findings
 from support.browser import CHROMIUM, chromium, go_to
 from support.commands import start
-from support.pictures import drawing, write_png
+from support.pictures import drawing, save_weights, write_png
 from support.small_sets import small_set
 
 if CHROMIUM is None:
@@ -197,7 +201,7 @@ def test_the_steps_beside_the_axis_are_round(open_page: Opened) -> None:
     tab = open_page()
     begin(tab, steps=93_800, learning_rate=0.001)
     wait_for(tab, "running")
-    steps = tab.locator("#loss svg text").all_inner_texts()[-5:]
+    steps = tab.locator("#loss svg text").all_text_contents()[-5:]
     assert steps == ["0", "20,000", "40,000", "60,000", "80,000"]
     stop(tab)
 
@@ -484,6 +488,17 @@ def test_it_says_when_the_server_is_gone(browser: Any) -> None:
         tab.close()
 
 
+def test_it_says_when_another_server_is_there(browser: Any) -> None:
+    with closing(Page()) as first:
+        tab = browser.new_page()
+        go_to(tab, first.address)
+        playwright.expect(tab.locator("#start")).to_be_enabled()
+    with closing(Page(port=urlsplit(first.address).port or 0)):
+        wait_for(tab, "Another server is here now", "#connection")
+        assert tab.is_disabled("#start")
+        tab.close()
+
+
 def test_many_classes_have_room(open_page: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bars of 62 stand in two columns, each in line, and the confusion matrix scrolls."""
     small = small_set("emnist-byclass")
@@ -508,3 +523,103 @@ def test_many_classes_have_room(open_page: Opened, tmp_path: Path, monkeypatch: 
         assert tab.locator("#confusion th").nth(10).get_attribute("title") == "A"
         assert tab.locator("#confusion td:has(button)").first.bounding_box()["width"] > 20
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_what_was_looked_at_is_asked_for_again_when_the_connection_was_lost(
+    open_page: Opened, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    save_weights(tmp_path / "digits.safetensors")
+    looks: list[bool] = []
+    go_on = threading.Event()
+    with closing(Page(checkpoint=tmp_path / "digits.safetensors", threads=1)) as page:
+
+        def find(*, renew: bool) -> Findings:
+            looks.append(renew)
+            if len(looks) == 1:
+                go_on.wait(60)
+            raise Error("looked twice")
+
+        monkeypatch.setattr(page.session, "findings", find)
+        tab = open_page(page.address)
+        tab.add_init_script(
+            "window.sockets = [];"
+            "window.WebSocket = class extends WebSocket {"
+            "  constructor(...all) { super(...all); sockets.push(this); }"
+            "};"
+        )
+        tab.reload()
+        playwright.expect(tab.locator("#start")).to_be_enabled()
+        tab.click("#look")
+        wait_for(tab, "Looking", "#looked")
+        tab.evaluate("sockets.at(-1).close()")
+        wait_for(tab, "looked twice", "#looked")
+        go_on.set()
+
+
+def test_a_start_shows_at_once_and_its_reason_to_fail_stays(
+    open_page: Opened, monkeypatch: pytest.MonkeyPatch, data_dir: Path
+) -> None:
+    with closing(Page(data_dir=data_dir, threads=1)) as page:
+        began, go_on = threading.Event(), threading.Event()
+
+        def begin_slowly(*_: object) -> None:
+            began.set()
+            go_on.wait(60)
+            raise Error("there is no such thing")
+
+        tab = open_page(page.address)
+        with monkeypatch.context() as patched:
+            patched.setattr(page.session, "begin", begin_slowly)
+            begin(tab)
+            wait_for(tab, "Starting")
+            assert tab.is_disabled("#start")
+            assert began.wait(60)
+            go_on.set()
+            wait_for(tab, "there is no such thing", "#problem")
+            playwright.expect(tab.locator("#start")).to_be_enabled()
+            assert tab.inner_text("#progress-text") == ""
+        begin(tab, steps=5)
+        wait_for(tab, "finished")
+        playwright.expect(tab.locator("#start")).to_be_enabled()
+
+
+def test_the_reason_why_a_run_could_not_begin_outlives_drawings(open_page: Opened, tmp_path: Path) -> None:
+    with closing(Page(data_dir=tmp_path, threads=1)) as page:
+        tab = open_page(page.address)
+        begin(tab)
+        wait_for(tab, str(tmp_path), "#problem")
+        draw(tab, DIGITS[7])
+        wait_for(tab, "there is no network yet", "#verdict")
+        assert str(tmp_path) in tab.inner_text("#problem")
+        playwright.expect(tab.locator("#start")).to_be_enabled()
+
+
+def test_a_picture_that_cannot_be_read_leaves_no_bars(open_page: Opened, tmp_path: Path) -> None:
+    save_weights(tmp_path / "digits.safetensors")
+    with closing(Page(checkpoint=tmp_path / "digits.safetensors", threads=1)) as page:
+        tab = open_page(page.address)
+        draw(tab, DIGITS[7])
+        playwright.expect(tab.locator("#bars li")).to_have_count(10)
+        (tmp_path / "text.png").write_text("no picture")
+        tab.set_input_files("#file", tmp_path / "text.png")
+        playwright.expect(tab.locator("#bars li")).to_have_count(0)
+        assert "Draw" not in tab.inner_text("#verdict")
+
+
+def test_a_picture_without_a_digit_is_not_sent_again_and_again(open_page: Opened, tmp_path: Path) -> None:
+    write_png(tmp_path / "blank.png", np.full((100, 100), 255, np.uint8))
+    sent: list[str] = []
+    tab = open_page()
+    tab.on("request", lambda request: sent.append(request.url) if "/read" in request.url else None)
+    begin(tab, steps=100_000, learning_rate=0.001)
+    wait_for(tab, "running")
+    tab.set_input_files("#file", tmp_path / "blank.png")
+    wait_for(tab, "no digit is found", "#verdict")
+    for _ in range(3):  # statuses
+        before = steps(tab)
+        while steps(tab) == before:
+            tab.wait_for_timeout(50)
+    assert len(sent) == 1
+    draw(tab, DIGITS[7])
+    playwright.expect(tab.locator("#bars li")).to_have_count(10)
+    stop(tab)

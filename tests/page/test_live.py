@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
+import re
 import string
 import threading
 import time
+import weakref
 from contextlib import closing
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -19,12 +22,16 @@ from starlette.websockets import WebSocket
 
 import mpsmnist
 from mpsmnist.app import Page
-from mpsmnist.checkpoint import load
-from mpsmnist.errors import Error
+from mpsmnist.checkpoint import Checkpoint, load
+from mpsmnist.data import Dataset
+from mpsmnist.errors import CheckpointError, Error
 from mpsmnist.page import routes
-from mpsmnist.page.findings import Findings
+from mpsmnist.page.findings import Findings, find
+from mpsmnist.page.reader import Weights
+from mpsmnist.page.run import Run
 from mpsmnist.page.session import Session
 from mpsmnist.prediction.pictures import prepare
+from mpsmnist.training.config import ConfigError, TrainConfig
 from support.pictures import save_weights
 
 from .conftest import Tab, browsing
@@ -80,9 +87,8 @@ def test_a_second_run_takes_the_first_ones_place(tab: Tab) -> None:
     browser.begin(steps=10, batch_size=4)
     browser.wait("finished")
     first = browser.losses
-    browser.losses, browser.evaluations, browser.status = [], [], {}
     browser.begin(steps=10, batch_size=4)
-    browser.wait("finished")
+    browser.wait("finished", run=2)
     assert browser.losses == first  # the seed is the same
 
 
@@ -213,6 +219,15 @@ def test_drawings_of_another_size_and_blank_ones_get_words(tab: Tab) -> None:
     assert browser.hear("blank")["reason"].startswith("no digit is found")
 
 
+def test_of_two_digits_it_says_what_the_page_can_do(tmp_path: Path) -> None:
+    save_weights(tmp_path / "digits.safetensors")
+    two = np.full((64, 64), 255, np.uint8)
+    two[12:52, 14:19] = two[12:52, 44:49] = 0
+    with closing(Page(checkpoint=tmp_path / "digits.safetensors")) as page, browsing(page) as browser:
+        browser.socket.send(two.tobytes())
+        assert browser.hear("answer")["unsure"] == "2 digits: draw one at a time"
+
+
 def test_the_findings_add_up(tab: Tab) -> None:
     browser = tab()
     browser.begin(steps=20, batch_size=4)
@@ -280,7 +295,7 @@ def test_an_opened_checkpoint_reads_at_once(tab: Tab, page: Page, data_dir: Path
     browser.wait("finished")
     path = download(page, tmp_path)
     saved = load(path)
-    with closing(Page(opened=load(path), data_dir=data_dir)) as other, browsing(other) as reader:
+    with closing(Page(checkpoint=path, data_dir=data_dir)) as other, browsing(other) as reader:
         assert reader.hear("hello")["opened"]
         reader.socket.send(seven())
         browser.socket.send(seven())
@@ -299,7 +314,7 @@ def test_an_opened_checkpoint_reads_at_once(tab: Tab, page: Page, data_dir: Path
 
 def test_an_opened_checkpoint_has_its_own_classes(tmp_path: Path) -> None:
     save_weights(tmp_path / "run", string.ascii_uppercase)
-    with closing(Page(opened=load(tmp_path / "run"))) as page, browsing(page) as browser:
+    with closing(Page(checkpoint=tmp_path / "run")) as page, browsing(page) as browser:
         browser.socket.send(seven())
         answer = browser.hear("answer")
         assert answer["names"] == list(string.ascii_uppercase)
@@ -308,12 +323,130 @@ def test_an_opened_checkpoint_has_its_own_classes(tmp_path: Path) -> None:
 
 def test_closing_the_page_saves_the_run(data_dir: Path, tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
-    page = Page(data_dir=data_dir, threads=1, checkpoint=path, overwrite=True)
+    page = Page(data_dir=data_dir, threads=1, save=path, overwrite=True)
     with closing(page), browsing(page) as browser:
         browser.begin(steps=100_000, batch_size=1)
         browser.wait("running", steps=1)
         page.close()
         assert load(path).step >= 1
+
+
+def test_no_run_begins_on_a_page_that_is_closed(page: Page) -> None:
+    page.close()
+    with pytest.raises(Error, match="the page is closed"):
+        page.session.begin("fast", {"dataset": "mnist"})
+    assert page.session.runs() == (None, 0, None, 0)
+
+
+def test_closing_the_page_waits_for_a_run_that_is_just_beginning(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the process would end while that run saves its checkpoint, and leave half a file."""
+    checking, go_on = threading.Event(), threading.Event()
+
+    def check_slowly(_config: TrainConfig) -> None:
+        checking.set()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr("mpsmnist.page.session.check_ahead", check_slowly)
+    options = {"dataset": "mnist", "device": "cpu", "steps": 10**6}
+    beginning = threading.Thread(target=page.session.begin, args=("fast", options))
+    beginning.start()
+    assert checking.wait(60)
+    closing_ = threading.Thread(target=page.close)
+    closing_.start()
+    closing_.join(0.2)
+    go_on.set()
+    closing_.join(60)
+    beginning.join(60)
+    runs = page.session.runs()
+    assert all(run is None or run.is_over for run in (runs.run, runs.starting))
+
+
+def test_a_start_that_fails_keeps_the_run_and_the_network_before_it(data_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.symlink_to(data_dir)
+    with closing(Page(data_dir=path, threads=1)) as page, browsing(page) as browser:
+        browser.begin(steps=10, batch_size=4)
+        browser.wait("finished")
+        path.unlink()
+        page.session._datasets.clear()
+        browser.begin(steps=10, batch_size=4)
+        while browser.status["starts"] != 2 or browser.status["starting"]:
+            browser.hear("status")
+        assert str(path) in browser.status["error"]
+        assert (browser.status["run"], browser.status["state"], len(browser.losses)) == (1, "finished", 10)
+        browser.socket.send(seven())
+        assert browser.hear("answer")["step"] == 10
+        path.symlink_to(data_dir)
+        browser.begin(steps=5, batch_size=4)
+        assert browser.wait("finished", run=2)["error"] is None
+
+
+def test_a_run_that_is_stopped_before_it_begins_leaves_the_network(
+    page: Page, tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = tab()
+    browser.begin(steps=10, batch_size=4)
+    browser.wait("finished")
+    load_data, go_on = page.session._load, threading.Event()
+    monkeypatch.setattr(page.session, "_load", lambda name: go_on.wait(60) and load_data(name))
+    browser.begin(steps=5, batch_size=4)
+    while not browser.status["starting"]:
+        browser.hear("status")
+    browser.ask(type="stop")
+    browser.ask(type="filters")
+    browser.hear("filters")  # so it has been stopped
+    go_on.set()
+    while browser.status["starting"]:
+        browser.hear("status")
+    assert browser.status["error"] == "the run was stopped before it began"
+    assert (browser.status["run"], len(browser.losses)) == (1, 10)
+
+
+def test_synthetic_digits_are_in_no_folder(tab: Tab) -> None:
+    browser = tab()  # of a page with data_dir
+    browser.begin(dataset="synthetic", steps=5, batch_size=4)
+    assert browser.wait("finished")["dataset"] == "synthetic"
+
+
+def test_a_run_that_is_over_is_let_go_when_another_begins(page: Page, tab: Tab) -> None:
+    browser = tab()
+    browser.begin(steps=5, batch_size=4)
+    browser.wait("finished")
+    first = weakref.ref(cast(Run, page.session.runs().run))
+    gc.collect()
+    gc.disable()
+    try:
+        cast(Run, first()).join()
+        browser.begin(steps=5, batch_size=4)
+        browser.wait("finished", run=2)
+        assert first() is None
+    finally:
+        gc.enable()
+
+
+def test_what_is_strange_to_a_network_is_learned_only_of_the_newest(
+    page: Page, tab: Tab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[int] = []
+    go_on = threading.Event()
+
+    def learn(saved: Checkpoint) -> None:
+        learned.append(saved.step)
+        assert go_on.wait(60)
+
+    monkeypatch.setattr("mpsmnist.page.run.familiarity_of", learn)
+    browser = tab()
+    threads = []
+    for number in (1, 2, 3):
+        browser.begin(steps=number, batch_size=4)
+        browser.wait("finished", run=number)
+        threads.append(cast(Run, page.session.runs().run)._thread)
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert learned == [1, 3]  # the first was being learned when the second began
 
 
 def test_closing_the_page_does_not_wait_to_learn_what_nobody_will_ask(
@@ -341,8 +474,115 @@ def test_a_tab_that_closes_just_as_it_is_told_something_is_let_go() -> None:
     async def serve() -> None:
         await asyncio.wait_for(tab.serve(), 20)
 
-    tab = routes._Tab(Session(), cast(WebSocket, Socket()))
+    tab = routes._Tab(Session(), cast(WebSocket, Socket()), asyncio.Lock())
     asyncio.run(serve())
+
+
+def test_a_tab_that_is_cancelled_again_while_it_ends_is_no_error() -> None:
+    async def serve() -> None:
+        tab._tell = tell_stubbornly  # type: ignore[method-assign]
+        serving = asyncio.create_task(tab.serve())
+        await asyncio.sleep(0.05)
+        for _ in range(2):
+            serving.cancel()
+            await asyncio.sleep(0.01)
+        await serving
+
+    async def tell_stubbornly() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.1)
+
+    class Socket:
+        async def receive(self) -> None:
+            await asyncio.sleep(60)
+
+        async def accept(self) -> None: ...
+        async def send_text(self, text: str) -> None: ...
+
+    tab = routes._Tab(Session(), cast(WebSocket, Socket()), asyncio.Lock())
+    asyncio.run(serve())
+
+
+class Looks:
+    """Holds up all looks at the test images, and counts them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.began, self.go_on = threading.Event(), threading.Event()
+        monkeypatch.setattr("mpsmnist.page.session.find", self._find)
+
+    def _find(self, weights: Weights, dataset: Dataset) -> Findings:
+        self.count += 1
+        self.began.set()
+        assert self.go_on.wait(60)
+        return find(weights, dataset)
+
+
+def test_a_tab_that_looks_can_stop_the_run_meanwhile(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = Looks(monkeypatch)
+    browser = tab()
+    browser.begin(steps=100_000, batch_size=1)
+    browser.wait("running", steps=1)
+    browser.ask(type="look")
+    assert looks.began.wait(60)
+    browser.ask(type="stop")
+    browser.wait("stopped")
+    looks.go_on.set()
+    assert browser.hear("look")["step"] <= len(browser.losses)
+
+
+def test_tabs_that_look_at_the_same_network_share_the_work(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = Looks(monkeypatch)
+    browsers = [tab() for _ in range(3)]
+    browsers[0].begin(steps=5, batch_size=4)
+    for browser in browsers:
+        browser.wait("finished")
+        browser.ask(type="look")
+    looks.go_on.set()
+    first, *others = [browser.hear("look") for browser in browsers]
+    assert [other == first for other in others] == [True, True]
+    assert looks.count == 1
+    browsers[0].begin(steps=6, batch_size=4)
+    browsers[0].wait("finished", run=2)
+    browsers[0].ask(type="look")
+    assert browsers[0].hear("look")["step"] == 6
+
+
+def test_of_looks_that_wait_the_newest_is_done(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = Looks(monkeypatch)
+    browser = tab()
+    browser.begin(steps=100_000, batch_size=1)
+    browser.wait("running", steps=1)
+    browser.ask(type="look")
+    assert looks.began.wait(60)
+    for _ in range(5):
+        browser.ask(type="look")
+    browser.ask(type="stop")
+    browser.wait("stopped")
+    looks.go_on.set()
+    browser.hear("look")
+    assert browser.hear("look")["step"] == len(browser.losses)
+    browser.ask(type="cell", label=0, answer=0)
+    assert browser.hear("look", "cell")["type"] == "cell"
+    assert looks.count == 2
+
+
+def test_a_tab_is_kept_however_long_an_answer_takes(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    def begin_slowly(*_: object) -> None:
+        time.sleep(1)
+        raise Error("no")
+
+    monkeypatch.setattr(page.session, "begin", begin_slowly)
+    config = page._server.config
+    config.ws_ping_interval = 0.1
+    config.ws_ping_timeout = config.ws_ping_timeout and 0.1
+    with browsing(page) as browser:
+        for _ in range(3):  # what comes meanwhile waits, and the pongs behind it
+            browser.begin()
+        for _ in range(3):
+            assert browser.hear("error")["message"] == "no"
 
 
 def test_a_page_that_is_closed_while_it_is_answered_is_no_error(
@@ -383,3 +623,28 @@ def test_the_server_ends_at_once_and_quietly_while_it_looks(
         assert not go_on.is_set()
         go_on.set()
     assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"port": 65536}, "port is 65536, expected a whole number from 0 to 65535"),
+        ({"port": -1}, "port is -1, expected"),
+        ({"threads": 0}, "threads is 0, expected"),
+        ({"overwrite": True}, "overwrite needs `save`"),
+        ({"save": "/no/such/folder/run"}, "save is '/no/such/folder/run', but there is no folder"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_said(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        Page(**options)
+
+
+def test_an_argument_that_is_none_is_an_error() -> None:
+    with pytest.raises(TypeError, match="nonsense"):
+        Page(nonsense=1)  # type: ignore[call-arg]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="none"):
+        Page(checkpoint=tmp_path / "none")

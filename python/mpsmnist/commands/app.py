@@ -3,17 +3,16 @@
 import argparse
 import signal
 import webbrowser
-from pathlib import Path
 
 from ..errors import Error
-from ..training.checkpoint import check_target, load
-from ..training.config import MAX_THREADS, ConfigError, TrainConfig
+from ..training.config import ConfigError
 from ..user_files import expand_path
-from .console import Command, UsageError, complain, require_whole_number
+from .console import Command, UsageError, complain
 from .options import add_data_options, add_threads
 from .streams import print_line
 
 PORT = 8517
+OPTIONS = ("host", "port", "checkpoint", "save", "overwrite", "data_dir", "offline", "threads")  # of Page
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -49,16 +48,10 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
         from ..page import Page  # noqa: PLC0415 (its server is optional)
     except ImportError as error:
         raise Error(f"the page needs a server ({error}): pip install 'mpsmnist[app]'") from error
-    require_whole_number("port", arguments.port, 0, 65535)
-    require_whole_number("threads", arguments.threads, 1, MAX_THREADS)
-    opened = None if arguments.checkpoint is None else load(arguments.checkpoint)
-    options = {name: getattr(arguments, name) for name in ("data_dir", "offline", "threads")}
-    if arguments.save is not None:
-        _check_save(arguments.save, overwrite=arguments.overwrite)
-        options |= {"checkpoint": arguments.save, "overwrite": True}
-    elif arguments.overwrite:
-        raise UsageError("--overwrite needs --save")
-    page = Page(host=arguments.host, port=arguments.port, opened=opened, **options)
+    try:
+        page = Page(**{name: getattr(arguments, name) for name in OPTIONS})
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
     try:
         print_line(page.address)
         complain(program, f"that is the page, {_who_may_open_it(arguments.host)} Ctrl-C ends it.")
@@ -68,16 +61,6 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
             signal.pause()
     finally:
         page.close()
-
-
-def _check_save(path: Path, *, overwrite: bool) -> None:
-    """Raise UsageError unless runs may be saved there."""
-    if not overwrite and path.is_file() and path.stat().st_size:
-        raise UsageError(f"save is {str(path)!r}, which exists: `overwrite` replaces it")
-    try:
-        check_target(TrainConfig(checkpoint=path, overwrite=True))
-    except ConfigError as error:  # it begins with the option's name in TrainConfig
-        raise UsageError("save" + str(error).removeprefix("checkpoint")) from error
 
 
 def _who_may_open_it(host: str) -> str:
@@ -90,7 +73,7 @@ COMMAND = Command(
     description="Open a page in the browser: watch the network learn, and draw digits for it to read.",
     epilog=(
         "It needs the extra: pip install 'mpsmnist[app]'\n"
-        "exit codes: 1 the page cannot be served; 2 bad usage;\n"
+        "exit codes: 1 the page cannot be served, or a run not be saved; 2 bad usage;\n"
         "130 after Ctrl-C, 143 and 129 after SIGTERM and SIGHUP"
     ),
     add_options=_add_options,

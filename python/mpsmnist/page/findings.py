@@ -14,8 +14,13 @@ class Findings(NamedTuple):
     """A network's answers for the test images of a dataset."""
 
     step: int
+    dataset: Dataset
     probabilities: NDArray[np.float32]  # (M, C)
-    labels: NDArray[np.uint8]  # (M,)
+
+    @property
+    def labels(self) -> NDArray[np.uint8]:
+        """(M,)."""
+        return self.dataset.test_labels
 
     @property
     def classes(self) -> int:
@@ -42,4 +47,4 @@ class Findings(NamedTuple):
 def find(weights: Weights, dataset: Dataset) -> Findings:
     """Predict the test images, with one thread: a run may be training beside it."""
     probabilities = weights.trainer().predict(dataset.test_images)
-    return Findings(weights.step, probabilities, dataset.test_labels)
+    return Findings(weights.step, dataset, probabilities)

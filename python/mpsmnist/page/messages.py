@@ -14,7 +14,7 @@ from ..training.config import PRESETS
 from ..training.mistakes import Mistake
 from .findings import Findings
 from .reader import Weights
-from .run import Run
+from .session import Runs
 
 MOST_SHOWN = 36  # images of a cell, or mistakes
 
@@ -31,16 +31,21 @@ def hello(*, has_network: bool) -> dict[str, Any]:
     }
 
 
-def status(run: Run, number: int, losses: int, evaluations: int) -> dict[str, Any]:
-    """How the run is, with what is new after so many losses and evaluations."""
+def status(runs: Runs, losses: int, evaluations: int) -> dict[str, Any]:
+    """How the run is, with what is new after so many losses and evaluations; there is one, or a start."""
+    starting = runs.starting
+    run = runs.run or starting
+    assert run is not None
     rate = run.steps_per_second()
     start = run.start
     new = run.losses[losses:]  # a copy: the run goes on
     message = {
         "type": "status",
-        "run": number,
+        "run": runs.number,
+        "starts": runs.starts,
+        "starting": starting is not None and not starting.is_over,
         "state": run.state,
-        "error": run.error,
+        "error": run.error if starting is None else starting.error,
         "warning": run.warning,
         "first": losses,
         "losses": [round(loss, 5) if math.isfinite(loss) else None for loss in new],
@@ -72,7 +77,7 @@ def answer(prediction: Prediction, step: int) -> dict[str, Any]:
     }
 
 
-def look(findings: Findings, dataset: Dataset) -> dict[str, Any]:
+def look(findings: Findings) -> dict[str, Any]:
     """What the network gets wrong."""
     mistakes = findings.mistakes()
     return {
@@ -80,13 +85,13 @@ def look(findings: Findings, dataset: Dataset) -> dict[str, Any]:
         "step": findings.step,
         "images": len(findings.labels),
         "wrong": len(mistakes),
-        "names": dataset.classes,
+        "names": findings.dataset.classes,
         "confusion": findings.confusion().tolist(),
-        "mistakes": _pictures(mistakes, dataset),
+        "mistakes": _pictures(mistakes, findings.dataset),
     }
 
 
-def cell(findings: Findings, dataset: Dataset, label: int, predicted: int) -> dict[str, Any]:
+def cell(findings: Findings, label: int, predicted: int) -> dict[str, Any]:
     """Those test images of one class that are taken for another, or rightly for itself."""
     found = findings.cell(label, predicted)
     return {
@@ -94,7 +99,7 @@ def cell(findings: Findings, dataset: Dataset, label: int, predicted: int) -> di
         "label": label,
         "answer": predicted,
         "count": len(found),
-        "pictures": _pictures(found, dataset),
+        "pictures": _pictures(found, findings.dataset),
     }
 
 

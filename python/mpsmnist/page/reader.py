@@ -23,8 +23,8 @@ NEW_AFTER = 0.25  # seconds; to copy the weights for a reader keeps a run from t
 class NoNetworkError(Error):
     """There is nothing to predict with."""
 
-    def __init__(self, message: str = "there is no network yet: train one") -> None:
-        super().__init__(message)
+    def __init__(self) -> None:
+        super().__init__("there is no network yet: train one")
 
 
 class Weights(NamedTuple):
@@ -69,7 +69,7 @@ class Opened:
 
 
 class Following:
-    """The network of a run: its weights are asked for when they are wanted and others, and come later."""
+    """The network of a run that has begun: weights are asked for when wanted and others, and come later."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -90,8 +90,6 @@ class Following:
 
     def newest(self) -> Weights:
         """As of any source; waits for the first weights of a run."""
-        if self._run.start is None:
-            raise NoNetworkError("the run has not begun yet")
         if self._asked is not None and (self._weights is None or self._asked.done()):
             self._weights = self._asked.result()
         is_old = self._weights is None or self._weights.step != self._run.step
@@ -138,7 +136,8 @@ class Reader:
                 self._trainer.load_state_dict(weights.state)
             self._weights = weights
             network = Network(self._trainer, self._source.familiarity, self._source.classes)
-            return predict_picture(network, "", picture, invert), weights.step
+            prediction = predict_picture(network, "", picture, invert, advice="draw one at a time")
+            return prediction, weights.step
 
 
 def _parameters(state: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:

@@ -4,6 +4,8 @@ import asyncio
 import io
 import json
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -31,17 +33,19 @@ STATIC = Path(str(files(__package__))) / "static"
 DRAWING = 64  # pixels a side of the drawing that the page sends, one grey byte each, black ink on white
 MAX_UPLOAD = 32 * 2**20  # bytes; a photo has 2 to 15 million
 UNKNOWN = "the page asked for what this server does not know: reload it"
+LOOKS = frozenset({"look", "cell"})
 EVERY = 1.0  # seconds from one status to the next: to draw one costs a browser some 10 ms of a processor
 
 
 def make_app(session: Session) -> Starlette:
     """Put the addresses together."""
+    looking = asyncio.Lock()
     return Starlette(
         routes=[
             Route("/", _index),
             Route("/read", partial(_read, session), methods=["POST"]),
             Route("/checkpoint", partial(_checkpoint, session)),
-            WebSocketRoute("/live", lambda socket: _Tab(session, socket).serve()),
+            WebSocketRoute("/live", lambda socket: _Tab(session, socket, looking).serve()),
             Mount("/static", StaticFiles(directory=STATIC)),
         ]
     )
@@ -67,6 +71,8 @@ async def _read(session: Session, request: Request) -> Response:
         return JSONResponse(await run_sync(_read_file, session, bytes(body)))
     except ClientDisconnect:
         return Response(status_code=400)  # nobody hears it
+    except PictureError as error:
+        return JSONResponse({"error": str(error), "blank": True}, 422)
     except Error as error:
         return JSONResponse({"error": str(error)}, 422)
 
@@ -99,45 +105,70 @@ def _checkpoint_file(session: Session) -> bytes:
 
 
 class _Tab:
-    """A page that is open: it is told how the run is, and what it asks for is done in order."""
+    """A page that is open: it is told how the runs are, and what it asks for is done in order.
 
-    def __init__(self, session: Session, socket: WebSocket) -> None:
+    What looks at the test images takes long: it is answered beside all else, for one tab after the other.
+    """
+
+    def __init__(self, session: Session, socket: WebSocket, looking: asyncio.Lock) -> None:
         self._session = session
         self._socket = socket
+        self._looking = looking
+        self._looks: dict[str, dict[str, Any]] = {}  # asked for and not begun: the newest of each kind
+        self._asked = asyncio.Event()  # there are looks
         self._sending = asyncio.Lock()
         self._ordered = asyncio.Event()  # the status is told at once after an order, such as to stop
 
     async def serve(self) -> None:
-        await self._socket.accept()
-        await self._send(messages.hello(has_network=self._session.has_network))
-        teller = asyncio.create_task(self._tell())
-        try:
-            while True:
-                await self._serve_one()
-        except (WebSocketDisconnect, asyncio.CancelledError):
-            pass  # the page is closed, or the server ends
-        finally:
-            teller.cancel()
-            await asyncio.gather(teller, return_exceptions=True)
+        # A cancellation, as the server ends, may come anywhere, and twice.
+        with suppress(WebSocketDisconnect, asyncio.CancelledError):
+            await self._socket.accept()
+            await self._send(messages.hello(has_network=self._session.has_network))
+            beside = [asyncio.create_task(each) for each in (self._tell(), self._look())]
+            try:
+                while True:
+                    await self._serve_one()
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
 
     async def _serve_one(self) -> None:
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message["code"])
+        if (data := message.get("bytes")) is not None:
+            await self._answer("drawing", self._read_drawing, data)
+            return
+        asked = _parsed(message["text"])
+        kind = str(asked.get("type"))
+        if kind in LOOKS:
+            self._looks[kind] = asked
+            self._asked.set()
+        elif not await self._answer(kind, self._do, asked):
+            self._ordered.set()
+
+    async def _look(self) -> None:
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            while self._looks:
+                kind = next(iter(self._looks))
+                async with self._looking:
+                    await self._answer(kind, self._do, self._looks.pop(kind))
+
+    async def _answer(self, kind: str, do: Callable[[Any], dict[str, Any] | None], asked: object) -> bool:
+        """Do in a thread what was asked for; returns whether there was anything to answer."""
         answer: dict[str, Any] | None
         try:
-            if message.get("bytes") is not None:
-                answer = await run_sync(self._read_drawing, message["bytes"])
-            else:
-                answer = await run_sync(self._do, message["text"])
+            answer = await run_sync(do, asked)
         except PictureError as error:
             answer = {"type": "blank", "reason": str(error)}
         except (Error, ConfigError) as error:
-            answer = {"type": "error", "message": str(error)}
+            answer = {"type": "error", "asked": kind, "message": str(error)}
         if answer is not None:
             await self._send(answer)
-        else:
-            self._ordered.set()
+        return answer is not None
 
     async def _send(self, message: dict[str, Any]) -> None:
         async with self._sending:
@@ -152,11 +183,11 @@ class _Tab:
         last: dict[str, Any] = {}
         while True:
             self._ordered.clear()  # whatever is ordered from here on is told in the next round
-            run = self._session.run
-            if run is not None:
-                if self._session.run_number != number:
-                    number, losses, evaluations = self._session.run_number, 0, 0
-                status = messages.status(run, number, losses, evaluations)
+            runs = self._session.runs()
+            if runs.run is not None or runs.starting is not None:
+                if runs.number != number:
+                    number, losses, evaluations = runs.number, 0, 0
+                status = messages.status(runs, losses, evaluations)
                 losses += len(status["losses"])
                 evaluations += len(status["evaluations"])
                 if status != last:
@@ -170,30 +201,35 @@ class _Tab:
             raise Error(f"the drawing has {len(data)} bytes, expected {DRAWING}x{DRAWING}")
         return _answer(self._session, np.frombuffer(data, np.uint8).reshape(DRAWING, DRAWING), invert=True)
 
-    def _do(self, text: str) -> dict[str, Any] | None:
+    def _do(self, asked: dict[str, Any]) -> dict[str, Any] | None:
         """Do what the page asks for; returns the answer, if there is one."""
         session = self._session
-        try:
-            asked = json.loads(text)
-        except (ValueError, RecursionError):
-            asked = None
         match asked:
             case {"type": "begin", "preset": str(preset), "options": dict(options)}:
                 session.begin(preset, options)
-            case {"type": "pause", "pause": bool(pause)} if session.run is not None:
-                session.run.pause(pause)
-            case {"type": "stop"} if session.run is not None:
-                session.run.stop()
+            case {"type": "pause", "pause": bool(pause)}:
+                session.pause(pause)
+            case {"type": "stop"}:
+                session.stop()
             case {"type": "look"}:
-                return messages.look(session.findings(renew=True), session.dataset())
+                return messages.look(session.findings(renew=True))
             case {"type": "cell", "label": int(label), "answer": int(answer)}:
                 findings = session.findings(renew=False)
                 if not (0 <= label < findings.classes and 0 <= answer < findings.classes):
                     raise Error(UNKNOWN)
-                return messages.cell(findings, session.dataset(), label, answer)
+                return messages.cell(findings, label, answer)
             case {"type": "filters"}:
-                first = None if session.run is None else session.run.first_filters
+                run = session.runs().run
+                first = None if run is None else run.first_filters
                 return messages.filters(session.reader.weights(), first)
             case _:
                 raise Error(UNKNOWN)
         return None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        asked = None
+    return asked if isinstance(asked, dict) else {}

@@ -2,10 +2,11 @@
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,11 @@ from ..training.familiarity import Familiarity, familiarity_of
 from ..training.loop import train
 
 T = TypeVar("T")
+P = ParamSpec("P")
 State = Literal["loading", "running", "paused", "stopped", "finished", "failed"]
 
 RATE_SECONDS = 2.0  # steps per second are those of the last so many seconds
+_LEARNING = threading.Lock()  # a familiarity takes a second of a processor: one at a time
 
 
 class Run:
@@ -36,7 +39,10 @@ class Run:
         familiarity: with the training images; None until the run is over, as to learn it takes a while.
     """
 
-    def __init__(self, config: TrainConfig, load: Callable[[], Dataset]) -> None:
+    def __init__(
+        self, config: TrainConfig, load: Callable[[], Dataset], on_start: Callable[["Run"], None]
+    ) -> None:
+        """Begin. The run's thread calls `load` for the data, and `on_start` before the first step."""
         self.config = config
         self.losses: list[float] = []
         self.evaluations: list[EvaluationEvent] = []
@@ -46,10 +52,11 @@ class Run:
         self.familiarity: Familiarity | None = None
         self.first_filters: NDArray[np.float32] | None = None
         self._load = load
+        self._on_start = on_start
         self._changed = threading.Condition()
         self._paused = False
         self._stopping = False
-        self._closing = False
+        self._is_left = False
         self._is_over = False
         self._tasks: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._times: deque[tuple[float, int]] = deque()
@@ -103,10 +110,14 @@ class Run:
         self._thread.join()
 
     def close(self) -> None:
-        """Stop, and wait for the end; as nobody will read with the network, no familiarity is learned."""
-        self._closing = True
+        """Stop, and wait for the end."""
+        self.leave()
         self.stop()
         self.join()
+
+    def leave(self) -> None:
+        """Tell that nobody will read with the network any more: no familiarity is learned."""
+        self._is_left = True
 
     def between_steps(self, task: Callable[[], T]) -> Future[T]:
         """Have a task done where no step is under way: by the training thread or, if that has ended, here."""
@@ -121,12 +132,15 @@ class Run:
 
     def _train(self) -> None:
         try:
+            dataset = self._load()
+            if self._stopping:
+                raise Error("the run was stopped before it began")
             train(
                 self.config,
-                dataset=self._load(),
-                on_step=self._on_step,
-                on_event=self._on_event,
-                stop=self._halt,
+                dataset=dataset,
+                on_step=_weakly(self._on_step),  # or `start`, which keeps them, would be a cycle
+                on_event=_weakly(self._on_event),
+                stop=_weakly(self._halt),
                 curves=True,
             )
         except (Error, ConfigError) as error:
@@ -137,8 +151,9 @@ class Run:
             with self._changed:
                 self._is_over = True
             self._do_tasks()
-        if self.start is not None and self.error is None and not self._closing:
-            self.familiarity = familiarity_of(self.start.checkpoint())
+        with _LEARNING:
+            if self.start is not None and self.error is None and not self._is_left:
+                self.familiarity = familiarity_of(self.start.checkpoint())
 
     def _on_step(self, event: StepEvent) -> None:
         self.losses.append(event.loss)
@@ -147,6 +162,7 @@ class Run:
         if isinstance(event, StartEvent):
             self.first_filters = event.trainer.state_dict()["conv0.weight"]
             self.start = event
+            self._on_start(self)
         elif isinstance(event, EvaluationEvent):
             self.evaluations.append(event)
         elif isinstance(event, CheckpointFailedEvent):
@@ -169,6 +185,18 @@ class Run:
     def _do_tasks(self) -> None:
         while self._tasks:
             _do(*self._tasks.popleft())
+
+
+def _weakly(method: Callable[P, T]) -> Callable[P, T]:
+    """Make a function of a method that does not keep its object: somebody else does."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        kept = reference()
+        assert kept is not None
+        return kept(*args, **kwargs)
+
+    return call
 
 
 def _do(task: Callable[[], T], future: Future[T]) -> None:

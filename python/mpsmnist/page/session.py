@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..data import DATASETS, Dataset, load
 from ..errors import Error
@@ -10,7 +10,7 @@ from ..training.checkpoint import Checkpoint
 from ..training.config import ConfigError, TrainConfig, merge
 from ..training.loop import check_ahead
 from .findings import Findings, find
-from .reader import Following, NoNetworkError, Opened, Reader
+from .reader import Following, NoNetworkError, Opened, Reader, Weights
 from .run import Run
 
 # What the page may set; the rest is the command's, or its preset's.
@@ -19,44 +19,106 @@ OPTIONS = frozenset(
 )
 
 
+class Runs(NamedTuple):
+    """The runs of a session at one moment.
+
+    Attributes:
+        run: the newest that has begun.
+        number: how many have begun.
+        starting: one that loads its data, or could not begin; None once it has begun.
+        starts: how many were asked for.
+    """
+
+    run: Run | None
+    number: int
+    starting: Run | None
+    starts: int
+
+
 class Session:
     """Its methods may be called in several threads."""
 
     def __init__(self, opened: Checkpoint | None = None, **options: Any) -> None:
         """Take a checkpoint to read with until there is a run, and options of TrainConfig for all runs."""
-        self.run: Run | None = None
-        self.run_number = 0
+        self._run: Run | None = None  # the newest that has begun
+        self._starting: Run | None = None  # loads its data, or could not begin
+        self._runs = self._starts = 0
+        self._is_closed = False
         self._options = options
         self._opened = opened
         self._reader = None if opened is None else Reader(Opened(opened))
         self._datasets: dict[str, Dataset] = {}
-        self._findings: tuple[Reader, Findings] | None = None
+        self._findings: tuple[Reader, Weights, Findings] | None = None
         self._lock = threading.Lock()
         self._finding = threading.Lock()
 
     def begin(self, preset: str, options: Mapping[str, Any]) -> None:
-        """Begin a run. Raises ConfigError, and Error if there is no such device or one is under way."""
+        """Begin a run; until it has loaded its data, the run and the network before it stay.
+
+        Raises:
+            ConfigError: the options make no sense.
+            Error: there is no such device, a run is under way, or the session is closed.
+        """
         if unknown := options.keys() - OPTIONS:
             raise ConfigError(f"{min(unknown)} is no option of the page")
         config = TrainConfig.preset(preset, **merge(options, self._options))
         if config.dataset not in DATASETS:
             raise ConfigError(f"dataset is {config.dataset!r}, expected one of {', '.join(DATASETS)}")
-        check_ahead(config)
         with self._lock:
-            if self.run is not None and not self.run.is_over:
+            if self._is_closed:
+                raise Error("the page is closed")
+            if any(run is not None and not run.is_over for run in (self._run, self._starting)):
                 raise Error("a run is under way: stop it first")
-            self.run = Run(config, lambda: self._load(config.dataset))
-            self.run_number += 1
-            self._reader = Reader(Following(self.run))
+            check_ahead(config)
+            self._starting = Run(config, lambda: self._load(config.dataset), self._begun)
+            self._starts += 1
+
+    def _begun(self, run: Run) -> None:
+        with self._lock:
+            if self._run is not None:
+                self._run.leave()
+            self._run, self._starting = run, None
+            self._runs += 1
+            self._reader = Reader(Following(run))
+
+    def runs(self) -> Runs:
+        """Tell what is running, or was last, and what is to take its place."""
+        with self._lock:
+            return Runs(self._run, self._runs, self._starting, self._starts)
+
+    def pause(self, pause: bool) -> None:
+        """Let the run, or the one that is starting, stand still or go on."""
+        if (run := self._newest()) is not None:
+            run.pause(pause)
+
+    def stop(self) -> None:
+        """End the run, or the one that is starting."""
+        if (run := self._newest()) is not None:
+            run.stop()
+
+    def _newest(self) -> Run | None:
+        with self._lock:
+            return self._run if self._starting is None or self._starting.is_over else self._starting
 
     def close(self) -> None:
-        """Stop the run, and wait until it has ended and is saved, if it is to be."""
-        if self.run is not None:
-            self.run.close()
+        """Stop the run, and wait until it has ended and is saved, if it is to be; no other can begin.
+
+        Raises:
+            Error: the run was to be saved, and is not.
+        """
+        with self._lock:
+            self._is_closed = True
+            runs = self._run, self._starting
+        for each in runs:
+            if each is not None:
+                each.close()
+        run = self._run
+        if run is not None and run.error is not None and run.config.checkpoint is not None:
+            raise Error(run.error)
 
     @property
     def has_network(self) -> bool:
-        """Whether there is something to read with, or will be soon."""
+        """Whether there is something to read with."""
         return self._reader is not None
 
     @property
@@ -68,20 +130,13 @@ class Session:
 
     def checkpoint(self) -> Checkpoint:
         """Make a checkpoint of the run as it is, or give the opened one. Raises NoNetworkError."""
-        run = self.run
-        if run is None and self._opened is not None:
-            return self._opened
-        if run is None or run.start is None:
-            raise NoNetworkError
-        return run.between_steps(run.start.checkpoint).result()
-
-    def dataset(self) -> Dataset:
-        """Load what the network was trained on. Raises DatasetError and NoNetworkError."""
-        if self.run is not None and self.run.start is not None:
-            return self.run.start.dataset
+        run = self._run
+        if run is not None:
+            assert run.start is not None
+            return run.between_steps(run.start.checkpoint).result()
         if self._opened is None:
             raise NoNetworkError
-        return self._load(self._opened.dataset)
+        return self._opened
 
     def findings(self, *, renew: bool) -> Findings:
         """Look at the test images, with the newest weights if `renew`, or else as they were looked at last.
@@ -91,13 +146,26 @@ class Session:
             NoNetworkError: there is no network yet.
         """
         with self._finding:
-            reader = self.reader
-            if self._findings is None or self._findings[0] is not reader or renew:
-                self._findings = reader, find(reader.weights(), self.dataset())
-            return self._findings[1]
+            with self._lock:
+                reader, run = self.reader, self._run
+            last = self._findings
+            if last is not None and last[0] is reader and (not renew or last[1] is reader.weights()):
+                return last[2]
+            weights = reader.weights()
+            findings = find(weights, self._dataset(run))
+            self._findings = reader, weights, findings
+            return findings
+
+    def _dataset(self, run: Run | None) -> Dataset:
+        """Load what the network of the run, or else of the checkpoint, was trained on."""
+        if run is not None and run.start is not None:
+            return run.start.dataset
+        assert self._opened is not None
+        return self._load(self._opened.dataset)
 
     def _load(self, name: str) -> Dataset:
         if name not in self._datasets:
-            places: dict[str, Any] = {key: self._options.get(key) for key in ("data_dir", "offline")}
-            self._datasets[name] = load(name, **places)
+            is_drawn = name == "synthetic"  # by the package: it is in no folder
+            data_dir = None if is_drawn else self._options.get("data_dir")
+            self._datasets[name] = load(name, data_dir=data_dir, offline=self._options.get("offline"))
         return self._datasets[name]

@@ -57,7 +57,14 @@ def load_network(path: str | os.PathLike[str], device: str = "auto", threads: in
     return Network(trainer, familiarity_of(saved), saved.classes)
 
 
-def predict_picture(network: Network, name: str, picture: Picture, invert: bool | None = None) -> Prediction:
+def predict_picture(
+    network: Network,
+    name: str,
+    picture: Picture,
+    invert: bool | None = None,
+    *,
+    advice: str = "try --many",
+) -> Prediction:
     """Read a picture of one digit.
 
     Args:
@@ -65,6 +72,7 @@ def predict_picture(network: Network, name: str, picture: Picture, invert: bool 
         name: what the prediction's `image` is to be.
         picture: uint8, grey (h, w), colour (h, w, 3) or colour with alpha (h, w, 4).
         invert: whether it is dark on light; None judges by the picture.
+        advice: what the prediction's `unsure` says to do about more than one digit.
 
     Raises:
         PictureError: no digit is found.
@@ -74,7 +82,7 @@ def predict_picture(network: Network, name: str, picture: Picture, invert: bool 
     _require_picture(picture)
     digit, count = prepare_and_count(picture, invert)
     prediction = _predict(network, name, digit)
-    return prediction if count == 1 else prediction._replace(unsure=f"{count} digits: try --many")
+    return prediction if count == 1 else prediction._replace(unsure=f"{count} digits: {advice}")
 
 
 def predict_digits(

@@ -20,6 +20,7 @@ export class Drawing {
   #waiting = false; // for an answer: one question at a time, or they would queue up
   #changed = false; // since the question that is being answered
   #step = null;
+  #isBlank = false; // there is no digit, whatever the network has learned
 
   constructor(live) {
     this.#live = live;
@@ -54,7 +55,7 @@ export class Drawing {
   // The network may have learned since the last answer.
   watch({ state, first, losses }) {
     $("#verdict").ariaLive = state === "running" ? "off" : "polite"; // a screen reader would never be silent
-    if (first + losses.length !== this.#step) this.#ask();
+    if (first + losses.length !== this.#step && !this.#isBlank) this.#ask();
   }
 
   #begin(event) {
@@ -93,6 +94,7 @@ export class Drawing {
   }
 
   #redraw() {
+    this.#isBlank = false;
     const context = this.#context;
     context.fillStyle = "white";
     context.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
@@ -159,6 +161,7 @@ export class Drawing {
       const response = await fetch(`read?token=${encodeURIComponent(token)}`, { method: "POST", body: file });
       const answer = await response.json();
       if (response.ok) this.show(answer);
+      else if (answer.blank) this.showBlank({ reason: answer.error });
       else this.fail(answer.error);
     } catch {
       this.fail("the file could not be sent");
@@ -203,13 +206,13 @@ export class Drawing {
   }
 
   showBlank({ reason }) {
+    this.#isBlank = !this.#changed;
     if (!this.#isEmpty()) this.#forget(`Nothing to read: ${reason}`);
     this.#answered();
   }
 
   fail(message) {
-    if (!this.#waiting) return;
-    $("#verdict").textContent = message;
+    if (!this.#isEmpty()) this.#forget(message);
     this.#wait(false);
   }
 

@@ -4,6 +4,10 @@ export const token = new URLSearchParams(location.search).get("token");
 
 const AGAIN = 1500; // milliseconds
 
+// Whether there is a server, but one that this page's token is none of: a script cannot tell by a WebSocket.
+const isRefused = () =>
+  fetch(`?token=${encodeURIComponent(token)}`).then(({ status }) => status === 403, () => false);
+
 export class Live {
   #socket = null;
 
@@ -20,9 +24,10 @@ export class Live {
       this.onConnected(true);
     };
     socket.onmessage = (event) => this.onMessage(JSON.parse(event.data));
-    socket.onclose = () => {
+    socket.onclose = async () => {
+      const wasOpen = this.#socket === socket;
       this.#socket = null;
-      this.onConnected(false);
+      this.onConnected(false, !wasOpen && await isRefused());
       setTimeout(() => this.#open(), AGAIN);
     };
   }

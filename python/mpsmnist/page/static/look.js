@@ -38,6 +38,11 @@ export class Look {
     }
   }
 
+  // What was asked for on a connection that is lost is not answered on the next one.
+  connected(connected) {
+    if (connected && this.#looking) this.#look();
+  }
+
   #look() {
     this.#looking = true;
     $("#looked").textContent = "Looking …";

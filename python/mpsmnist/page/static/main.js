@@ -21,15 +21,22 @@ const live = new Live(
       case "cell": return look.showCell(message);
       case "filters": return look.showFilters(message);
       case "error":
-        drawing.fail(message.message);
-        look.fail(message.message);
-        return training.complain(message.message);
+        switch (message.asked) {
+          case "drawing": return drawing.fail(message.message);
+          case "look": return look.fail(message.message);
+          case "filters": return; // there is no network, as look and drawing say
+          case "begin": return training.refuse(message.message);
+          default: return training.complain(message.message);
+        }
     }
   },
-  (connected) => {
-    connection.textContent = connected ? "" : "No connection: the server has ended, or cannot be reached.";
+  (connected, refused) => {
+    connection.textContent = connected ? ""
+      : refused ? "Another server is here now: open the address that it has printed."
+      : "No connection: the server has ended, or cannot be reached.";
     training.connected(connected);
     drawing.connected(connected);
+    look.connected(connected);
   },
 );
 const training = new Training(live);

@@ -4,6 +4,7 @@ import { Chart, drawAccuracy, drawLoss, Losses } from "./curves.js";
 import { token } from "./live.js";
 
 const OVER = ["stopped", "finished", "failed"];
+const STARTING = "Starting …";
 const NUMBERS = ["steps", "epochs", "batch_size", "learning_rate", "momentum", "seed"];
 
 const $ = (selector) => document.querySelector(selector);
@@ -17,8 +18,9 @@ export class Training {
   #live;
   #form = $("#options");
   #presets = {};
-  #run = 0;
+  #run = null;
   #status = null;
+  #starts = null; // how many there were when one more was asked for, until it is told of
   #losses = new Losses(1);
   #evaluations = [];
   #loss = new Chart($("#loss"), () => this.#draw());
@@ -43,7 +45,8 @@ export class Training {
 
   // What the server can do. After a lost connection it may be another server, with runs of its own.
   offer({ presets, datasets, devices, opened }) {
-    this.#run = 0;
+    this.#run = this.#status = this.#starts = null;
+    $("#save").hidden = !opened;
     if (this.#form.preset.length > 0) return;
     this.#presets = presets;
     for (const [name, choices] of Object.entries({ preset: Object.keys(presets), dataset: datasets, device: devices })) {
@@ -51,7 +54,6 @@ export class Training {
     }
     if ("fast" in presets) this.#form.preset.value = "fast";
     this.#fill();
-    $("#save").hidden = !opened;
   }
 
   connected(connected) {
@@ -69,14 +71,15 @@ export class Training {
     if (this.#losses.count === 0 && status.total !== undefined) this.#losses = new Losses(status.total);
     for (const loss of status.losses) this.#losses.add(loss);
     this.#evaluations.push(...status.evaluations);
+    if (status.starts !== this.#starts) this.#starts = null;
     const over = OVER.includes(status.state);
     const began = status.total !== undefined;
-    $("#start").disabled = !over;
+    $("#start").disabled = !over || status.starting || this.#starts !== null;
     say("#start", over ? "Start anew" : "Start");
-    $("#stop").disabled = over;
+    $("#stop").disabled = over && !status.starting;
     $("#pause").disabled = over || !began;
     say("#pause", status.state === "paused" ? "Go on" : "Pause");
-    $("#save").hidden = !began;
+    if (began) $("#save").hidden = false;
     this.complain(status.error ?? status.warning ??
       (status.synthetic ? "MNIST is not to be had here: these are digits that the program drew." : ""));
     $("#progress").max = status.total ?? 1;
@@ -85,13 +88,26 @@ export class Training {
     this.#draw();
   }
 
+  // What was asked for cannot be.
+  refuse(message) {
+    this.#starts = null;
+    if (this.#status !== null) this.show({ ...this.#status, losses: [], evaluations: [] });
+    else {
+      $("#start").disabled = false;
+      say("#progress-text", "");
+    }
+    this.complain(message);
+  }
+
   complain(message) {
     say("#problem", message);
     $("#problem").hidden = message === "";
   }
 
-  #words({ state, total, rate, left, device, dataset }) {
-    if (total === undefined) return state === "loading" ? "Loading the data …" : "";
+  #words({ state, starting, total, rate, left, device, dataset }) {
+    if (this.#starts !== null) return STARTING;
+    if (starting) return "Loading the data …";
+    if (total === undefined) return "";
     const parts = [
       `${state}: step ${this.#losses.count.toLocaleString("en")} of ${total.toLocaleString("en")}`,
       `${dataset} on ${device}`,
@@ -127,6 +143,9 @@ export class Training {
       if (this.#form[name].value !== "") options[name] = Number(this.#form[name].value);
     }
     this.complain("");
+    this.#starts = this.#status?.starts ?? 0;
+    $("#start").disabled = true;
+    say("#progress-text", STARTING);
     this.#live.send({ type: "begin", preset: this.#form.preset.value, options });
   }
 }
