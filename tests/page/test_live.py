@@ -34,7 +34,7 @@ from mpsmnist.prediction.pictures import prepare
 from mpsmnist.training.config import ConfigError, TrainConfig
 from support.pictures import save_weights
 
-from .conftest import Tab, browsing
+from .conftest import Browser, Tab, browsing
 
 
 def test_the_form_gets_what_there_is(tab: Tab) -> None:
@@ -513,6 +513,13 @@ class Looks:
         self.began, self.go_on = threading.Event(), threading.Event()
         monkeypatch.setattr("mpsmnist.page.session.find", self._find)
 
+    def begin(self, browser: Browser) -> None:
+        """Have a page look while its network learns."""
+        browser.begin(steps=100_000, batch_size=1)
+        browser.wait("running", steps=1)
+        browser.ask(type="look")
+        assert self.began.wait(60)
+
     def _find(self, weights: Weights, dataset: Dataset) -> Findings:
         self.count += 1
         self.began.set()
@@ -523,10 +530,7 @@ class Looks:
 def test_a_tab_that_looks_can_stop_the_run_meanwhile(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = Looks(monkeypatch)
     browser = tab()
-    browser.begin(steps=100_000, batch_size=1)
-    browser.wait("running", steps=1)
-    browser.ask(type="look")
-    assert looks.began.wait(60)
+    looks.begin(browser)
     browser.ask(type="stop")
     browser.wait("stopped")
     looks.go_on.set()
@@ -553,10 +557,7 @@ def test_tabs_that_look_at_the_same_network_share_the_work(tab: Tab, monkeypatch
 def test_of_looks_that_wait_the_newest_is_done(tab: Tab, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = Looks(monkeypatch)
     browser = tab()
-    browser.begin(steps=100_000, batch_size=1)
-    browser.wait("running", steps=1)
-    browser.ask(type="look")
-    assert looks.began.wait(60)
+    looks.begin(browser)
     for _ in range(5):
         browser.ask(type="look")
     browser.ask(type="stop")

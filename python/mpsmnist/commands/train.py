@@ -210,13 +210,7 @@ def _load_dataset(config: TrainConfig, program: str) -> Dataset:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            dataset = load(
-                config.dataset,
-                data_dir=config.data_dir,
-                offline=config.offline,
-                num_classes=config.num_classes,
-                resize=config.resize,
-            )
+            dataset = load(config.dataset, **config.data_options)
         except ValueError as error:
             raise UsageError(str(error)) from error
     for warning in caught:

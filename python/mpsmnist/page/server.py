@@ -59,11 +59,13 @@ class Page:
         """
         if not isinstance(port, int) or not 0 <= port <= 65535:
             raise ConfigError(f"port is {port!r}, expected a whole number from 0 to 65535")
-        TrainConfig(data_dir=_path(data_dir), threads=threads)  # which says what is wrong
-        options = {"data_dir": _path(data_dir), "offline": offline, "threads": threads}
+        folder = None if data_dir is None else expand_path(data_dir)
+        TrainConfig(data_dir=folder, threads=threads)  # which says what is wrong
+        options = {"data_dir": folder, "offline": offline, "threads": threads}
         if save is not None:
-            _check_save(expand_path(save), overwrite=overwrite)
-            options |= {"checkpoint": expand_path(save), "overwrite": True}
+            target = expand_path(save)
+            _check_save(target, overwrite=overwrite)
+            options |= {"checkpoint": target, "overwrite": True}
         elif overwrite:
             raise ConfigError("overwrite needs `save`")
         opened = None if checkpoint is None else load(checkpoint)
@@ -115,10 +117,6 @@ class Page:
             f'<iframe src="{html.escape(self.address)}" title="mpsmnist" '
             'style="width: 100%; height: 900px; border: 0"></iframe>'
         )
-
-
-def _path(given: str | os.PathLike[str] | None) -> Path | None:
-    return None if given is None else expand_path(given)
 
 
 def _check_save(path: Path, *, overwrite: bool) -> None:

@@ -158,6 +158,11 @@ class TrainConfig:
         """Take the preset's options, with `options` over them. Raises ConfigError for an unknown name."""
         return cls(**merge(preset_options(name), options))
 
+    @property
+    def data_options(self) -> dict[str, Any]:
+        """What mpsmnist.data.load() takes beside the name."""
+        return {name: getattr(self, name) for name in ("data_dir", "offline", "num_classes", "resize")}
+
     def train_images(self, available: int) -> int:
         """Return how many of the dataset's training images are trained on. Raises ConfigError for none."""
         count = available - (self.validation or 0)

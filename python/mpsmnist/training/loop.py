@@ -144,13 +144,7 @@ def train(
     source = None if config.init_from is None else load_checkpoint(config.init_from)
     check_ahead(config)
     if dataset is None:
-        dataset = load(
-            config.dataset,
-            data_dir=config.data_dir,
-            offline=config.offline,
-            num_classes=config.num_classes,
-            resize=config.resize,
-        )
+        dataset = load(config.dataset, **config.data_options)
     if saved is not None:
         _check_resumed_data(config, saved, dataset)
     if source is not None:

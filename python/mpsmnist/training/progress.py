@@ -58,10 +58,8 @@ class ProgressBar:
     def _start(self, event: StartEvent) -> None:
         from tqdm import TqdmWarning  # noqa: PLC0415 (it takes long to import, and only bars need it)
 
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", TqdmWarning
-            )  # in a notebook without ipywidgets, of its line of text
+        with warnings.catch_warnings():  # in a notebook without ipywidgets, of its line of text
+            warnings.simplefilter("ignore", TqdmWarning)
             from tqdm.auto import tqdm  # noqa: PLC0415
 
         if sys.stderr is not None:
