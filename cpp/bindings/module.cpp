@@ -479,6 +479,7 @@ none: without them they become zero, and a Trainer without momentum ignores them
                              "Updates completed; waits for those in flight.")
       .def_property_readonly("seed", &Trainer::seed, "The seed of the initial weights.")
       .def_property_readonly("momentum", &Trainer::momentum, "The momentum factor.")
+      .def_property_readonly("standardized", &Trainer::standardized, "Whether images of any scale are taken.")
       .def_property_readonly("threads", &Trainer::threads, "CPU threads that compute.")
       .def_property(
           "learning_rate", &Trainer::learning_rate,

@@ -18,7 +18,7 @@ from ..network import parameter_shapes
 from ..user_files import expand_path
 from ..wording import counted
 from .chance import learned
-from .checkpoint import Checkpoint, check_target, fingerprint
+from .checkpoint import Checkpoint, SavedWeights, check_target, fingerprint, load_weights
 from .checkpoint import load as load_checkpoint
 from .checkpoint import save as save_checkpoint
 from .config import KEPT_FIELDS, ConfigError, TrainConfig, merge
@@ -141,7 +141,7 @@ def train(
     saved = None if config.resume is None else load_checkpoint(config.resume)
     if saved is not None:
         _check_resume(config, saved)
-    source = None if config.init_from is None else load_checkpoint(config.init_from)
+    source = None if config.init_from is None else load_weights(config.init_from)
     check_ahead(config)
     if dataset is None:
         dataset = load(config.dataset, **config.data_options)
@@ -233,7 +233,7 @@ class _Run:
         self._trainer.load_state_dict(saved.state)
         self._step = saved.step
 
-    def begin_with(self, source: Checkpoint) -> None:
+    def begin_with(self, source: SavedWeights) -> None:
         """Take the weights of another run; the momentum, if there is any, begins at zero."""
         weights = {name: source.state[name] for name in parameter_shapes(source.num_classes)}
         self._trainer.load_state_dict({**self._trainer.state_dict(), **weights})
@@ -522,7 +522,7 @@ def _each(bar: ProgressBar, callback: Callable[[Any], None] | None) -> Callable[
     return tell
 
 
-def _check_source(config: TrainConfig, source: Checkpoint, dataset: Dataset) -> None:
+def _check_source(config: TrainConfig, source: SavedWeights, dataset: Dataset) -> None:
     if source.num_classes != dataset.num_classes:
         raise ConfigError(
             f"init_from is {str(config.init_from)!r}, whose network has {source.num_classes} classes, "
