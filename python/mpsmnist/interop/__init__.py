@@ -1,0 +1,1 @@
+"""The network in other frameworks: mpsmnist.interop.torch and mpsmnist.interop.onnx, each an extra."""
