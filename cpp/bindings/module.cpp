@@ -376,7 +376,7 @@ std::string describe_trainer(const Trainer& self) {
   return "<Trainer on " + self.device() + ", " + std::to_string(self.threads()) +
          (self.threads() == 1 ? " thread, " : " threads, ") + std::to_string(self.num_classes()) +
          " classes, learning rate " + shown(self.learning_rate()) + ", momentum " + shown(self.momentum()) + ", seed " +
-         std::to_string(self.seed()) + ">";
+         std::to_string(self.seed()) + (self.standardized() ? ", standardized images>" : ">");
 }
 
 py::object make_evaluation_type() {
