@@ -26,6 +26,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from .errors import CheckpointError, DatasetError, DeviceError, Error
+from .fastest import fastest_device
 
 if TYPE_CHECKING:
     from . import app as app
@@ -50,6 +51,7 @@ __all__ = [
     "augment",
     "describe_devices",
     "devices",
+    "fastest_device",
 ]
 
 # Imported when they are first used: `import mpsmnist` alone must stay quick.

@@ -12,6 +12,7 @@ from ..training.chance import chance, is_same_answer
 from ..training.config import (
     AUGMENTATIONS,
     DEVICE_CHOICES,
+    FASTEST,
     INITS,
     PRESETS,
     ConfigError,
@@ -81,7 +82,11 @@ def _add_place_options(group: argparse._ArgumentGroup) -> None:
     add("--num-classes", type=int, metavar="N", help="of the data in DIR (default: as many as there are)")
     resize = "scale images in DIR that are not 28x28, instead of failing"
     add("--resize", action="store_const", const=True, help=resize)
-    add("--device", choices=DEVICE_CHOICES, help="default auto: mps where there is one, else cpu")
+    add(
+        "--device",
+        choices=(*DEVICE_CHOICES, FASTEST),
+        help="default auto: mps where there is one, else cpu; fastest: each is timed with this batch size",
+    )
     add_threads(group)
 
 

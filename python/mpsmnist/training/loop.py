@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .._core import Trainer, augment, devices
 from ..data import Dataset, load
 from ..errors import CheckpointError, Error
+from ..fastest import fastest_device
 from ..network import parameter_shapes
 from ..user_files import expand_path
 from ..wording import counted
@@ -21,7 +22,7 @@ from .chance import learned
 from .checkpoint import Checkpoint, SavedWeights, check_target, fingerprint, load_weights
 from .checkpoint import load as load_checkpoint
 from .checkpoint import save as save_checkpoint
-from .config import KEPT_FIELDS, ConfigError, TrainConfig, merge
+from .config import FASTEST, KEPT_FIELDS, ConfigError, TrainConfig, merge
 from .events import (
     CheckpointEvent,
     CheckpointFailedEvent,
@@ -171,7 +172,7 @@ def check_ahead(config: TrainConfig) -> None:
         ConfigError: as of check_target().
         DeviceError: the device is not available here.
     """
-    if config.device not in ("auto", *devices()):
+    if config.device not in ("auto", FASTEST, *devices()):
         Trainer(device=config.device)  # which says why
     check_target(config)
 
@@ -195,8 +196,11 @@ class _Run:
         self._on_event = on_event
         self._stop = stop
         self._interrupted = False
+        device = config.device
+        if device == FASTEST:
+            device = fastest_device(config.batch_size, threads=config.threads)
         self._trainer = Trainer(
-            device=config.device,
+            device=device,
             learning_rate=config.learning_rate,
             momentum=config.momentum,
             num_classes=dataset.num_classes,
