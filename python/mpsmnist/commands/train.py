@@ -148,6 +148,7 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
         try:
             with contextlib.ExitStack() as stack:
                 if not arguments.quiet:
+                    stack.enter_context(telling(program))
                     reporters.append(stack.enter_context(TextReporter()))
                 result = train(
                     config,
