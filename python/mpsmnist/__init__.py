@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from . import checkpoint as checkpoint
     from . import data as data
     from . import doctor as doctor
+    from . import interop as interop
     from . import network as network
     from . import plot as plot
     from . import predict as predict
@@ -55,7 +56,9 @@ __all__ = [
 ]
 
 # Imported when they are first used: `import mpsmnist` alone must stay quick.
-_MODULES = frozenset({"app", "checkpoint", "data", "doctor", "network", "plot", "predict", "train"})
+_MODULES = frozenset(
+    {"app", "checkpoint", "data", "doctor", "interop", "network", "plot", "predict", "train"}
+)
 
 
 def __getattr__(name: str) -> Any:

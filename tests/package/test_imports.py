@@ -51,7 +51,7 @@ MAY_IMPORT = {
     # What people import and `python -m` runs: thin, and imported by no part.
     # (its other modules for type checkers alone, and when they are first used)
     "__init__": {"_core", "errors", "fastest"}
-    | {"app", "checkpoint", "data", "doctor", "network", "plot", "predict", "train"},
+    | {"app", "checkpoint", "data", "doctor", "interop", "network", "plot", "predict", "train"},
     "__main__": {"commands"},
     "checkpoint": BASE | {"training"},
     "plot": BASE | {"training"},
@@ -134,7 +134,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert {name for name in modules if name.startswith("mpsmnist.")} == own
 
 
-@pytest.mark.parametrize("name", ["checkpoint", "data", "doctor", "network", "predict", "train"])
+@pytest.mark.parametrize("name", ["checkpoint", "data", "doctor", "interop", "network", "predict", "train"])
 def test_modules_are_there_once_they_are_used(name: str) -> None:
     assert name in dir(mpsmnist)
     code = f"import mpsmnist; assert mpsmnist.{name}.__name__ == 'mpsmnist.{name}'"

@@ -152,7 +152,8 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read and check a checkpoint. What its header says is checked before any tensor is read.
 
     Raises:
-        CheckpointError: names the file and what is wrong with it, whatever its bytes are.
+        CheckpointError: names the file and what is wrong with it, whatever its bytes are; weights alone are
+            no checkpoint.
     """
     saved = load_weights(path)
     if not isinstance(saved, Checkpoint):
