@@ -167,6 +167,9 @@ def _train(config: TrainConfig, arguments: argparse.Namespace, program: str) -> 
             plot.save_plot(arguments.plot, result, dataset)
     saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
     signals.check(f"after step {result.steps}{saved}")
+    if result.interrupted:
+        complain(program, f"another rank was interrupted after step {result.steps}{saved}")
+        return FAILED
     report(result)
     if result.learned is False:
         complain(program, f"warning: {_why_not_learned(config, result, dataset)}")
