@@ -122,7 +122,7 @@ class MpiRanks(Ranks):
                 loss = trainer.step(
                     examples.images[rows],
                     examples.labels[rows],
-                    all_reduce=self._add_up,
+                    all_reduce=self.all_reduce,
                     global_batch_size=batch_size,
                 )
             except ValueError:  # the sum of the gradients is not finite, on all ranks
@@ -132,7 +132,8 @@ class MpiRanks(Ranks):
         self._world.Allreduce(self._mpi.IN_PLACE, losses)
         return losses.astype(np.float32)
 
-    def _add_up(self, part: NDArray[np.float32]) -> "_Sum":
+    def all_reduce(self, part: NDArray[np.float32]) -> "_Sum":
+        """Begin to add up the part over all ranks, in place, for Trainer.step()."""
         return _Sum(self._adder.submit(self._world.Allreduce, self._mpi.IN_PLACE, part))
 
     def _share_of_cores(self) -> int:
