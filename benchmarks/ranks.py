@@ -28,6 +28,8 @@ from harness.arguments import add_common, positive
 from harness.command import run
 from harness.environment import BENCHMARKS
 
+# The one beside this Python first, as its mpi4py belongs to it.
+MPIRUN = shutil.which("mpirun", path=os.path.dirname(sys.executable)) or shutil.which("mpirun")
 # Containers run as root, which Open MPI refuses unless it is told otherwise.
 PERMISSIONS = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
@@ -45,7 +47,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if 1 not in options.ranks:
         parser.error("--ranks: expected 1 among them, which the others are compared with")
-    if shutil.which("mpirun") is None:
+    if MPIRUN is None:
         parser.error("there is no mpirun: pip install '.[mpi]'")
     return options
 
@@ -76,7 +78,7 @@ def _round(options: argparse.Namespace, ranks: int, batch_size: int) -> dict[str
     }
     worker = [sys.executable, "-m", "harness.rank_worker", json.dumps(task)]
     done = subprocess.run(
-        ["mpirun", "--bind-to", "none", "-n", str(ranks), *worker],
+        [str(MPIRUN), "--bind-to", "none", "-n", str(ranks), *worker],
         cwd=BENCHMARKS,
         env=os.environ | PERMISSIONS,
         stdout=subprocess.PIPE,

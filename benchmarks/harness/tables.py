@@ -265,7 +265,11 @@ def ranks(rows: Rows) -> list[str]:
             for count, size in sizes.items()
         ],
     )
-    return [*lines, "", "Milliseconds a step: the median of the rounds (quartiles): the efficiency of a rank."]
+    return [
+        *lines,
+        "",
+        "Milliseconds a step: the median of the rounds (quartiles): the efficiency of a rank.",
+    ]
 
 
 def _phases(summary: Result) -> list[str]:

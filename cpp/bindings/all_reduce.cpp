@@ -14,7 +14,8 @@ py::object wait_of(py::handle handle) {
   for (const char* name : {"Wait", "wait"}) {
     if (has_attribute(handle, name)) return get_attribute(handle, name);
   }
-  throw py::type_error("all_reduce: it returned " + shown(handle) + "; expected None, or an object with Wait() or wait()");
+  throw py::type_error("all_reduce: it returned " + shown(handle) +
+                       "; expected None, or an object with Wait() or wait()");
 }
 
 }  // namespace

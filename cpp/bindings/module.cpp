@@ -93,7 +93,8 @@ float step(Trainer& self, py::handle images, py::handle labels, const py::object
   const auto x = borrow_images(images);
   const auto y = borrow_labels(labels, self.num_classes());
   if (all_reduce.is_none()) {
-    if (!global_batch_size.is_none()) throw py::value_error("global_batch_size: " + shown(global_batch_size) + "; expected None without all_reduce");
+    if (!global_batch_size.is_none())
+      throw py::value_error("global_batch_size: " + shown(global_batch_size) + "; expected None without all_reduce");
     return with_scale_hint(images, x, [&] { return self.step(x.view, y.view); });
   }
   PythonAllReduce reduction(all_reduce);

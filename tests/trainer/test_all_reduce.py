@@ -249,7 +249,9 @@ def test_the_trainer_cannot_be_called_in_the_middle_of_its_step(make_trainer):
             trainer.state_dict,
             trainer.synchronize,
         ):
-            with pytest.raises(ValueError, match="all_reduce: it called the Trainer whose step it is part of"):
+            with pytest.raises(
+                ValueError, match="all_reduce: it called the Trainer whose step it is part of"
+            ):
                 call()
             refused.append("refused")
         other.step(*batch)  # another one may be

@@ -17,9 +17,7 @@ from .console import DONE, complain
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
-def train_together(
-    parse: Callable[[], TrainConfig], lead: Callable[[TrainConfig], int], program: str
-) -> int:
+def train_together(parse: Callable[[], TrainConfig], lead: Callable[[TrainConfig], int], program: str) -> int:
     """Train on all processes that mpirun has started; returns the exit code.
 
     Rank 0 alone calls `parse` and `lead`, which trains and reports. If a rank fails, it ends without taking

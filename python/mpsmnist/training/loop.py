@@ -339,9 +339,7 @@ class _Run:
             self._last = StepEvent(self._step + 1, float(losses[good]), float(rates[good]))
             raise self._diverged()
 
-    def _distort(
-        self, batches: NDArray[np.int64], offset: int
-    ) -> tuple[LabelledImages, NDArray[np.int64]]:
+    def _distort(self, batches: NDArray[np.int64], offset: int) -> tuple[LabelledImages, NDArray[np.int64]]:
         """Return the images of the next batches, each distorted anew, and those batches as rows of them.
 
         The batches (k, n) are a share of the whole ones, from `offset` on. How an image is distorted depends
