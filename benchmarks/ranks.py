@@ -1,4 +1,4 @@
-"""What training on several ranks costs: the time of a step for each number of ranks, over MPI on this machine.
+"""What training on several ranks costs: the time of a step by their number, over MPI on this machine.
 
     python benchmarks/ranks.py --ranks 1 2 4 8 --rank-threads 2 --batch-size 64
 
@@ -9,8 +9,8 @@ The ways to make a step take turns in each round, and so do the numbers of ranks
 - "summed after": the gradients are added up when all are computed.
 - "summed meanwhile": as `train --distributed` does it, while the convolutions' backward pass runs.
 
-The efficiency compares with one rank that trains alone, in the same round, at the same batch size of each rank; with
---global-batch-size, where ranks share one batch, with a share of its time.
+The efficiency is a rank's speed, in images per second, over that of one rank that trains alone, in the same
+round: with --global-batch-size on all images of the batch, of which several ranks have a share each.
 """
 
 from __future__ import annotations

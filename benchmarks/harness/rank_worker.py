@@ -1,4 +1,4 @@
-"""One rank of ranks.py: makes steps in several ways, in turn, and rank 0 prints the seconds of each as JSON."""
+"""One rank of ranks.py: makes steps in several ways, in turn; rank 0 prints the seconds of each as JSON."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Late:
         self._begin = partial(all_reduce, part)
 
     def wait(self) -> None:
+        """Do so now."""
         self._begin().wait()
 
 

@@ -1,7 +1,7 @@
 """Training on several processes, on one machine or many, with MPI. Needs mpi4py.
 
-Each rank computes the gradients of its share of a batch. Trainer.step() gives them to all_reduce() part by part, the
-dense layers' first: 98% of 13 MB, which travel while the convolutions' are still computed.
+Each rank computes the gradients of its share of a batch. Trainer.step() gives them to all_reduce() part by
+part, the dense layers' first: 98% of 13 MB, which travel while the convolutions' are still computed.
 """
 
 import dataclasses
@@ -40,8 +40,8 @@ def connect(*, finalize: bool = True) -> "MpiRanks":
 
         mpi4py.rc.finalize = finalize
         mpi4py.rc.thread_level = "serialized"
-        # Open MPI polls while it waits. Where threads compute on all cores they had better have the polling one's: 36
-        # ms a step instead of 42, with 8 ranks of 2 threads on 16 cores.
+        # Open MPI polls while it waits, on a core that a thread may want to compute on: with 8 ranks of 2
+        # threads on 16 cores, a step took 36 ms instead of 42.
         os.environ.setdefault("OMPI_MCA_mpi_yield_when_idle", "1")
         from mpi4py import MPI  # noqa: PLC0415 (which initializes MPI)
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is mpi4py, but no MPI
