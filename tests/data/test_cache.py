@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import re
@@ -14,7 +15,6 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import filelock
 import pytest
 
 from mpsmnist.data import SyntheticDataWarning, load
@@ -22,19 +22,42 @@ from mpsmnist.errors import DatasetError
 from support.http_faults import FaultyServer
 from support.small_mnist import (
     FILES,
+    KEPT,
     NAMES,
+    UNPACKED,
     assert_small_set,
+    holding_the_lock,
     in_cache,
     small_mnist,
     start_loading,
     write_set,
 )
 
+PROCESSES = 20
+
+
+def failing(number: int) -> Callable[..., None]:
+    """A function that fails as the system's calls do."""
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    """The files of a folder: their inodes and when they were changed."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
+
 
 def test_a_complete_cache_is_only_read(cache: Path) -> None:
     write_set(cache / "mnist")
+    assert_small_set(load("mnist"))  # writes what it has unpacked
+    (cache / "mnist" / ".lock").unlink()
+    before = snapshot(cache / "mnist")
+    assert set(before) == KEPT
     assert_small_set(load("mnist"))
-    assert not (cache / "mnist" / ".lock").exists()
+    assert snapshot(cache / "mnist") == before
 
 
 def test_a_broken_file_in_the_cache_is_downloaded_again(
@@ -50,34 +73,33 @@ def test_a_broken_file_in_the_cache_is_downloaded_again(
 
 
 def test_processes_at_once_download_once(server: FaultyServer, cache: Path) -> None:
-    children = [start_loading(small_mnist(server.mirror("gated"))) for _ in range(2)]
+    children = [start_loading(small_mnist(server.mirror("gated"))) for _ in range(PROCESSES)]
     assert server.holding.wait(30)
-    time.sleep(0.5)  # long enough for both to want the lock; too short would only make the test easier
+    time.sleep(0.5)  # long enough for all to want the lock; too short would only make the test easier
     assert server.requests_to("gated") == [NAMES[0]]
     server.release.set()
-    assert [pipe.recv() for _, pipe in children] == ["loaded"] * 2
+    assert [pipe.recv() for _, pipe in children] == ["loaded"] * PROCESSES
     for process, _ in children:
         process.join()
     assert server.requests_to("gated") == list(NAMES)
-    assert in_cache(cache) == set(NAMES)
+    assert in_cache(cache) == KEPT
 
 
 def test_killed_while_downloading(
     server: FaultyServer, use_mirrors: Callable[..., None], cache: Path
 ) -> None:
-    process, _ = start_loading(small_mnist(server.mirror("stalled")))
-    assert server.holding.wait(30)
+    process, _ = start_loading(small_mnist(server.mirror("unfinished")))
+    deadline = time.monotonic() + 30
+    while not list((cache / "mnist").glob(".mpsmnist.*.tmp")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     process.kill()
     process.join()
-    [leftover] = in_cache(cache)
-    assert leftover.endswith(".tmp")
-    (cache / "mnist" / ".mpsmnist.0123.tmp").write_bytes(b"left by an earlier kill")
-    for file in (cache / "mnist").glob(".mpsmnist.*"):
-        os.utime(file, (0, 0))  # long ago
+    assert len(in_cache(cache)) == 1
 
     use_mirrors("good")
     assert_small_set(load("mnist"))
-    assert in_cache(cache) == set(NAMES)
+    assert in_cache(cache) == KEPT
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on file sizes")
@@ -95,11 +117,12 @@ def test_a_lock_that_is_never_released(
 ) -> None:
     monkeypatch.setattr("mpsmnist.data.cache._PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr("mpsmnist.data.cache._LOCK_SECONDS", 0.1)
-    monkeypatch.setattr("mpsmnist.data.mirrors._USUAL_RATE", 1e9)
+    monkeypatch.setattr("mpsmnist.data.downloaded._USUAL_RATE", 1e9)
     caplog.set_level(logging.INFO, "mpsmnist.data")
-    held = filelock.FileLock(cache / "mnist" / ".lock")
-    (cache / "mnist").mkdir(parents=True)
-    with held, pytest.raises(DatasetError, match=r"another process has held .*\.lock for 0 s"):
+    with (
+        holding_the_lock(cache / "mnist"),
+        pytest.raises(DatasetError, match=r"another process has held .*\.lock for 0 s"),
+    ):
         load("mnist")
     assert "another process is downloading mnist: waiting for it, at most 0 s" in caplog.messages
 
@@ -110,9 +133,8 @@ def test_waiting_for_another_process_ends_with_ctrl_c(
 ) -> None:
     monkeypatch.setattr("mpsmnist.data.cache._PATIENCE_SECONDS", 0.1)
     caplog.set_level(logging.INFO, "mpsmnist.data")
-    (cache / "synthetic").mkdir(parents=True)
     timer = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with filelock.FileLock(cache / "synthetic" / ".lock"):
+    with holding_the_lock(cache / "synthetic"):
         timer.start()
         with pytest.raises(KeyboardInterrupt):
             load("synthetic")
@@ -121,17 +143,24 @@ def test_waiting_for_another_process_ends_with_ctrl_c(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
-@pytest.mark.filterwarnings("ignore:.*flock:UserWarning")
 def test_a_file_system_without_locks(
-    use_mirrors: Callable[..., None], cache: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    use_mirrors: Callable[..., None],
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    number: int,
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr("mpsmnist.data.cache.filelock.FileLock._acquire", refuse)
+    monkeypatch.setattr(fcntl, "flock", failing(number))
+    caplog.set_level(logging.INFO, "mpsmnist.data")
     use_mirrors("good")
+    others = cache / "mnist" / ".mpsmnist.0123456789abcdef.tmp"
+    others.parent.mkdir(parents=True)
+    others.write_bytes(b"being written by another process, for all that is known")
     assert_small_set(load("mnist"))
-    assert in_cache(cache) == set(NAMES)
+    assert in_cache(cache) == {*KEPT, others.name}
+    (cache / "mnist" / UNPACKED).unlink()
+    assert_small_set(load("mnist"))
+    assert sum("has no locks" in message for message in caplog.messages) == 1
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe"])
@@ -140,7 +169,7 @@ def test_what_is_no_file_is_neither_read_nor_replaced(
 ) -> None:
     load("synthetic")
     (cache / "mnist").mkdir()
-    drawn = next((cache / "synthetic").glob("v*.npz"))
+    drawn = cache / "synthetic" / "synthetic.npz"
     drawn.unlink()
     for path in (cache / "mnist" / NAMES[1], drawn):
         path.mkdir() if kind == "folder" else os.mkfifo(path)

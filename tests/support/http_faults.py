@@ -184,6 +184,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self._hold()
 
+    def unfinished(self, body: bytes) -> None:
+        """All but the last byte, then nothing."""
+        self._start(len(body))
+        self.wfile.write(body[:-1])
+        self.wfile.flush()
+        self._hold()
+
     def stalled_in_its_status(self, body: bytes) -> None:
         self.wfile.write(b"HTTP/1.1 2")
         self._hold()

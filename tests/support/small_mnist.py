@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import gzip
 import hashlib
 import multiprocessing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -27,6 +30,8 @@ ARRAYS = {
     NAMES[3]: _random.integers(0, 10, 20, np.uint8),
 }
 TRAIN, LABELS = ARRAYS[NAMES[0]], ARRAYS[NAMES[1]]
+UNPACKED = "mnist.npz"
+KEPT = {*NAMES, UNPACKED}  # in the cache
 FILES = {name: gzip.compress(idx_bytes(array), mtime=0) for name, array in ARRAYS.items()}
 
 
@@ -41,7 +46,8 @@ def write_set(folder: Path, **changed: np.ndarray) -> Path:
     """Write the four files of the small set, some of them (by field of Dataset) changed."""
     folder.mkdir(parents=True, exist_ok=True)
     for field, name in zip(FIELDS, NAMES, strict=True):
-        (folder / name).write_bytes(gzip.compress(idx_bytes(changed.get(field, ARRAYS[name]))))
+        array = changed.get(field, ARRAYS[name])
+        (folder / name).write_bytes(gzip.compress(idx_bytes(array), mtime=0))
     return folder
 
 
@@ -54,6 +60,15 @@ def assert_small_set(dataset: Dataset, name: str = "mnist") -> None:
 def in_cache(cache: Path) -> set[str]:
     """The names of mnist's files in the cache, including temporary ones."""
     return {path.name for path in (cache / "mnist").iterdir()} - {".lock"}
+
+
+@contextmanager
+def holding_the_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder of the cache, as another process would."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _load_in_child(source: Source, ready: Connection, largest_file: int | None) -> None:

@@ -1,21 +1,19 @@
 """Loads a dataset by name: from a folder, the cache or a mirror, or drawn by the package."""
 
-import logging
 import os
 import warnings
 from pathlib import Path
 
 from ..errors import DatasetError
 from ..user_files import expand_path
-from .cache import CacheError, cache_folder
 from .dataset import Dataset, UnavailableError, read_downloads
+from .downloaded import load_cached
 from .folder import CUSTOM, read_folder
 from .generated import load_synthetic
 from .labels import MAX_CLASSES
 from .sources import SOURCES, Source
 
 _FOLDER = "MPSMNIST_DATA_DIR"
-_log = logging.getLogger(__name__)
 
 DATASETS: tuple[str, ...] = ("auto", *SOURCES, CUSTOM, "synthetic")
 
@@ -74,7 +72,7 @@ def load(
         )
     source = SOURCES["mnist" if name == "auto" else name]
     try:
-        return _from_cache_or_mirrors(source, offline)
+        return load_cached(source, offline=offline)
     except UnavailableError as error:
         if name != "auto":
             raise
@@ -94,32 +92,6 @@ def _from_folder(
     ):
         return read_downloads(source, folder, str(folder))
     return read_folder(name, folder, given_by=given_by, num_classes=num_classes, resize=resize)
-
-
-def _from_cache_or_mirrors(source: Source, offline: bool) -> Dataset:
-    try:
-        folder = cache_folder(source.cached_in)
-    except CacheError as error:
-        raise UnavailableError(f"{source.name} is not in the cache: {error}", "there is no cache") from error
-    try:
-        return read_downloads(source, folder, str(folder))
-    except DatasetError as error:
-        absent = f"{source.name} is not in the cache ({error})"
-    if offline:
-        reason = "the network may not be used (offline)"
-        raise UnavailableError(f"{absent} and {reason}", brief=_brief(source, reason))
-    from .mirrors import download  # noqa: PLC0415 (it takes long to import, and is seldom needed)
-
-    _log.info("%s is not in the cache: asking its mirrors (%d)", source.name, len(source.mirrors))
-    try:
-        origin = download(source, folder)
-    except UnavailableError as error:
-        raise UnavailableError(f"{absent} and {error}", brief=_brief(source, error.brief)) from error
-    return read_downloads(source, folder, origin)
-
-
-def _brief(source: Source, reason: str) -> str:
-    return f"{source.name} is not in the cache, and {reason}"
 
 
 def _offline_by_environment() -> bool:
