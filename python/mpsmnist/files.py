@@ -54,6 +54,11 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         _flush_folder(path.parent)
 
 
+def is_temporary(name: str) -> bool:
+    """Tell by a file's name whether it is a temporary one of atomic_write()."""
+    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+
+
 def remove_leftovers(folder: Path, written_before: float = math.inf) -> None:
     """Remove the temporary files that killed processes left in `folder`.
 
@@ -64,7 +69,7 @@ def remove_leftovers(folder: Path, written_before: float = math.inf) -> None:
     """
     with suppress(OSError), os.scandir(folder) as entries:  # we may write to folders that we may not list
         for entry in entries:
-            if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
+            if is_temporary(entry.name):
                 with suppress(OSError):  # another process has removed it, or it is another user's
                     if entry.stat(follow_symlinks=False).st_mtime < written_before:
                         os.unlink(entry.path)

@@ -19,7 +19,7 @@ from ..user_files import expand_path, kind_of, reason_of
 
 _log = logging.getLogger(__name__)
 
-_LOCK = ".lock"
+LOCK = ".lock"  # the name of a file in each folder
 _PATIENCE_SECONDS = 0.5  # to wait without a word
 _LOCK_SECONDS = 600.0
 _POLL_SECONDS = 0.05
@@ -71,7 +71,7 @@ def locked(folder: Path, purpose: str, seconds: float = 0.0) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        lock = os.open(folder / _LOCK, flags, 0o666)
+        lock = os.open(folder / LOCK, flags, 0o666)
     except OSError as error:
         why = _obstacle(folder) or f"{reason_of(error)}{_advice(error)}"
         raise CacheError(f"the cache folder {folder} cannot be written: {why}") from error
@@ -89,9 +89,9 @@ def _obstacle(folder: Path) -> str | None:
         if os.path.lexists(path) and not os.path.isdir(path):
             return f"{path} is {kind_of(os.lstat(path))}, expected a folder"
     with suppress(OSError):
-        status = os.lstat(folder / _LOCK)
+        status = os.lstat(folder / LOCK)
         if not stat.S_ISREG(status.st_mode):
-            return f"{folder / _LOCK} is {kind_of(status)}, expected a file"
+            return f"{folder / LOCK} is {kind_of(status)}, expected a file"
     return None
 
 
@@ -114,7 +114,7 @@ def _acquire(lock: int, folder: Path, purpose: str, seconds: float) -> bool:
             _log.info("another process is %s: waiting for it, at most %.0f s", purpose, seconds)
             told = True
         if waited > seconds:
-            raise CacheError(f"another process has held {folder / _LOCK} for {seconds:.0f} s")
+            raise CacheError(f"another process has held {folder / LOCK} for {seconds:.0f} s")
         time.sleep(_POLL_SECONDS)
 
 

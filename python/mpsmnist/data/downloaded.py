@@ -1,5 +1,6 @@
 """The known datasets: downloaded once, then kept in the cache, as the mirrors have them and unpacked."""
 
+import dataclasses
 import functools
 import logging
 import os
@@ -52,18 +53,21 @@ def load_cached(source: Source, *, offline: bool = False) -> Dataset:
 def fetch(source: Source) -> Dataset:
     """Load a dataset, after downloading what the cache lacks or has with other checksums than the mirrors'.
 
+    Its `source` is the cache's folder if nothing was downloaded.
+
     Raises:
         UnavailableError: as of load_cached().
     """
     folder = _folder(source)
+    origin = str(folder)
     if any(checksum_flaw(folder / each.name, each) for each in source.downloads):
         try:
             with _locked(source, folder):
-                _download(source, folder)
+                origin = _download(source, folder)
         except CacheError as error:
             reason = f"it cannot be downloaded: {error}"
             raise UnavailableError(f"{source.name}: {reason}", brief=reason) from error
-    return load_cached(source, offline=True)
+    return dataclasses.replace(load_cached(source, offline=True), source=origin)
 
 
 def unpacked_path(source: Source, folder: Path) -> Path:

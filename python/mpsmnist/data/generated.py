@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from pathlib import Path
 
 from . import synthetic
 from .arrays import FIELDS, Arrays, read_arrays, write_arrays
@@ -9,6 +10,7 @@ from .cache import CacheError, cache_folder, locked
 from .dataset import Dataset
 from .sources import DIGITS
 
+SYNTHETIC = "synthetic"  # the name of the dataset
 _log = logging.getLogger(__name__)
 
 
@@ -17,23 +19,34 @@ def load_synthetic() -> Dataset:
 
     If the cache cannot be written, it warns, and the next call takes a few seconds to draw them again.
     """
-    made_from = f"drawn by version {synthetic.VERSION}"
     arrays: Arrays | None = None
     try:
-        path = cache_folder("synthetic") / "synthetic.npz"
-        arrays = read_arrays(path, made_from, len(DIGITS))
+        path = drawn_path()
+        arrays = read_drawn(path)
         if arrays is not None:
             return _dataset(arrays, str(path))
         with locked(path.parent, "drawing the synthetic digits"):
-            arrays = read_arrays(
-                path, made_from, len(DIGITS)
-            )  # another process may have drawn them meanwhile
+            arrays = read_drawn(path)  # another process may have drawn them meanwhile
             if arrays is None:
                 arrays = _draw()
-                arrays = write_arrays(path, arrays, made_from, len(DIGITS))
+                arrays = write_arrays(path, arrays, _made_from(), len(DIGITS))
     except CacheError as error:
         warnings.warn(f"the synthetic digits are not kept for the next run: {error}", stacklevel=3)
     return _dataset(arrays or _draw(), "generated")
+
+
+def drawn_path() -> Path:
+    """Return the path of the digits in the cache. Raises CacheError if there can be no cache."""
+    return cache_folder(SYNTHETIC) / f"{SYNTHETIC}.npz"
+
+
+def read_drawn(path: Path) -> Arrays | None:
+    """Map the digits that were drawn by this version; None if they are not there, or damaged."""
+    return read_arrays(path, _made_from(), len(DIGITS))
+
+
+def _made_from() -> str:
+    return f"drawn by version {synthetic.VERSION}"
 
 
 def _draw() -> Arrays:
@@ -43,4 +56,4 @@ def _draw() -> Arrays:
 
 
 def _dataset(arrays: Arrays, source: str) -> Dataset:
-    return Dataset("synthetic", classes=DIGITS, source=source, **arrays)
+    return Dataset(SYNTHETIC, classes=DIGITS, source=source, **arrays)

@@ -50,6 +50,20 @@ def recognise_files(paths: Sequence[Path]) -> str | None:
     return None
 
 
+def recognise_file(path: Path) -> str | None:
+    """Tell by its sum which download of which dataset a file is: "t10k-labels-idx1-ubyte.gz of mnist".
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    sum_of = functools.cache(checksum)
+    for source in SOURCES.values():
+        for file in source.files:
+            if _is_download(path, file, sum_of):
+                return f"{file.download.name} of {source.cached_in}"
+    return None
+
+
 def _is_download(path: Path, file: SourceFile, sum_of: Callable[[Path, str], str]) -> bool:
     algorithm, expected = file.download.checksum.split(":")
     return sum_of(path, algorithm) == expected

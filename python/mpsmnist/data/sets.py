@@ -6,16 +6,17 @@ from pathlib import Path
 
 from ..errors import DatasetError
 from ..user_files import expand_path
+from . import downloaded
 from .dataset import Dataset, UnavailableError, read_downloads
-from .downloaded import load_cached
 from .folder import CUSTOM, read_folder
-from .generated import load_synthetic
+from .generated import SYNTHETIC, load_synthetic
 from .labels import MAX_CLASSES
 from .sources import SOURCES, Source
 
 _FOLDER = "MPSMNIST_DATA_DIR"
 
-DATASETS: tuple[str, ...] = ("auto", *SOURCES, CUSTOM, "synthetic")
+FETCHABLE: tuple[str, ...] = (*SOURCES, SYNTHETIC)
+DATASETS: tuple[str, ...] = ("auto", *SOURCES, CUSTOM, SYNTHETIC)
 
 
 class SyntheticDataWarning(UserWarning):
@@ -54,8 +55,8 @@ def load(
     """
     if name not in DATASETS:
         raise ValueError(f"name is {name!r}, expected one of {', '.join(DATASETS)}")
-    offline = _offline_by_environment() if offline is None else offline
-    if name == "synthetic":
+    offline = offline_by_environment() if offline is None else offline
+    if name == SYNTHETIC:
         if data_dir is not None:
             raise ValueError(f"data_dir is {os.fspath(data_dir)!r}, but synthetic digits need no data folder")
         return load_synthetic()
@@ -72,13 +73,39 @@ def load(
         )
     source = SOURCES["mnist" if name == "auto" else name]
     try:
-        return load_cached(source, offline=offline)
+        return downloaded.load_cached(source, offline=offline)
     except UnavailableError as error:
         if name != "auto":
             raise
         reason = error.brief
     warnings.warn(_synthetic_warning(source, reason), SyntheticDataWarning, stacklevel=2)
     return load_synthetic()
+
+
+def fetch(name: str) -> Dataset:
+    """Have a dataset in the cache, and load it from there: load() may then be called without the network.
+
+    What is missing there, or has another checksum than on the mirrors, is downloaded; folders of the user's
+    are not looked into. What takes long is told as load() tells it.
+
+    Args:
+        name: one of `FETCHABLE`: any of `DATASETS` but "auto" and "custom". "synthetic" is drawn.
+
+    Returns:
+        The dataset; its `source` tells whether anything was downloaded.
+
+    Raises:
+        DatasetError: a download failed, and lists what was tried; or MPSMNIST_OFFLINE forbids it.
+        ValueError: there is no such dataset, or MPSMNIST_OFFLINE is neither 1 nor 0.
+    """
+    if name not in FETCHABLE:
+        raise ValueError(f"name is {name!r}, expected one of {', '.join(FETCHABLE)}")
+    offline = offline_by_environment()
+    if name == SYNTHETIC:
+        return load_synthetic()
+    if offline:
+        return downloaded.load_cached(SOURCES[name], offline=True)
+    return downloaded.fetch(SOURCES[name])
 
 
 def _from_folder(
@@ -94,7 +121,8 @@ def _from_folder(
     return read_folder(name, folder, given_by=given_by, num_classes=num_classes, resize=resize)
 
 
-def _offline_by_environment() -> bool:
+def offline_by_environment() -> bool:
+    """Tell whether MPSMNIST_OFFLINE forbids the network. ValueError: it is neither 1 nor 0."""
     value = os.environ.get("MPSMNIST_OFFLINE", "")
     if value not in ("", "0", "1"):
         raise ValueError(f"the environment variable MPSMNIST_OFFLINE is {value!r}, expected 1 or 0")
