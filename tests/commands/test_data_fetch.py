@@ -139,6 +139,17 @@ def test_a_cache_that_cannot_be_written(
     assert f"{cache} is a file, expected a folder" in err
 
 
+@pytest.mark.parametrize("name", ["mnist", "synthetic"])
+def test_without_a_home_there_is_no_cache(call: Call, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = small_set("mnist")[1:3]
+    monkeypatch.setattr("mpsmnist.data.synthetic.generate", lambda seed=0: (images, labels, images, labels))
+    monkeypatch.delenv("MPSMNIST_CACHE_DIR")
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: "~/cache")
+    code, out, err = call(main, [*FETCH, name])
+    assert (code, out, len(err.splitlines())) == (1, "", 1 + (name == "synthetic"))
+    assert err.endswith("this user has no home folder for the cache: set HOME or MPSMNIST_CACHE_DIR\n")
+
+
 def test_a_terminal_shows_how_far_a_download_is(
     call: Call, mirror: FaultyServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

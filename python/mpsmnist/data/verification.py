@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..file_kinds import HEAD, FileKind, file_kind
+from ..file_kinds import ARCHIVES, HEAD, FileKind, file_kind
 from ..files import is_temporary
 from ..user_files import open_regular, reason_of
 from .cache import LOCK
@@ -81,7 +81,8 @@ def _verify_download(found: CachedSet, path: Path) -> Verdict:
     [download] = [each for each in SOURCES[found.name].downloads if each.name == path.name]
     algorithm = ALGORITHMS[download.checksum.split(":")[0]]
     flaw = checksum_flaw(path, download)
-    if flaw is not None and (kind := _kind(path)) is not None:
+    kind = None if flaw is None else _kind(path)
+    if kind is not None and kind not in ARCHIVES:
         flaw = f"it is {kind.value}, and {flaw}"
     return Verdict(path, found.name, algorithm, flaw)
 

@@ -3,6 +3,7 @@
 import argparse
 
 from ...data import FETCHABLE, fetch
+from ...data.cache import CacheError
 from ...data.cached import find_cached
 from ...data.generated import SYNTHETIC
 from ...data.sets import offline_by_environment
@@ -50,7 +51,10 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
 def _fetch(name: str) -> str | None:
     """Fetch a dataset, and say what was done; None if it is not in the cache then, as a warning says."""
     origin = fetch(name).source
-    found = find_cached(name)
+    try:
+        found = find_cached(name)
+    except CacheError:
+        return None
     if not found.whole:
         return None
     done = f"fetched from {origin}"

@@ -8,10 +8,11 @@ import numpy as np
 from tqdm import tqdm
 
 from ...data import FETCHABLE, Dataset
+from ...data.cache import CacheError
 from ...data.cached import find_cached
-from ...data.inspection import datasets_in, inspect_files
+from ...data.inspection import Inspected, datasets_in, inspect_files
 from ...data.verification import Verdict, strangers, verify_cached
-from ...errors import DatasetError
+from ...errors import DatasetError, Error
 from ...user_files import expand_path
 from ...wording import counted
 from ..console import DONE, FAILED, Command, UsageError, complain
@@ -23,9 +24,7 @@ from ..streams import in_one_line, print_line
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "folder", nargs="?", type=expand_path, metavar="DIR", help="a folder of your own (default: the cache)"
-    )
+    add("folder", nargs="?", type=expand_path, metavar="DIR", help="of your own data (default: the cache)")
     add_shape_options(parser)
 
 
@@ -34,12 +33,15 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
         return _verify_folder(arguments, program)
     if arguments.num_classes is not None or arguments.resize:
         raise UsageError("name a folder: `num_classes` and `resize` are for data of your own")
-    return _verify_cache(program)
+    try:
+        return _verify_cache(program)
+    except CacheError as error:
+        raise Error(str(error)) from error
 
 
 def _verify_cache(program: str) -> int:
     root = find_cached(FETCHABLE[0]).folder.parent
-    verdicts = list(_told(root))
+    verdicts = list(_told())
     for path, guess in strangers(root):
         print_line(in_one_line(f"{path}: {guess}: not checked"))
     incomplete = _incomplete()
@@ -52,7 +54,7 @@ def _verify_cache(program: str) -> int:
     return FAILED if bad else DONE
 
 
-def _told(root: Path) -> Iterator[Verdict]:
+def _told() -> Iterator[Verdict]:
     """Check the files, and print a line about each; which one is read is told on a terminal."""
     with tqdm(bar_format="{desc}", leave=False, dynamic_ncols=True, disable=None) as line:
         for each in verify_cached(lambda path: line.set_description_str(f"reading {in_one_line(str(path))}")):
@@ -80,22 +82,18 @@ def _conclusion(root: Path, verdicts: list[Verdict], bad: list[Verdict]) -> str:
 
 
 def _verify_folder(arguments: argparse.Namespace, program: str) -> int:
-    folder: Path = arguments.folder
-    code, told = DONE, set()
+    inspected, names = _inspect(arguments.folder)
+    for each in inspected:
+        print_line(in_one_line(f"{each.path}: {_say(each)}"))
+    told = {f"{each.path}: {each.flaw}" for each in inspected if each.flaw is not None}
+    code = FAILED if told else DONE
     with telling(program):
-        names = datasets_in(folder) if folder.is_dir() else ["auto"]
-        for each in inspect_files(folder) if folder.is_dir() else ():
-            known_as = each.known_as or "can be read; its checksum is of no known file"
-            print_line(in_one_line(f"{each.path}: {known_as if each.flaw is None else f'BAD: {each.flaw}'}"))
-            if each.flaw is not None:
-                told.add(f"{each.path}: {each.flaw}")
-                code = FAILED
         for name in names:
             try:
                 dataset = load_dataset(
                     program,
                     name,
-                    data_dir=folder,
+                    data_dir=arguments.folder,
                     num_classes=arguments.num_classes,
                     resize=bool(arguments.resize),
                 )
@@ -106,6 +104,22 @@ def _verify_folder(arguments: argparse.Namespace, program: str) -> int:
             else:
                 print_line("\n".join(_describe(dataset)))
     return code
+
+
+def _inspect(folder: Path) -> tuple[list[Inspected], list[str]]:
+    """Inspect the files, and name the datasets to load."""
+    try:
+        return list(inspect_files(folder)), datasets_in(folder)
+    except OSError:  # which loading has better words for
+        return [], ["auto"]
+
+
+def _say(inspected: Inspected) -> str:
+    if inspected.flaw is not None:
+        return f"BAD: {inspected.flaw}"
+    if inspected.known_as is None:
+        return "can be read; its checksum is of no known file"
+    return f"right: by its checksum it is {inspected.known_as}"
 
 
 def _describe(dataset: Dataset) -> Iterator[str]:
