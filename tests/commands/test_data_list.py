@@ -113,15 +113,10 @@ def test_json_has_a_line_for_each(call: Call, cache: Path) -> None:
         "homepage": "https://github.com/facebookresearch/qmnist",
         "cached": True,
         "folder": str(folder),
-        "files": list(map(str, files)),
-        "bytes": sum(path.stat().st_size for path in files),
+        "files": {str(path): path.stat().st_size for path in files},
     }
     assert (objects["kmnist"]["train_images"], objects["kmnist"]["test_images"]) == (60000, 10000)
-    assert (objects["kmnist"]["cached"], objects["kmnist"]["files"], objects["kmnist"]["bytes"]) == (
-        False,
-        [],
-        0,
-    )
+    assert (objects["kmnist"]["cached"], objects["kmnist"]["files"]) == (False, {})
     assert objects["synthetic"]["licence"] is None
 
 

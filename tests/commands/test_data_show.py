@@ -123,6 +123,13 @@ def test_a_class_is_chosen(call: Call, tmp_path: Path) -> None:
     assert set(labels_of(shown, "emnist-letters")) == {16}
 
 
+def test_a_class_without_images(call: Call, data_dir: Path) -> None:
+    arguments = ["--data-dir", str(data_dir), "--num-classes", "11", "--class", "10", "--part", "test"]
+    code, out, err = call(main, [*USUAL, *arguments])
+    assert (code, out) == (1, "")
+    assert err.endswith("mpsmnist data show: custom: no test image is of the class 10\n")
+
+
 def test_a_pipe_gets_plain_text(call: Call, data_dir: Path) -> None:
     code, out, err = call(main, [*USUAL, "--data-dir", str(data_dir), "--rows", "1"])
     assert (code, err) == (0, "")
@@ -162,13 +169,16 @@ def test_what_is_not_the_network_it_asked_for_is_said(
         (["minst"], "did you mean mnist?"),
     ],
 )
-def test_what_makes_no_sense(call: Call, arguments: list[str], message: str) -> None:
+def test_what_makes_no_sense(
+    call: Call, mirror: FaultyServer, arguments: list[str], message: str
+) -> None:
     if arguments[0] != "minst":
         arguments = ["mnist", *arguments]
     code, out, err = call(main, [*USUAL, *arguments])
     assert (code, out) == (2, "")
     assert err.splitlines()[-2] == "Help: mpsmnist data show --help"
     assert message in err.splitlines()[-1]
+    assert mirror.requests == [] or "--class" in arguments  # whose names the dataset tells
 
 
 def test_a_line_too_short_for_any_image(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from mpsmnist.commands.main import main
 from mpsmnist.data import load
 from mpsmnist.data.sources import SOURCES
 from support.commands import Call
-from support.datasets import idx_bytes
+from support.datasets import idx_bytes, small_dataset
 from support.http_faults import FaultyServer
 from support.small_sets import small_set
 from support.terminal import Terminal
@@ -184,6 +184,19 @@ def test_every_bad_file_of_a_folder_is_named(call: Call, data_dir: Path) -> None
     for name, (_, what) in bad.items():
         assert any(line.startswith(f"{data_dir}/{name}: BAD: ") and what in line for line in lines), name
     assert f"{data_dir}/t10k-labels-idx1-ubyte: can be read; its checksum is of no known file" in lines
+
+
+def test_a_bad_file_beside_data_that_can_be_read(call: Call, data_dir: Path, tmp_path: Path) -> None:
+    data = small_dataset()
+    names = ("x_train", "y_train", "x_test", "y_test")
+    arrays = (data.train_images, data.train_labels, data.test_images, data.test_labels)
+    np.savez(tmp_path / "own.npz", **dict(zip(names, arrays, strict=True)))
+    (data_dir / "train-images-idx3-ubyte").write_bytes(b"")
+    code, out, err = call(main, [*VERIFY, str(tmp_path)])
+    assert (code, err) == (1, "")
+    lines = out.splitlines()
+    assert lines[0].startswith(f"{data_dir}/train-images-idx3-ubyte: BAD: ")
+    assert "custom: 50 training images and 20 test images of 10 classes" in lines
 
 
 def test_a_folder_of_pictures(call: Call, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ CUSTOM_LINE = (
 class _Entry:
     """A dataset. Of the numbers of images, None is one that differs between editions.
 
-    `bytes` is the size of `files`, of which the sets of EMNIST share one.
+    `files` are those in the cache, with their sizes in bytes; the sets of EMNIST share one.
     """
 
     name: str
@@ -43,8 +43,7 @@ class _Entry:
     homepage: str | None
     cached: bool
     folder: str | None
-    files: tuple[str, ...]
-    bytes: int
+    files: dict[str, int]
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -74,8 +73,7 @@ def _entry(name: str, *, in_cache: bool) -> _Entry:
         *_describe(name),
         cached=found is not None and found.whole,
         folder=None if found is None else str(found.folder),
-        files=() if found is None else tuple(map(str, found.sizes)),
-        bytes=0 if found is None else sum(found.sizes.values()),
+        files={} if found is None else {str(path): size for path, size in found.sizes.items()},
     )
 
 
@@ -102,8 +100,8 @@ def _format(entries: list[_Entry], root: Path | None, width: int) -> Iterator[st
     yield ""
     yield _wrapped(CUSTOM_LINE, width)
     if root is not None:
-        every = {path for entry in entries for path in entry.files}
-        total = sized(sum(os.path.getsize(path) for path in every))
+        every = {path: size for entry in entries for path, size in entry.files.items()}
+        total = sized(sum(every.values()))
         yield _wrapped(f"cache: {in_one_line(str(root))}, {total}; MPSMNIST_CACHE_DIR moves it", width)
     if folder := os.environ.get("MPSMNIST_DATA_DIR"):
         shown = in_one_line(str(expand_path(folder)))
@@ -113,7 +111,7 @@ def _format(entries: list[_Entry], root: Path | None, width: int) -> Iterator[st
 def _in_cache(entry: _Entry, root: Path | None) -> str:
     if not entry.files or entry.folder is None or root is None:
         return "no"
-    place = f"{sized(entry.bytes)} in {Path(entry.folder).relative_to(root)}/"
+    place = f"{sized(sum(entry.files.values()))} in {Path(entry.folder).relative_to(root)}/"
     return place if entry.cached else f"in part: {place}"
 
 

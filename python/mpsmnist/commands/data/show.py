@@ -26,12 +26,13 @@ from .sheet import make_sheet
 PARTS = {"train": "training", "test": "test"}
 ROWS, FILE_ROWS, FILE_COLUMNS = 4, 10, 10
 MOST = 100  # rows or columns
+WHICH = f"{', '.join(DATASETS[1:])}; default auto: what DIR holds, else mnist"
 MAX_SEED = 2**64 - 1
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("name", nargs="?", choices=DATASETS, default="auto", metavar="NAME", help="default: what DIR holds")
+    add("name", nargs="?", choices=DATASETS, default="auto", metavar="NAME", help=WHICH)
     add_data_options(parser)
     add_shape_options(parser)
     add("--part", choices=PARTS, default="train", help="default train")
@@ -46,9 +47,7 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
     require_whole_number("rows", arguments.rows, 1, MOST)
     require_whole_number("columns", arguments.columns, 1, MOST)
     require_whole_number("seed", arguments.seed, 0, MAX_SEED)
-    show = _show_in_terminal if arguments.output is None else _save
-    if arguments.output is not None:
-        _check_output(arguments.output)
+    columns = _columns_in_file(arguments) if arguments.output else _columns_in_terminal(arguments)
     with telling(program):
         dataset = load_dataset(
             program,
@@ -58,34 +57,44 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
             num_classes=arguments.num_classes,
             resize=bool(arguments.resize),
         )
-    show(arguments, dataset, program)
+    if arguments.output is None:
+        _show(arguments, dataset, columns)
+    else:
+        _save(arguments, dataset, columns, program)
     return DONE
 
 
-def _check_output(path: Path) -> None:
+def _columns_in_file(arguments: argparse.Namespace) -> int:
+    """Return how many images are in a row, after a check that the file can be written."""
+    path: Path = arguments.output
     if path.suffix.lower() != ".png":
         raise UsageError(f"output is {str(path)!r}, expected a name that ends in .png")
     try:
         check_output("output", path)
     except ConfigError as error:
         raise UsageError(str(error)) from error
+    return arguments.columns or FILE_COLUMNS
 
 
-def _show_in_terminal(arguments: argparse.Namespace, dataset: Dataset, _program: str) -> None:
-    style, width = style_for(sys.stdout), shutil.get_terminal_size().columns
-    most = most_columns(style, width)
-    columns = most if arguments.columns is None else arguments.columns
-    if not 1 <= columns <= most:
+def _columns_in_terminal(arguments: argparse.Namespace) -> int:
+    width = shutil.get_terminal_size().columns
+    most = most_columns(style_for(sys.stdout), width)
+    columns: int = arguments.columns or max(most, 1)
+    if columns > most:
         fit = f"{most or 'none'} fit{'' if most > 1 else 's'} in the {width} characters of a line"
-        raise UsageError(f"columns is {max(columns, 1)}, of which {fit}; --output FILE has room for more")
+        raise UsageError(f"columns is {columns}, of which {fit}; --output FILE has room for more")
+    return columns
+
+
+def _show(arguments: argparse.Namespace, dataset: Dataset, columns: int) -> None:
     images, names, told = _choose(arguments, dataset, columns * (arguments.rows or ROWS))
     print_line(told)
-    for line in draw_grid(images, names, style, columns, width):
+    width = shutil.get_terminal_size().columns
+    for line in draw_grid(images, names, style_for(sys.stdout), columns, width):
         print_line(line)
 
 
-def _save(arguments: argparse.Namespace, dataset: Dataset, program: str) -> None:
-    columns = arguments.columns or FILE_COLUMNS
+def _save(arguments: argparse.Namespace, dataset: Dataset, columns: int, program: str) -> None:
     images, names, told = _choose(arguments, dataset, columns * (arguments.rows or FILE_ROWS))
     try:
         with atomic_write(resolve(arguments.output)) as file:
@@ -99,10 +108,8 @@ def _choose(
     arguments: argparse.Namespace, dataset: Dataset, count: int
 ) -> tuple[NDArray[np.uint8], Sequence[str], str]:
     """Draw images at random, each once; returns them, the names of their classes, and what they are."""
-    images, labels = (
-        getattr(dataset, f"{arguments.part}_images"),
-        getattr(dataset, f"{arguments.part}_labels"),
-    )
+    images = getattr(dataset, f"{arguments.part}_images")
+    labels = getattr(dataset, f"{arguments.part}_labels")
     rows, of_class = np.arange(len(labels)), ""
     if arguments.class_name is not None:
         if arguments.class_name not in dataset.classes:
@@ -110,6 +117,8 @@ def _choose(
             raise UsageError(f"class_name is {arguments.class_name!r}, expected one of {named}")
         rows = np.flatnonzero(labels == dataset.classes.index(arguments.class_name))
         of_class = f" of the class {in_one_line(arguments.class_name)}"
+        if not len(rows):
+            raise Error(f"{dataset.name}: no {PARTS[arguments.part]} image is{of_class}")
     chosen = np.random.default_rng(arguments.seed).permutation(rows)[:count]
     kind = counted(len(rows), f"{PARTS[arguments.part]} image")
     told = f"{dataset.name}: {len(chosen):,} of {kind}{of_class}"
