@@ -65,7 +65,7 @@ def checksum(path: Path, algorithm: str) -> str:
 
 
 def checksum_flaw(path: Path, download: Download) -> str | None:
-    """Say that the file at `path` cannot be read or is not `download` by its checksum; None if it is right."""
+    """Say that the file at `path` is unreadable or is not `download` by its checksum; None if it is right."""
     algorithm, expected = download.checksum.split(":")
     try:
         found = checksum(path, algorithm)
