@@ -169,9 +169,7 @@ def test_what_is_not_the_network_it_asked_for_is_said(
         (["minst"], "did you mean mnist?"),
     ],
 )
-def test_what_makes_no_sense(
-    call: Call, mirror: FaultyServer, arguments: list[str], message: str
-) -> None:
+def test_what_makes_no_sense(call: Call, mirror: FaultyServer, arguments: list[str], message: str) -> None:
     if arguments[0] != "minst":
         arguments = ["mnist", *arguments]
     code, out, err = call(main, [*USUAL, *arguments])

@@ -190,12 +190,15 @@ def test_a_bad_file_beside_data_that_can_be_read(call: Call, data_dir: Path, tmp
     data = small_dataset()
     names = ("x_train", "y_train", "x_test", "y_test")
     arrays = (data.train_images, data.train_labels, data.test_images, data.test_labels)
-    np.savez(tmp_path / "own.npz", **dict(zip(names, arrays, strict=True)))
-    (data_dir / "train-images-idx3-ubyte").write_bytes(b"")
-    code, out, err = call(main, [*VERIFY, str(tmp_path)])
+    folder = tmp_path / "own"
+    folder.mkdir()
+    np.savez(folder / "own.npz", **dict(zip(names, arrays, strict=True)))
+    older = data_dir.rename(folder / "older")
+    (older / "train-images-idx3-ubyte").write_bytes(b"")
+    code, out, err = call(main, [*VERIFY, str(folder)])
     assert (code, err) == (1, "")
     lines = out.splitlines()
-    assert lines[0].startswith(f"{data_dir}/train-images-idx3-ubyte: BAD: ")
+    assert lines[0].startswith(f"{older}/train-images-idx3-ubyte: BAD: it is an empty file")
     assert "custom: 50 training images and 20 test images of 10 classes" in lines
 
 
