@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from .console import BAD_USAGE, Command, make_parser, run_command, run_guarded
@@ -19,35 +19,32 @@ COMMANDS = {
 
 @dataclass(frozen=True)
 class _Group:
-    """A command whose first argument is the name of another, which is a module of `package`."""
+    """A command whose first argument names another: a module of `package`, or one of `groups`."""
 
     package: str
     description: str
-    epilog: str
     commands: Mapping[str, str]
+    epilog: str = ""
+    groups: Mapping[str, "_Group"] = field(default_factory=dict)
 
 
-_HELP = "%(prog)s COMMAND --help lists the options of a command."
+_DATA = _Group(
+    package=f"{__package__}.data",
+    description="The datasets that are known by name, those of your own, and the cache.",
+    epilog="\nexit codes: 0 done; 1 something failed or is bad; 2 bad usage; 130 interrupted",
+    commands={
+        "list": "what datasets there are, and which of them are in the cache",
+        "fetch": "download datasets into the cache",
+        "verify": "check the files of the cache, or of a folder of your own",
+        "show": "draw some of a dataset's images, here or in a PNG file",
+    },
+)
 _MPSMNIST = _Group(
     package=__package__,
     description="Train the classic MNIST convolutional network, and use it.",
-    epilog=_HELP,
     commands=COMMANDS,
+    groups={"data": _DATA},
 )
-# Those of COMMANDS that are groups themselves.
-_GROUPS = {
-    "data": _Group(
-        package=f"{__package__}.data",
-        description="The datasets that are known by name, those of your own, and the cache.",
-        epilog=f"{_HELP}\nexit codes: 0 done; 1 something failed or is bad; 2 bad usage; 130 interrupted",
-        commands={
-            "list": "what datasets there are, and which of them are in the cache",
-            "fetch": "download datasets into the cache",
-            "verify": "check the files of the cache, or of a folder of your own",
-            "show": "draw some of a dataset's images, here or in a PNG file",
-        },
-    ),
-}
 
 
 def main(argv: Sequence[str] | None = None, program: str = "mpsmnist") -> int:
@@ -68,8 +65,8 @@ def _run_group(group: _Group, program: str, argv: Sequence[str] | None) -> int:
 
 
 def _run_member(group: _Group, name: str, program: str, argv: Sequence[str] | None) -> int:
-    if group is _MPSMNIST and name in _GROUPS:
-        return _run_group(_GROUPS[name], program, argv)
+    if name in group.groups:
+        return _run_group(group.groups[name], program, argv)
 
     def load() -> Command:
         command: Command = import_module(f"{group.package}.{name}").COMMAND
@@ -80,7 +77,8 @@ def _run_member(group: _Group, name: str, program: str, argv: Sequence[str] | No
 
 def _run_alone(group: _Group, program: str, argv: Sequence[str]) -> int:
     """Do what the command does without a subcommand: help, version, and saying what is wrong."""
-    parser = make_parser(program, group.description, group.epilog)
+    help_ = "%(prog)s COMMAND --help lists the options of a command."
+    parser = make_parser(program, group.description, help_ + group.epilog)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for name, summary in group.commands.items():
         commands.add_parser(name, help=summary)

@@ -37,16 +37,15 @@ class CachedSet:
 
 def find_cached(name: str) -> CachedSet:
     """Find what the cache has of one of FETCHABLE. Raises CacheError if there can be no cache."""
+    downloads: tuple[Path, ...] = ()
     if name == SYNTHETIC:
         unpacked = drawn_path()
-        folder, downloads = unpacked.parent, tuple[Path, ...]()
     else:
         source = SOURCES[name]
-        folder = cache_folder(source.cached_in)
-        unpacked = unpacked_path(source, folder)
-        downloads = tuple(folder / each.name for each in source.downloads)
+        unpacked = unpacked_path(source, cache_folder(source.cached_in))
+        downloads = tuple(unpacked.parent / each.name for each in source.downloads)
     sizes = {path: size for path in (*downloads, unpacked) if (size := _size(path)) is not None}
-    return CachedSet(name, folder, downloads, unpacked, sizes)
+    return CachedSet(name, unpacked.parent, downloads, unpacked, sizes)
 
 
 def _size(path: Path) -> int | None:

@@ -1,6 +1,5 @@
 """Looks at each file of a folder of the user's, where loading would end at the first that is wrong."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from .idx import read_idx
 from .idx_files import IdxFiles, find_idx, find_idx_below
 from .recognition import recognise_file
 from .sources import SOURCES, Source
+from .stored import has_archive
 
 
 class Inspected(NamedTuple):
@@ -55,11 +55,7 @@ def datasets_in(folder: Path) -> list[str]:
 
 def _archived(folder: Path) -> list[Source]:
     """Find the datasets whose archive is in `folder`."""
-    return [
-        source
-        for source in SOURCES.values()
-        if source.archived and all(os.path.isfile(folder / each.name) for each in source.downloads)
-    ]
+    return [source for source in SOURCES.values() if has_archive(source, folder)]
 
 
 def _find_idx(folder: Path) -> list[IdxFiles]:

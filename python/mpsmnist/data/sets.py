@@ -12,6 +12,7 @@ from .folder import CUSTOM, read_folder
 from .generated import SYNTHETIC, load_synthetic
 from .labels import MAX_CLASSES
 from .sources import SOURCES, Source
+from .stored import has_archive
 
 _FOLDER = "MPSMNIST_DATA_DIR"
 
@@ -112,11 +113,7 @@ def _from_folder(
     name: str, folder: Path, given_by: str | None, num_classes: int | None, *, resize: bool
 ) -> Dataset:
     source = SOURCES.get(name)
-    if (
-        source is not None
-        and source.archived
-        and all(os.path.isfile(folder / each.name) for each in source.downloads)
-    ):
+    if source is not None and has_archive(source, folder):
         return read_downloads(source, folder, str(folder))
     return read_folder(name, folder, given_by=given_by, num_classes=num_classes, resize=resize)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
 from .idx import MAX_DEFLATE_RATIO, read_idx, read_idx_from
-from .sources import Download, SourceFile
+from .sources import Download, Source, SourceFile
 
 _CHUNK = 1 << 20
 _END = 1 << 16  # bytes
@@ -21,6 +21,11 @@ ALGORITHMS = {"sha256": "SHA-256", "md5": "MD5"}
 def stored_name(path: Path, file: SourceFile) -> str:
     """Return what to call `file`, which the download at `path` is or has, in messages."""
     return str(path) if file.member is None else f"{path}: {file.member}"
+
+
+def has_archive(source: Source, folder: Path) -> bool:
+    """Tell whether the files of `source` come in archives, and those are in `folder`."""
+    return source.archived and all(os.path.isfile(folder / each.name) for each in source.downloads)
 
 
 def read_download(path: Path, file: SourceFile, *, shape: tuple[int | None, ...]) -> NDArray[Any]:
