@@ -21,7 +21,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=FETCHABLE,
         metavar="NAME",
-        help=f"one of {', '.join(FETCHABLE)}",
+        help="a name that `mpsmnist data list` has",
     )
 
 

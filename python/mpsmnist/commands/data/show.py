@@ -26,7 +26,7 @@ from .sheet import make_sheet
 PARTS = {"train": "training", "test": "test"}
 ROWS, FILE_ROWS, FILE_COLUMNS = 4, 10, 10
 MOST = 100  # rows or columns
-WHICH = f"{', '.join(DATASETS[1:])}; default auto: what DIR holds, else mnist"
+WHICH = "a name that `mpsmnist data list` has (default: what DIR holds, else mnist)"
 MAX_SEED = 2**64 - 1
 
 
