@@ -9,13 +9,15 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +120,23 @@ def test_arrays_of_another_form_are_not_used(cache: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("mpsmnist.data.downloaded._FORM", 1000)
     load("mnist")
     assert {name for name, state in snapshot(cache / "mnist").items() if state != before[name]} == {UNPACKED}
+
+
+def test_after_waiting_the_arrays_of_the_other_process_are_used(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_set(cache / "mnist")
+    load("mnist")
+    cache.rename(cache.with_name("ready"))
+
+    @contextmanager
+    def locked(folder: Path, *_: object) -> Iterator[None]:
+        shutil.copytree(cache.with_name("ready") / "mnist", folder)
+        yield
+
+    monkeypatch.setattr("mpsmnist.data.downloaded.locked", locked)
+    monkeypatch.setattr("mpsmnist.data.downloaded.read_downloads", None)
+    assert_small_set(load("mnist"))
 
 
 def test_arrays_do_without_what_they_were_made_from(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,14 +79,14 @@ def read_unpacked(source: Source, folder: Path) -> Dataset | None:
     """Map the arrays that were unpacked from the downloads in `folder`; None if they are not there."""
     try:
         made_from = _made_from(source, folder)
-    except OSError:
+    except DatasetError:
         return None
     arrays = read_arrays(unpacked_path(source, folder), made_from, source.num_classes)
     return None if arrays is None else _dataset(source, arrays, str(folder))
 
 
 def _unpack(source: Source, folder: Path, *, offline: bool) -> Dataset:
-    """Read the downloads, from a mirror if need be, and keep the arrays if that is possible."""
+    """Read the downloads, from a mirror if need be, and keep the arrays. Raises CacheError if it cannot."""
     try:
         dataset = read_downloads(source, folder, str(folder))
     except DatasetError as error:
@@ -99,11 +99,8 @@ def _unpack(source: Source, folder: Path, *, offline: bool) -> Dataset:
             raise _unavailable(source, str(error), str(unavailable), unavailable.brief) from unavailable
         dataset = read_downloads(source, folder, origin)
     arrays = {field: getattr(dataset, field) for field in FIELDS}
-    try:
-        made_from = _made_from(source, folder)
-        arrays = write_arrays(unpacked_path(source, folder), arrays, made_from, source.num_classes)
-    except (CacheError, OSError) as error:
-        _say_not_kept(source.name, str(error))
+    path, made_from = unpacked_path(source, folder), _made_from(source, folder)
+    arrays = write_arrays(path, arrays, made_from, source.num_classes)
     return _dataset(source, arrays, dataset.source)
 
 
@@ -135,7 +132,7 @@ def _folder(source: Source) -> Path:
 
 
 def _made_from(source: Source, folder: Path) -> str:
-    """Tell what the arrays would be made from. Raises OSError if a download cannot be read."""
+    """Tell what the arrays would be made from. Raises DatasetError if a download cannot be read."""
     prints = [f"{each.name}: {fingerprint(folder / each.name)}" for each in source.downloads]
     return "\n".join((f"form {_FORM}", *prints))
 

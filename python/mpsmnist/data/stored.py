@@ -85,9 +85,12 @@ def fingerprint(path: Path) -> str:
     A gzip file ends with the CRC-32 of its content, and a zip archive with those of all its members.
 
     Raises:
-        OSError: it cannot be read.
+        DatasetError: it cannot be read.
     """
-    with open_regular(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _END))
-        return f"{size} bytes ending {hashlib.sha256(file.read()).hexdigest()[:32]}"
+    try:
+        with open_regular(path) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _END))
+            return f"{size} bytes ending {hashlib.sha256(file.read()).hexdigest()[:32]}"
+    except OSError as error:
+        raise DatasetError(f"{os.fspath(path)}: cannot be read: {reason_of(error)}") from error
