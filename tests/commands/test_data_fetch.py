@@ -73,6 +73,8 @@ def test_a_failure_lists_the_mirrors_and_the_others_are_fetched(
         f"qmnist: fetched from {mirror.mirror('good')}"
     ]
     first = SOURCES["mnist"].files[0].name
+    for name in ("mnist", "kmnist"):
+        assert f"mpsmnist data fetch: {name}: it cannot be downloaded; tried:\n  http://" in err
     assert f"{bad[0]}{first}: HTTP status 404" in err
     assert f"{bad[1]}{first}: sent " in err
     assert f"{SOURCES['kmnist'].mirrors[0]}{first}: Connection refused" in err

@@ -67,6 +67,8 @@ def fetch(source: Source) -> Dataset:
         except CacheError as error:
             reason = f"it cannot be downloaded: {error}"
             raise UnavailableError(f"{source.name}: {reason}", brief=reason) from error
+        except UnavailableError as error:
+            raise UnavailableError(f"{source.name}: {error}", error.brief) from error
     return dataclasses.replace(load_cached(source, offline=True), source=origin)
 
 
