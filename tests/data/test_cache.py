@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 
 from mpsmnist.data import SyntheticDataWarning, load
+from mpsmnist.data.cache import locked
 from mpsmnist.data.downloaded import fetch
 from mpsmnist.data.sources import SOURCES
 from mpsmnist.errors import DatasetError
@@ -130,11 +131,11 @@ def test_after_waiting_the_arrays_of_the_other_process_are_used(
     cache.rename(cache.with_name("ready"))
 
     @contextmanager
-    def locked(folder: Path, *_: object) -> Iterator[None]:
+    def wait(folder: Path, *_: object) -> Iterator[None]:
         shutil.copytree(cache.with_name("ready") / "mnist", folder)
         yield
 
-    monkeypatch.setattr("mpsmnist.data.downloaded.locked", locked)
+    monkeypatch.setattr("mpsmnist.data.downloaded.locked", wait)
     monkeypatch.setattr("mpsmnist.data.downloaded.read_downloads", None)
     assert_small_set(load("mnist"))
 
@@ -338,6 +339,22 @@ def test_a_lock_that_is_never_released(
     ):
         load("mnist")
     assert "another process is downloading mnist: waiting for it, at most 0 s" in caplog.messages
+
+
+def test_a_forked_process_does_not_keep_the_lock(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpsmnist.data.cache._LOCK_SECONDS", 0.0)
+    life, alive = os.pipe()
+    with locked(cache, "testing"):
+        child = os.fork()
+        if child == 0:
+            os.close(alive)
+            os.read(life, 1)
+            os._exit(0)
+    with locked(cache, "testing"):
+        pass
+    os.close(alive)
+    os.waitpid(child, 0)
+    os.close(life)
 
 
 @pytest.mark.usefixtures("drawings")
