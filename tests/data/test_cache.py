@@ -256,6 +256,15 @@ def test_fetching_replaces_what_has_other_sums(
     assert_small_set(load("mnist", offline=True))
 
 
+def test_fetching_what_is_there_writes_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_downloads(cache / "mnist")
+    load("mnist")
+    monkeypatch.setattr(os, "open", refusing_to_write(errno.EROFS))
+    before = snapshot(cache / "mnist")
+    assert_small_set(fetch(SOURCES["mnist"]))
+    assert snapshot(cache / "mnist") == before
+
+
 def test_fetching_into_a_cache_that_cannot_be_written(cache: Path) -> None:
     cache.write_bytes(b"")
     message = (
