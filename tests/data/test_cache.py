@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 
 from mpsmnist.data import SyntheticDataWarning, load
-from mpsmnist.data.cache import locked
+from mpsmnist.data.cache import CacheError, locked
 from mpsmnist.data.downloaded import fetch
 from mpsmnist.data.sources import SOURCES
 from mpsmnist.errors import DatasetError
@@ -348,6 +348,23 @@ def test_a_lock_that_is_never_released(
     ):
         load("mnist")
     assert "another process is downloading mnist: waiting for it, at most 0 s" in caplog.messages
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EACCES])
+def test_a_lock_of_another_process_is_waited_for(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    answers = [failing(number), failing(number), lambda *_: None, lambda *_: None]
+    monkeypatch.setattr(fcntl, "flock", lambda *_: answers.pop(0)())
+    with locked(cache, "testing"):
+        assert len(answers) == 1  # to unlock it
+
+
+def test_a_lock_that_cannot_be_had(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(errno.EIO))
+    message = f"the cache folder {cache} cannot be locked: Input/output error"
+    with pytest.raises(CacheError, match=f"^{message}$"), locked(cache, "testing"):
+        pass
 
 
 def test_a_forked_process_does_not_keep_the_lock(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
