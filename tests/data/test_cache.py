@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 
 from mpsmnist.data import SyntheticDataWarning, load
+from mpsmnist.data.cache import CacheError, locked
 from mpsmnist.data.downloaded import fetch
 from mpsmnist.data.sources import SOURCES
 from mpsmnist.errors import DatasetError
@@ -130,11 +131,11 @@ def test_after_waiting_the_arrays_of_the_other_process_are_used(
     cache.rename(cache.with_name("ready"))
 
     @contextmanager
-    def locked(folder: Path, *_: object) -> Iterator[None]:
+    def wait(folder: Path, *_: object) -> Iterator[None]:
         shutil.copytree(cache.with_name("ready") / "mnist", folder)
         yield
 
-    monkeypatch.setattr("mpsmnist.data.downloaded.locked", locked)
+    monkeypatch.setattr("mpsmnist.data.downloaded.locked", wait)
     monkeypatch.setattr("mpsmnist.data.downloaded.read_downloads", None)
     assert_small_set(load("mnist"))
 
@@ -255,6 +256,15 @@ def test_fetching_replaces_what_has_other_sums(
     assert_small_set(load("mnist", offline=True))
 
 
+def test_fetching_what_is_there_writes_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_downloads(cache / "mnist")
+    load("mnist")
+    monkeypatch.setattr(os, "open", refusing_to_write(errno.EROFS))
+    before = snapshot(cache / "mnist")
+    assert_small_set(fetch(SOURCES["mnist"]))
+    assert snapshot(cache / "mnist") == before
+
+
 def test_fetching_into_a_cache_that_cannot_be_written(cache: Path) -> None:
     cache.write_bytes(b"")
     message = (
@@ -338,6 +348,39 @@ def test_a_lock_that_is_never_released(
     ):
         load("mnist")
     assert "another process is downloading mnist: waiting for it, at most 0 s" in caplog.messages
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EACCES])
+def test_a_lock_of_another_process_is_waited_for(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    answers = [failing(number), failing(number), lambda *_: None, lambda *_: None]
+    monkeypatch.setattr(fcntl, "flock", lambda *_: answers.pop(0)())
+    with locked(cache, "testing"):
+        assert len(answers) == 1  # to unlock it
+
+
+def test_a_lock_that_cannot_be_had(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", failing(errno.EIO))
+    message = f"the cache folder {cache} cannot be locked: Input/output error"
+    with pytest.raises(CacheError, match=f"^{message}$"), locked(cache, "testing"):
+        pass
+
+
+def test_a_forked_process_does_not_keep_the_lock(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpsmnist.data.cache._LOCK_SECONDS", 0.0)
+    life, alive = os.pipe()
+    with locked(cache, "testing"):
+        child = os.fork()
+        if child == 0:
+            os.close(alive)
+            os.read(life, 1)
+            os._exit(0)
+    with locked(cache, "testing"):
+        pass
+    os.close(alive)
+    os.waitpid(child, 0)
+    os.close(life)
 
 
 @pytest.mark.usefixtures("drawings")

@@ -60,6 +60,16 @@ def test_a_user_without_a_home(
         load("mnist", offline=True)
 
 
+def test_damaged_synthetic_digits_are_drawn_anew(cache: Path, drawings: list[int]) -> None:
+    load("synthetic")
+    path = cache / "synthetic" / "synthetic.npz"
+    path.write_bytes(path.read_bytes()[:-1000])
+    repaired = load("synthetic")
+    assert (drawings, repaired.source) == ([0, 0], "generated")
+    assert load("synthetic").source == str(path)
+    assert drawings == [0, 0]
+
+
 def test_synthetic_has_no_folder(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=f"data_dir is '{tmp_path}', but synthetic digits need no data folder$"

@@ -296,7 +296,7 @@ def test_a_certificate_of_another_host(
         monkeypatch.setitem(SOURCES, "mnist", small_mnist(secure(secured.mirror("good"))))
         with pytest.raises(
             DatasetError,
-            match=r"not trusted: IP address mismatch, certificate is not valid for '127\.0\.0\.1'",
+            match="not trusted: IP address mismatch, certificate is not valid for ",
         ):
             load("mnist")
 

@@ -24,9 +24,8 @@ FIELDS = ("train_images", "train_labels", "test_images", "test_labels")
 Arrays: TypeAlias = dict[str, NDArray[np.uint8]]  # by the names in FIELDS
 
 _MADE_FROM = "made_from"
-_LOCAL_HEADER = struct.Struct(
-    "<26xHH"
-)  # before each member of a zip: the lengths of its name and extra field
+# Before each member of a zip; it ends with the lengths of a name and of an extra field, which follow.
+_LOCAL_HEADER = struct.Struct("<26xHH")
 _NPY_HEADER = 1 << 16  # bytes that have it whole
 
 

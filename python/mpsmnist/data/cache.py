@@ -80,6 +80,8 @@ def locked(folder: Path, purpose: str, seconds: float = 0.0) -> Iterator[None]:
             remove_leftovers(folder)  # nobody else writes here now
         yield
     finally:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_UN)  # or processes that were forked meanwhile would keep it
         os.close(lock)
 
 
