@@ -1,4 +1,4 @@
-"""How the processes that train together share batches and cores; what they do over MPI is in test_distributed.py."""
+"""How processes that train together share batches and cores; test_distributed.py is about MPI itself."""
 
 from __future__ import annotations
 
