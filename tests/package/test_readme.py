@@ -45,7 +45,7 @@ def run(words: str) -> dict[str, Any]:
     """Run the block that has these words, and return its names."""
     [block] = [block for block in BLOCKS if words in block]
     names: dict[str, Any] = {}
-    exec(compile(re.sub(r"range\(\d+\)", "range(30)", block), str(README), "exec"), names)  # 300 take seconds
+    exec(compile(block.replace("range(300)", "range(30)"), str(README), "exec"), names)  # 300 take seconds
     return names
 
 
