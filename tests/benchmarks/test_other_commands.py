@@ -9,8 +9,8 @@ import pytest
 
 from contestants import select
 from support import benchmarks
-from support.ranks import needs_mpi
 from support.pictures import save_weights
+from support.ranks import needs_mpi
 
 PHASES_OUTPUT = """\
 1 threads, kernels for avx2; at best 80 GFLOP/s, reading 40 GB/s from 12 MB, 20.5 GB/s from 256 MB
