@@ -104,6 +104,7 @@ def test_json_lines(run_train: Call, tmp_path: Path) -> None:
         "total_steps": 3,
         "device": "cpu",
         "threads": start["threads"],
+        "ranks": 1,
         "dataset": "custom",
         "train_images": 50,
         "validation_images": 0,

@@ -25,6 +25,7 @@ from ..training.schedule import SCHEDULES
 from ..user_files import expand_path
 from . import plot, signals
 from .console import DONE, FAILED, Command, UsageError, complain
+from .distributed import train_together, warn_of_mpirun
 from .loading import load_dataset
 from .log import telling
 from .options import add_data_options, add_shape_options, add_threads
@@ -81,6 +82,8 @@ def _add_place_options(group: argparse._ArgumentGroup) -> None:
     add_shape_options(group)
     add("--device", choices=DEVICE_CHOICES, help="default auto: mps where there is one, else cpu")
     add_threads(group)
+    together = "train one network on all processes that mpirun has started; needs mpi4py"
+    add("--distributed", action="store_const", const=True, help=together)
 
 
 def _add_output_options(group: argparse._ArgumentGroup) -> None:
@@ -116,13 +119,17 @@ def parse_config(arguments: argparse.Namespace) -> TrainConfig:
 
 def _run(arguments: argparse.Namespace, program: str) -> int:
     try:
-        return _train(arguments, program)
+        if arguments.distributed:
+            return train_together(
+                lambda: parse_config(arguments), lambda config: _train(config, arguments, program), program
+            )
+        warn_of_mpirun(program)
+        return _train(parse_config(arguments), arguments, program)
     except ConfigError as error:
         raise UsageError(str(error)) from error
 
 
-def _train(arguments: argparse.Namespace, program: str) -> int:
-    config = parse_config(arguments)
+def _train(config: TrainConfig, arguments: argparse.Namespace, program: str) -> int:
     check_ahead(config)  # and again in train(): loading data may take minutes, and the file be there by then
     if arguments.plot is not None:
         plot.check_plot(arguments.plot, config)
@@ -158,6 +165,9 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
             plot.save_plot(arguments.plot, result, dataset)
     saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
     signals.check(f"after step {result.steps}{saved}")
+    if result.interrupted:
+        complain(program, f"another rank was interrupted after step {result.steps}{saved}")
+        return FAILED
     report(result)
     if result.learned is False:
         complain(program, f"warning: {_why_not_learned(config, result, dataset)}")
