@@ -52,7 +52,7 @@ def run(words: str) -> dict[str, Any]:
 
 
 def test_there_is_no_block_that_is_not_run_here() -> None:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
 
 
 def test_pictures_are_read(displayed: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +61,7 @@ def test_pictures_are_read(displayed: list[Any], capsys: pytest.CaptureFixture[s
 
 
 def test_a_script_of_ones_own_trains(displayed: list[Any], tmp_path: Path) -> None:
-    names = run("import mpsmnist\n")
+    names = run("mine.safetensors")
     assert names["trainer"].steps == 30
     assert names["loss"] < 1
     images = np.zeros((1, 784), np.uint8)
@@ -80,6 +80,12 @@ def test_weights_travel_to_onnx(displayed: list[Any]) -> None:
     names = run("onnxruntime")
     expected = load_network("fast.safetensors").trainer.predict(names["images"])
     np.testing.assert_allclose(names["probabilities"], expected, rtol=0, atol=ROUNDING)
+
+
+def test_a_loop_of_ones_own_on_several_ranks_trains(displayed: list[Any]) -> None:
+    """Of which there is one here."""
+    pytest.importorskip("mpi4py", reason="mpi4py is not installed")
+    assert run("all_reduce")["trainer"].steps == 30
 
 
 def test_the_loop_of_the_command_trains(displayed: list[Any]) -> None:
