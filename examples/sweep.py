@@ -1,4 +1,4 @@
-"""Several learning rates at once: in threads, as the GIL is released while a Trainer computes, and in processes."""
+"""Several learning rates at once: in threads, as a Trainer computes without the GIL, and in processes."""
 
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
