@@ -21,9 +21,9 @@ from .parquet import read_parquet
 from .parts import Found
 from .recognition import recognise_content, recognise_files
 from .sources import SOURCES, Source, number_names
+from .words import listed
 
 CUSTOM = "custom"  # the name of a dataset that is not one of SOURCES
-_MAX_LISTED = 12  # names in a message
 _MAX_SEARCHED = 1000  # entries of a folder in which nothing was found
 
 _log = logging.getLogger(__name__)
@@ -126,8 +126,8 @@ def _as_known(
         )
     if found.classes not in (None, source.classes, number_names(source.num_classes)):
         raise DatasetError(
-            f"{found.place}: has the classes {', '.join(found.classes)}, expected those of {source.name}, "
-            f'{", ".join(source.classes)}: the dataset "custom" takes any'
+            f"{found.place}: has the classes {listed(found.classes)}, expected those of {source.name}, "
+            f'{listed(source.classes)}: the dataset "custom" takes any'
         )
     first = source.decoder.first_label
     labels = [to_labels(part, source.num_classes, first) for part in found.parts]
@@ -174,5 +174,4 @@ def _assemble(
 def _describe(folder: Path) -> str:
     """Say what a folder holds."""
     names = sorted(path.name + "/" * os.path.isdir(path) for path in islice(folder.iterdir(), _MAX_SEARCHED))
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return f"it holds {', '.join(names[:_MAX_LISTED])}{more}" if names else "it is empty"
+    return f"it holds {listed(names)}" if names else "it is empty"

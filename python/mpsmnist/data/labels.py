@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..errors import DatasetError
 from .parts import Part
 from .sources import number_names
+from .words import listed
 
 MAX_CLASSES = 256  # labels are uint8
 _TEST_SHARE = 6  # one image in so many becomes a test image: MNIST has 10,000 in 70,000
@@ -61,7 +62,7 @@ def check_names(classes: Sequence[str], place: str) -> None:
         if not name.isprintable() or not name.strip():
             raise DatasetError(f"{place}: the name of the class {name!a} cannot be printed: rename it")
     if len(set(classes)) < len(classes):
-        raise DatasetError(f"{place}: several classes have the same name: {', '.join(sorted(classes))}")
+        raise DatasetError(f"{place}: several classes have the same name: {listed(sorted(classes))}")
 
 
 def split(labels: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:

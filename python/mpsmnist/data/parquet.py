@@ -18,6 +18,7 @@ from .images import SIDE
 from .kinds import require_kind
 from .parts import Found, Part, role_of
 from .picture import read_picture
+from .words import listed, printable
 
 _IMAGES = ("image", "img")
 _LABELS = ("label", "labels")
@@ -96,7 +97,7 @@ def _open(path: Path, file: Any) -> Any:
 
 
 def _damaged(path: Path, error: Exception) -> DatasetError:
-    return DatasetError(f"{path}: no readable Parquet table: {' '.join(str(error).split())}")
+    return DatasetError(f"{path}: no readable Parquet table: {printable(str(error))}")
 
 
 def _rows(path: Path, table: Any, *, resize: bool) -> Iterator[tuple[NDArray[np.uint8], int]]:
@@ -105,7 +106,7 @@ def _rows(path: Path, table: Any, *, resize: bool) -> Iterator[tuple[NDArray[np.
     label = next((name for name in _LABELS if name in names), None)
     if image is None or label is None:
         raise DatasetError(
-            f"{path}: has the columns {', '.join(names[:12])}, expected {_IMAGES[0]} and {_LABELS[0]}"
+            f"{path}: has the columns {listed(names)}, expected {_IMAGES[0]} and {_LABELS[0]}"
         )
     try:
         batches = table.iter_batches(_ROWS, columns=[image, label])
@@ -114,7 +115,7 @@ def _rows(path: Path, table: Any, *, resize: bool) -> Iterator[tuple[NDArray[np.
             for stored, value in zip(batch[image].to_pylist(), batch[label].to_pylist(), strict=True):
                 name = f"{path}: row {row}"
                 if not isinstance(value, int):
-                    raise DatasetError(f"{name}: label {value!r}, expected a whole number")
+                    raise DatasetError(f"{name}: label {printable(repr(value))}, expected a whole number")
                 yield _decode(path, name, stored, resize=resize), value
                 row += 1
     except DatasetError:
@@ -132,7 +133,7 @@ def _decode(path: Path, name: str, stored: object, *, resize: bool) -> NDArray[n
         raise DatasetError(f"{name}: has no picture, expected its bytes or its path")
     picture = Path(os.path.realpath(path.parent / place))
     if not picture.is_relative_to(os.path.realpath(path.parent)):
-        raise DatasetError(f"{name}: its picture {place!r} is not in the table's folder")
+        raise DatasetError(f"{name}: its picture {printable(repr(place))} is not in the table's folder")
     with open_regular(picture) as file:
         return read_picture(file, str(picture), resize=resize)
 

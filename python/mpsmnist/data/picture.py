@@ -9,6 +9,7 @@ from PIL import Image
 from ..errors import DatasetError
 from ..picture_files import PictureError, read_picture_from
 from .images import check_size, fitted
+from .words import printable
 
 
 def read_picture(file: IO[bytes], name: str, *, resize: bool) -> NDArray[np.uint8]:
@@ -30,7 +31,7 @@ def read_picture(file: IO[bytes], name: str, *, resize: bool) -> NDArray[np.uint
     try:
         picture = read_picture_from(file, name, check)
     except PictureError as error:
-        raise DatasetError(str(error)) from error
+        raise DatasetError(f"{name}: {printable(str(error).removeprefix(f'{name}: '))}") from error
     image: NDArray[np.uint8] = fitted(_to_grey(picture)[np.newaxis])[0]
     return image
 
