@@ -23,7 +23,7 @@ from .words import listed, printable
 _IMAGES = ("image", "img")
 _LABELS = ("label", "labels")
 _MAX_ROWS = MAX_UNPACKED // SIDE**2  # one picture, stored once, can be in any number of rows
-_ROWS = 256  # that are decoded at once
+_ROWS = 16  # that Arrow unpacks at once: one picture, stored once, can be in all of them
 
 
 def read_parquet(folder: Path, *, resize: bool) -> Found | None:
@@ -91,9 +91,15 @@ def _open(path: Path, file: Any) -> Any:
             f"{path}: it is {FileKind.PARQUET.value}: `pip install 'mpsmnist[parquet]'` lets it be read"
         ) from error
     try:
-        return parquet.ParquetFile(file)
+        table = parquet.ParquetFile(file)
+        groups = [table.metadata.row_group(index).total_byte_size for index in range(table.num_row_groups)]
     except Exception as error:  # what Arrow makes of bad files is no closed set
         raise _damaged(path, error) from error
+    if max(groups, default=0) > MAX_UNPACKED:
+        raise DatasetError(
+            f"{path}: a row group of {max(groups):,} bytes, expected {MAX_UNPACKED:,} at most: split it"
+        )
+    return table
 
 
 def _damaged(path: Path, error: Exception) -> DatasetError:
