@@ -34,7 +34,7 @@ _GOOD = picture(_square())
 
 
 def _check(data: bytes) -> None:
-    with some_folder() as folder:
+    with some_folder("class_folders") as folder:
         for name, each in (("0/a.png", data), ("0/b.png", _GOOD), ("0/c.png", _GOOD), ("1/d.png", _GOOD)):
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(each)
@@ -51,7 +51,7 @@ def _seeds() -> list[bytes]:
 
 @given(written_sets(("u1",)), st.sampled_from(["PNG", "BMP", "GIF", "TIFF", "PPM"]))
 def _round_trip(written: Written, kind: str) -> None:
-    with some_folder() as folder:
+    with some_folder("class_folders") as folder:
         for index, (image, label) in enumerate(zip(written.images, written.expected_labels, strict=True)):
             for part in ("train", "test"):
                 path = folder / part / str(label) / f"{index}.png"

@@ -30,7 +30,7 @@ def _numpys_reading(data: bytes) -> NDArray[Any] | None:
 
 
 def _check(data: bytes) -> None:
-    with some_folder() as folder:
+    with some_folder("csv_table") as folder:
         (folder / "train.csv").write_bytes(data)
         most = (1 << 25) + 100 * len(data)
         found = read_or_refuse(lambda: read_csv(folder), folder, most)
@@ -78,7 +78,7 @@ def _round_trip(written: Written, header: str, quoting: Any, end: str, encoding:
     rows = first.get(header, [["Label", *names]]) + rows
     text = io.StringIO()
     csv.writer(text, quoting=quoting, lineterminator=end).writerows(rows)
-    with some_folder() as folder:
+    with some_folder("csv_table") as folder:
         for name in ("train.csv", "test.csv"):
             (folder / name).write_bytes(text.getvalue().replace(",", f",{space}").encode(encoding))
         assert_round_trip(folder, written)

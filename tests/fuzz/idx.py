@@ -57,7 +57,7 @@ def _most(data: bytes) -> int:
 
 def _check(data: bytes) -> None:
     expected = _numpys_reading(data)
-    with some_folder() as folder:
+    with some_folder("idx") as folder:
         file = folder / _IMAGES
         file.write_bytes(data)
         found = read_or_refuse(lambda: read_idx(file), folder, _most(data))
@@ -65,7 +65,7 @@ def _check(data: bytes) -> None:
         if found is None or expected is None:
             return
         assert_same(found, expected)
-        number = len(found)
+        number = min(len(found), len(data) * 1032)  # of items without bytes there can be any number
         (folder / _LABELS).write_bytes(idx(np.arange(number).astype(np.uint8) // 8))
         for resize in (False, True):
             load_or_refuse(folder, _most(data) + 800 * number, resize=resize)
@@ -108,14 +108,14 @@ def _arrays_return(array: NDArray[Any], members: list[int] | None) -> None:
     if members is not None:
         ends = [0, *sorted(members), len(data)]
         data = b"".join(gzip.compress(data[a:b]) for a, b in zip(ends, ends[1:], strict=False))
-    with some_folder() as folder:
+    with some_folder("idx") as folder:
         (folder / "file").write_bytes(data)
         assert_same(read_idx(folder / "file"), array)
 
 
 @given(written_sets(tuple(_CODES), tuple(name for name in _CODES), orders="="), st.booleans())
 def _sets_return(written: Written, packed: bool) -> None:
-    with some_folder() as folder:
+    with some_folder("idx") as folder:
         for name, array in ((_IMAGES, written.images), (_LABELS, written.labels)):
             data = gzip.compress(idx(array)) if packed else idx(array)
             (folder / name).write_bytes(data)

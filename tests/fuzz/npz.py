@@ -47,7 +47,7 @@ def _numpys_reading(path: Path, name: str) -> NDArray[Any] | None:
 
 def _check(data: bytes) -> None:
     """Check a ZIP archive as it is, and any other bytes as the images in one."""
-    with some_folder() as folder:
+    with some_folder("npz") as folder:
         path = folder / "a.npz"
         if data.startswith(b"PK"):
             path.write_bytes(data)
@@ -101,7 +101,7 @@ def _round_trip(
         "(n, 1)": labels[:, None],
         "one-hot": np.eye(128)[written.expected_labels].astype(labels.dtype),
     }[label_form]
-    with some_folder() as folder:
+    with some_folder("npz") as folder:
         save = np.savez_compressed if packed else np.savez
         save(folder / "a.npz", **dict(zip(names, (images, labels, images, labels), strict=True)))
         assert_round_trip(folder, written)

@@ -30,7 +30,7 @@ def _table(pictures: list[bytes], labels: list[int], *, as_struct: bool, codec: 
 
 
 def _check(data: bytes) -> None:
-    with some_folder() as folder:
+    with some_folder("parquet") as folder:
         (folder / "train.parquet").write_bytes(data)
         for resize in (False, True):
             load_or_refuse(folder, _MOST, resize=resize)
@@ -50,7 +50,7 @@ def _seeds() -> list[bytes]:
 def _round_trip(written: Written, as_struct: bool, codec: str, names: bool) -> None:
     pictures = [picture(image) for image in written.images]
     labels = written.expected_labels.tolist()
-    with some_folder() as folder:
+    with some_folder("parquet") as folder:
         data = _table(pictures, labels, as_struct=as_struct, codec=codec, names=names)
         for part in ("train", "test"):
             (folder / f"{part}.parquet").write_bytes(data)

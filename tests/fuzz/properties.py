@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import tempfile
 import tracemalloc
 import warnings
@@ -23,11 +25,23 @@ T = TypeVar("T")
 INTEGERS = ("u1", "i1", "i2", "i4", "u2", "u4", "i8", "u8")
 
 
+@functools.cache
+def _kept_folder(name: str) -> Path:
+    folder = tempfile.TemporaryDirectory(prefix=name)
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
 @contextlib.contextmanager
-def some_folder() -> Iterator[Path]:
-    """An empty folder, which is gone afterwards."""
-    with tempfile.TemporaryDirectory() as name:
-        yield Path(name)
+def some_folder(name: str) -> Iterator[Path]:
+    """A folder without files, the same for the same name: to make and remove one can take milliseconds."""
+    folder = _kept_folder(name)
+    try:
+        yield folder
+    finally:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                path.unlink()
 
 
 def read_or_refuse(read: Callable[[], T], folder: Path, most: int) -> T | None:

@@ -62,9 +62,16 @@ def read_folder(
         hint = ": name the folder that it is in" if os.path.isfile(folder) else ""
         raise DatasetError(f"{described} is not a folder{hint}")
     try:
-        found, told = _read(folder, name if name in SOURCES else None, described, resize=resize)
+        return _read_as(name, folder, described, num_classes, resize=resize)
     except OSError as error:
         raise DatasetError(f"{described} cannot be listed: {reason_of(error)}") from error
+    except MemoryError as error:
+        raise DatasetError(f"{described} holds more than fits into memory") from error
+
+
+def _read_as(name: str, folder: Path, described: str, num_classes: int | None, *, resize: bool) -> Dataset:
+    """Read what there is as `name`. Raises OSError if a folder cannot be listed."""
+    found, told = _read(folder, name if name in SOURCES else None, described, resize=resize)
     images = to_images(found.parts, resize=resize)
     told = told or recognise_content(images, found.parts)
     if name == "auto":
