@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from . import Target
-from .properties import Written, load_or_refuse, pairs, some_folder, written_sets
+from .properties import FIXED, Written, load_or_refuse, pairs, some_folder, written_sets
 from mpsmnist.data.folder import read_folder
 
 _FORMATS = ("PNG", "BMP", "GIF", "TIFF", "PPM", "JPEG", "WEBP")
-_MOST = 1 << 26  # pictures are decoded to what their own size needs, which --resize alone allows
 
 
 def picture(image: NDArray[np.uint8], kind: str = "PNG") -> bytes:
@@ -34,12 +33,13 @@ _GOOD = picture(_square())
 
 
 def _check(data: bytes) -> None:
+    most = 1 << 26  # of decoding
     with some_folder("class_folders") as folder:
         for name, each in (("0/a.png", data), ("0/b.png", _GOOD), ("0/c.png", _GOOD), ("1/d.png", _GOOD)):
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(each)
         for resize in (False, True):
-            load_or_refuse(folder, _MOST, resize=resize)
+            load_or_refuse(folder, FIXED + most, resize=resize)
 
 
 def _seeds() -> list[bytes]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mpsmnist.data import read_idx
 
 from . import Target
-from .properties import Written, assert_round_trip, assert_same, load_or_refuse, read_or_refuse, some_folder, written_sets
+from .properties import FIXED, Written, assert_round_trip, assert_same, load_or_refuse, read_or_refuse, some_folder, written_sets
 
 _CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -51,8 +51,8 @@ def _numpys_reading(data: bytes) -> NDArray[Any] | None:
 
 
 def _most(data: bytes) -> int:
-    """Bound the memory: what the file holds, at most 1032 times its size if it is gzipped, a few times."""
-    return (1 << 21) + 40 * len(data) * (1032 if data.startswith(b"\x1f\x8b") else 1)
+    """Bound the memory: four times what it can hold, which is at most 1032 times its size if it is gzipped."""
+    return FIXED + 4 * len(data) * (1032 if data.startswith(b"\x1f\x8b") else 1)
 
 
 def _check(data: bytes) -> None:
@@ -68,10 +68,10 @@ def _check(data: bytes) -> None:
         number = min(len(found), len(data) * 1032)  # of items without bytes there can be any number
         (folder / _LABELS).write_bytes(idx(np.arange(number).astype(np.uint8) // 8))
         for resize in (False, True):
-            load_or_refuse(folder, _most(data) + 800 * number, resize=resize)
+            load_or_refuse(folder, _most(data) + 2 * 1000 * number, resize=resize)
         file.write_bytes(idx(np.full((number, 28, 28), 200, np.uint8)))
         (folder / _LABELS).write_bytes(data)
-        load_or_refuse(folder, _most(data) + 5000 * number, resize=False)
+        load_or_refuse(folder, _most(data) + 4 * 1000 * number, resize=False)
 
 
 def _check_gzipped(data: bytes) -> None:

@@ -16,6 +16,7 @@ from mpsmnist.data.npz import read_npz
 
 from . import Target
 from .properties import (
+    FIXED,
     INTEGERS,
     Written,
     assert_round_trip,
@@ -55,7 +56,7 @@ def _check(data: bytes) -> None:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
                 archive.writestr("x_train.npy", data)
                 archive.writestr("y_train.npy", _npy(_LABELS))
-        most = (1 << 21) + 40 * 1032 * path.stat().st_size
+        most = FIXED + 4 * 1032 * path.stat().st_size
         found = read_or_refuse(lambda: read_npz(folder), folder, most)
         if found is not None:
             for part in found.parts:

@@ -22,6 +22,7 @@ from mpsmnist.data.folder import read_folder
 from mpsmnist.errors import DatasetError
 
 T = TypeVar("T")
+FIXED = 1 << 22  # bytes of memory that any file may take
 INTEGERS = ("u1", "i1", "i2", "i4", "u2", "u4", "i8", "u8")
 
 
