@@ -113,7 +113,10 @@ BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda folder: archive(folder, npy_header(1 << 42), MIB),
         "4398046511104 bytes, but it can hold at most",
     ),
-    "npz-goes-on": (lambda folder: archive(folder, npy_header(3, 28, 28), UNPACKED), "has bytes after the 2352 of"),
+    "npz-goes-on": (
+        lambda folder: archive(folder, npy_header(3, 28, 28), UNPACKED),
+        "has bytes after the 2352 of",
+    ),
     "npz-holds-it": (
         lambda folder: archive(folder, npy_header(UNPACKED), UNPACKED),
         "which do not fit into memory",
@@ -136,7 +139,9 @@ def test_bombs_are_refused_in_little_memory(tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     picture(tmp_path / "good", 30)
     for number in range(3):
-        (tmp_path / "good" / "0" / f"{number}.png").write_bytes((tmp_path / "good" / "0" / "a.png").read_bytes())
+        (tmp_path / "good" / "0" / f"{number}.png").write_bytes(
+            (tmp_path / "good" / "0" / "a.png").read_bytes()
+        )
     for name, (write, _) in BOMBS.items():
         (tmp_path / name).mkdir()
         write(tmp_path / name)

@@ -169,7 +169,10 @@ def test_npz_in_colour(tmp_path: Path, told: pytest.LogCaptureFixture, dtype: st
     """As pictures are made grey: by the weights of ITU-R BT.601, which for equal colours leave the level."""
     colours = np.stack([TRAIN, TRAIN[::-1], TRAIN.transpose(0, 2, 1)], 3)
     expected = np.array([Image.fromarray(image).convert("L") for image in colours])
-    images = {"x_train": (colours / scale).astype(dtype), "x_test": np.stack([TEST / scale] * 3, 3).astype(dtype)}
+    images = {
+        "x_train": (colours / scale).astype(dtype),
+        "x_test": np.stack([TEST / scale] * 3, 3).astype(dtype),
+    }
     np.savez(tmp_path / "cifar.npz", **KERAS | images)
     dataset = load(data_dir=tmp_path)
     np.testing.assert_array_equal(dataset.train_images, expected)
@@ -188,7 +191,8 @@ def test_npz_in_colour_and_of_another_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(30, 28, 28, 2), (30, 3, 28, 28), (30, 28, 28, 1, 1), (30,)])
 def test_npz_of_other_shapes(tmp_path: Path, shape: tuple[int, ...]) -> None:
     np.savez(tmp_path / "a.npz", **KERAS | {"x_train": np.ones(shape, np.uint8)})
-    words = f"x_train: holds an array of shape {shape}, expected (n, 28, 28), (n, 784) or, in colour, (n, 28, 28, 3)"
+    expected = "(n, 28, 28), (n, 784) or, in colour, (n, 28, 28, 3)"
+    words = f"x_train: holds an array of shape {shape}, expected {expected}"
     with pytest.raises(DatasetError, match=re.escape(words)):
         load(data_dir=tmp_path)
 
@@ -280,7 +284,7 @@ BAD_TABLES = {
     "short line": (GOOD + "1,2,3\n", r"line 5 \(blank ones not counted\) has 3 fields, expected 785 numbers"),
     "one field": (GOOD + "5\n", r"line 5 \(blank ones not counted\) has 1 fields, expected 785 numbers"),
     "word": (GOOD.replace(f"\n{LABELS[1]},", "\nseven,", 1), "has a field that is no number"),
-    "underscore": (GOOD.replace("\n", "\n1_0,", 1).replace(f"1_0,{LABELS[0]},", "1_0,"), "a field that is no number"),
+    "underscore": (GOOD.replace("\n", "\n1_", 1), "line 2 .* has a field that is no number"),
     "large level": (GOOD.rstrip().rsplit(",", 1)[0] + ",1e300", "its levels are 0 to inf"),
     "large label": (GOOD + "1e300" + ",9" * 784, "label inf at index 3, expected a whole number"),
     "no number": (GOOD.replace(f"\n{LABELS[0]},", "\nnan,", 1), "label nan at index 0, expected a whole"),

@@ -152,7 +152,9 @@ def test_row_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Arrow unpacks what it needs of one at once."""
     path = write(tmp_path / "train.parquet", as_hub(TRAIN), LABELS.tolist())
     monkeypatch.setattr("mpsmnist.data.parquet.MAX_UNPACKED", 10_000)
-    with pytest.raises(DatasetError, match=r"a row group of \d\d,\d{3} bytes, expected 10,000 at most: split it"):
+    with pytest.raises(
+        DatasetError, match=r"a row group of \d\d,\d{3} bytes, expected 10,000 at most: split it"
+    ):
         load(data_dir=tmp_path)
     table = pq.read_table(path)
     pq.write_table(table, path, row_group_size=3)

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from mpsmnist.data.folder import read_folder
+
 from . import Target
 from .properties import FIXED, Written, load_or_refuse, pairs, some_folder, written_sets
-from mpsmnist.data.folder import read_folder
 
 _FORMATS = ("PNG", "BMP", "GIF", "TIFF", "PPM", "JPEG", "WEBP")
 
@@ -46,7 +47,13 @@ def _seeds() -> list[bytes]:
     image = _square()
     colours = np.stack([image, image // 2, image // 3, 255 - image], 2)
     small = [picture(image[::4, ::4], kind) for kind in _FORMATS]
-    return [_GOOD, *small, picture(colours), picture(colours[..., :3], "TIFF"), picture(image.astype(np.uint16))]
+    return [
+        _GOOD,
+        *small,
+        picture(colours),
+        picture(colours[..., :3], "TIFF"),
+        picture(image.astype(np.uint16)),
+    ]
 
 
 @given(written_sets(("u1",)), st.sampled_from(["PNG", "BMP", "GIF", "TIFF", "PPM"]))

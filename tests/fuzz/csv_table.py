@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from hypothesis import given
@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from mpsmnist.data.csv_files import read_csv
 
 from . import Target
-from .properties import FIXED, Written, assert_round_trip, load_or_refuse, read_or_refuse, some_folder, written_sets
+from .properties import (
+    FIXED,
+    Written,
+    assert_round_trip,
+    load_or_refuse,
+    read_or_refuse,
+    some_folder,
+    written_sets,
+)
 
 
 def _numpys_reading(data: bytes) -> NDArray[Any] | None:
@@ -57,31 +65,53 @@ def _seeds() -> list[bytes]:
     ]
 
 
-@given(
-    written_sets(("u1", "i4", "f4", "f8"), ("u1", "i8"), orders="="),
-    st.sampled_from(["none", "label first", "class last", "numbered", "sorted by letters"]),
-    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
-    st.sampled_from(["\n", "\r\n", "\n\n", " \r\n"]),
-    st.sampled_from(["utf-8", "utf-8-sig"]),
-    st.sampled_from(["", " "]),
+class _Form(NamedTuple):
+    """How a table is written."""
+
+    header: str
+    quoting: Literal[0, 2]
+    line_end: str
+    encoding: str
+    space: str
+
+
+_forms = st.builds(
+    _Form,
+    header=st.sampled_from(["none", "label first", "class last", "numbered", "sorted by letters"]),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
+    line_end=st.sampled_from(["\n", "\r\n", "\n\n", " \r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig"]),
+    space=st.sampled_from(["", " "]),
 )
-def _round_trip(written: Written, header: str, quoting: Any, end: str, encoding: str, space: str) -> None:
-    images = written.images.reshape(len(written.images), -1)
-    names = [f"pixel{index}" for index in range(images.shape[1])]
-    order = sorted(range(len(names)), key=str) if header == "sorted by letters" else list(range(len(names)))
-    names = [names[index] for index in order]
-    rows = []
-    for number, (label, image) in enumerate(zip(written.labels.tolist(), images[:, order].tolist(), strict=True)):
-        begin = [number, label] if header == "numbered" else [label]
-        rows.append([*image, float(label)] if header == "class last" else [*begin, *image])
-    first = {"none": [], "class last": [[*names, "class"]], "numbered": [["", "label", *names]]}
-    rows = first.get(header, [["Label", *names]]) + rows
-    text = io.StringIO()
-    csv.writer(text, quoting=quoting, lineterminator=end).writerows(rows)
+
+
+@given(written_sets(("u1", "i4", "f4", "f8"), ("u1", "i8"), orders="="), _forms)
+def _round_trip(written: Written, form: _Form) -> None:
     with some_folder("csv_table") as folder:
         for name in ("train.csv", "test.csv"):
-            (folder / name).write_bytes(text.getvalue().replace(",", f",{space}").encode(encoding))
+            (folder / name).write_bytes(_table(written, form))
         assert_round_trip(folder, written)
+
+
+def _table(written: Written, form: _Form) -> bytes:
+    images = written.images.reshape(len(written.images), -1)
+    order = list(range(images.shape[1]))
+    if form.header == "sorted by letters":
+        order.sort(key=str)
+    names: list[str] = [f"pixel{index}" for index in order]
+    rows: list[list[Any]] = {
+        "none": [],
+        "class last": [[*names, "class"]],
+        "numbered": [["", "label", *names]],
+    }.get(form.header, [["Label", *names]])
+    for number, (label, image) in enumerate(
+        zip(written.labels.tolist(), images[:, order].tolist(), strict=True)
+    ):
+        begin = [number, label] if form.header == "numbered" else [label]
+        rows.append([*image, float(label)] if form.header == "class last" else [*begin, *image])
+    text = io.StringIO()
+    csv.writer(text, quoting=form.quoting, lineterminator=form.line_end).writerows(rows)
+    return text.getvalue().replace(",", f",{form.space}").encode(form.encoding)
 
 
 TARGET = Target(_seeds, _check, _round_trip)

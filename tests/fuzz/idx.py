@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import math
 import struct
 import zlib
@@ -17,7 +18,16 @@ from numpy.typing import NDArray
 from mpsmnist.data import read_idx
 
 from . import Target
-from .properties import FIXED, Written, assert_round_trip, assert_same, load_or_refuse, read_or_refuse, some_folder, written_sets
+from .properties import (
+    FIXED,
+    Written,
+    assert_round_trip,
+    assert_same,
+    load_or_refuse,
+    read_or_refuse,
+    some_folder,
+    written_sets,
+)
 
 _CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -51,7 +61,7 @@ def _numpys_reading(data: bytes) -> NDArray[Any] | None:
 
 
 def _most(data: bytes) -> int:
-    """Bound the memory: four times what it can hold, which is at most 1032 times its size if it is gzipped."""
+    """Bound the memory: four times what it can hold, at most 1032 times its size if it is gzipped."""
     return FIXED + 4 * len(data) * (1032 if data.startswith(b"\x1f\x8b") else 1)
 
 
@@ -107,7 +117,7 @@ def _arrays_return(array: NDArray[Any], members: list[int] | None) -> None:
     data = idx(array)
     if members is not None:
         ends = [0, *sorted(members), len(data)]
-        data = b"".join(gzip.compress(data[a:b]) for a, b in zip(ends, ends[1:], strict=False))
+        data = b"".join(gzip.compress(data[a:b]) for a, b in itertools.pairwise(ends))
     with some_folder("idx") as folder:
         (folder / "file").write_bytes(data)
         assert_same(read_idx(folder / "file"), array)

@@ -27,7 +27,10 @@ from .properties import (
     written_sets,
 )
 
-_NAMES = (("x_train", "y_train", "x_test", "y_test"), ("train_images", "train_labels", "test_images", "test_labels"))
+_NAMES = (
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("train_images", "train_labels", "test_images", "test_labels"),
+)
 _LABELS = np.array([0, 0, 0, 1, 1, 1], np.uint8)
 
 
@@ -83,18 +86,19 @@ def _seeds() -> list[bytes]:
     written_sets(("?", *INTEGERS, "f2", "f4", "f8"), (*INTEGERS, "f2", "f4", "f8")),
     st.sampled_from(_NAMES),
     st.booleans(),
-    st.sampled_from(["(n, h, w)", "(n, h * w)", "(n, h, w, 1)", "(n, 1, h, w)", "Fortran's order"]),
+    st.sampled_from(
+        ["(n, h, w)", "(n, h * w)", "(n, h, w, 1)", "(n, 1, h, w)", "(n, h, w, 3)", "Fortran's order"]
+    ),
     st.sampled_from(["(n,)", "(n, 1)", "one-hot"]),
 )
-def _round_trip(
-    written: Written, names: tuple[str, ...], packed: bool, form: str, label_form: str
-) -> None:
+def _round_trip(written: Written, names: tuple[str, ...], packed: bool, form: str, label_form: str) -> None:
     images, labels = written.images, written.labels
     images = {
         "(n, h, w)": images,
         "(n, h * w)": images.reshape(len(images), -1),
         "(n, h, w, 1)": images[..., None],
         "(n, 1, h, w)": images[:, None],
+        "(n, h, w, 3)": images[..., None].repeat(3, 3),
         "Fortran's order": np.asfortranarray(images),
     }[form]
     labels = {

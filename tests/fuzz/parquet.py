@@ -42,11 +42,17 @@ def _seeds() -> list[bytes]:
     pictures = [picture(image), picture(255 - image), picture(image[::2, ::2])]
     return [
         _table(pictures, [0, 1, 1], as_struct=as_struct, codec=codec, names=names)
-        for as_struct, codec, names in ((True, "none", True), (False, "snappy", False), (False, "none", False))
+        for as_struct, codec, names in (
+            (True, "none", True),
+            (False, "snappy", False),
+            (False, "none", False),
+        )
     ]
 
 
-@given(written_sets(("u1",)), st.booleans(), st.sampled_from(["none", "snappy", "gzip", "zstd"]), st.booleans())
+@given(
+    written_sets(("u1",)), st.booleans(), st.sampled_from(["none", "snappy", "gzip", "zstd"]), st.booleans()
+)
 def _round_trip(written: Written, as_struct: bool, codec: str, names: bool) -> None:
     pictures = [picture(image) for image in written.images]
     labels = written.expected_labels.tolist()

@@ -131,7 +131,11 @@ def written_sets(
     labels = np.array(draw(st.lists(st.integers(0, 127), min_size=number, max_size=number)))
     label_type = np.dtype(draw(st.sampled_from(label_types))).newbyteorder(draw(st.sampled_from(orders)))
     return Written(
-        images.repeat(times, 1).repeat(times, 2), labels.astype(label_type), levels, labels.astype(np.uint8), times > 1
+        images.repeat(times, 1).repeat(times, 2),
+        labels.astype(label_type),
+        levels,
+        labels.astype(np.uint8),
+        times > 1,
     )
 
 

@@ -39,7 +39,9 @@ def to_images(parts: Sequence[Part], *, resize: bool) -> list[NDArray[np.uint8]]
         check_size(part.images_name, width, height, resize=resize)
         if (height, width) != (SIDE, SIDE) and len(images) * SIDE**2 > MAX_UNPACKED:
             most = MAX_UNPACKED // SIDE**2
-            raise DatasetError(f"{part.images_name}: {len(images):,} images, expected {most:,} at most to scale")
+            raise DatasetError(
+                f"{part.images_name}: {len(images):,} images, expected {most:,} at most to scale"
+            )
         if images.ndim == 4:
             _log.info("%s: its colours are made grey", part.images_name)
     white = _find_white(parts, shaped)
@@ -118,7 +120,9 @@ def _find_white(parts: Sequence[Part], images: Sequence[NDArray[Any]]) -> float:
     name = parts[0].images_name
     white = 1 if 0 < high <= 1 else 255
     if 0 < high <= white / 2:
-        _log.warning("%s: no level is above %g of %d: that is made 255, the others in proportion", name, high, white)
+        _log.warning(
+            "%s: no level is above %g of %d: that is made 255, the others in proportion", name, high, white
+        )
         return high
     if white == 1:
         _log.info("%s: its levels, 0 to 1 (%s), are taken times 255", name, dtype)

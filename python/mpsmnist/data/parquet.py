@@ -111,9 +111,7 @@ def _rows(path: Path, table: Any, *, resize: bool) -> Iterator[tuple[NDArray[np.
     image = next((name for name in _IMAGES if name in names), None)
     label = next((name for name in _LABELS if name in names), None)
     if image is None or label is None:
-        raise DatasetError(
-            f"{path}: has the columns {listed(names)}, expected {_IMAGES[0]} and {_LABELS[0]}"
-        )
+        raise DatasetError(f"{path}: has the columns {listed(names)}, expected {_IMAGES[0]} and {_LABELS[0]}")
     try:
         batches = table.iter_batches(_ROWS, columns=[image, label])
         row = 0
