@@ -100,7 +100,7 @@ BAD_ARRAYS = {
     "version": (npy(HUGE, version=b"\x07\0"), "damaged: |version"),
     "header": (npy("__import__('os').getpid()"), "damaged: "),
     "nothing": (b"", "damaged: "),
-    "nested": (npy("-" * 3000 + "1"), "damaged: "),
+    "nested": (npy("-" * 900 + "1"), "damaged: "),
     "nested deeply": (npy("-" * 9000 + "1"), "damaged: "),  # a MemoryError of Python's parser
     "long header": (
         b"\x93NUMPY\x02\0" + (8 << 20).to_bytes(4, "little") + b" " * (8 << 20),

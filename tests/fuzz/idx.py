@@ -55,7 +55,11 @@ def _numpys_reading(data: bytes) -> NDArray[Any] | None:
         return None
     sizes = struct.unpack(f">{data[3]}I", data[4:begin])
     dtype = np.dtype(types[data[2]])
-    if math.prod(sizes) * dtype.itemsize != len(data) - begin or math.prod(filter(None, sizes)) >= 1 << 60:
+    if math.prod(sizes) * dtype.itemsize != len(data) - begin:
+        return None
+    try:
+        np.empty(sizes, dtype)
+    except ValueError:  # without items, sizes may be more than NumPy can multiply
         return None
     return np.frombuffer(data, dtype, offset=begin).reshape(sizes)
 
