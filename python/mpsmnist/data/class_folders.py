@@ -15,7 +15,7 @@ from .images import SIDE
 from .labels import MAX_CLASSES
 from .parts import Found, Part
 from .picture import read_picture
-from .words import listed, printable
+from .words import listed
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 _PARTS = {"train": ("train", "training"), "test": ("test", "testing")}
@@ -52,7 +52,7 @@ def read_class_folders(folder: Path, *, resize: bool) -> Found | None:
     test_files = {} if test is None else _files(test)
     if unknown := sorted(test_files.keys() - train_files.keys()):
         raise DatasetError(
-            f"{test}: has the class {printable(unknown[0])!r}, expected those of {train}: {listed(classes)}"
+            f"{test}: has the class {unknown[0]!r}, expected those of {train}: {listed(classes)}"
         )
     return Found(
         _read_all(train, classes, train_files, resize),

@@ -131,9 +131,9 @@ def _numbers(path: Path, lines: Iterator[str], count: int, done: int) -> Iterato
         block = np.empty((len(some), count), np.float32)
         for row, line in enumerate(some):
             fields = line.split(",")
+            is_row = len(fields) == count and "_" not in line  # Python takes 1_0 for 10
             try:
                 with np.errstate(over="ignore"):  # it is refused as infinite
-                    is_row = len(fields) == count and "_" not in line  # Python takes 1_0 for 10
                     block[row] = list(map(float, fields)) if is_row else ()
             except ValueError:
                 found = f"{len(fields)} fields" if len(fields) != count else "a field that is no number"
