@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fuzz.targets import TARGETS
 
-# The same examples each time, and none kept on disk.
-quick = settings(derandomize=True, deadline=None, database=None, max_examples=40)
+# The same examples each time, none kept on disk, and nothing that depends on the clock.
+quick = settings(
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 more = settings(quick, max_examples=100)
 
 
