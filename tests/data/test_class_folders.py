@@ -145,7 +145,6 @@ BAD = {
     "html": (b"<!DOCTYPE html>", "it is an HTML or XML page"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "it is a Git LFS pointer"),
     "idx": (bytes((0, 0, 8, 1, 0, 0, 0, 1, 0)), "neither a picture that can be read"),
-    "words for a terminal": (b"P5 " + b"\x1b[31m" * 4 + b" 28 255 ", r"\\x1b\[31m\\x1b\[31m"),
     "cut": (None, "cannot be read: "),
 }
 

@@ -12,7 +12,6 @@ from ..errors import DatasetError
 from ..picture_files import PictureError, read_picture_from
 from .idx import MAX_UNPACKED
 from .images import check_size, fitted
-from .words import printable
 
 
 def read_picture(file: IO[bytes], name: str, *, resize: bool) -> NDArray[np.uint8]:
@@ -40,7 +39,7 @@ def read_picture(file: IO[bytes], name: str, *, resize: bool) -> NDArray[np.uint
     try:
         picture = read_picture_from(whole, name, check)
     except PictureError as error:
-        raise DatasetError(f"{name}: {printable(str(error).removeprefix(f'{name}: '))}") from error
+        raise DatasetError(str(error)) from error
     image: NDArray[np.uint8] = fitted(_to_grey(picture)[np.newaxis])[0]
     return image
 
