@@ -179,6 +179,12 @@ def _app(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
     return tables.app(summary["rows"])
 
 
+def _ranks(summaries: Sequence[Result], sizes: Sequence[int]) -> list[str]:
+    del sizes
+    (summary,) = summaries
+    return tables.ranks(summary["rows"])
+
+
 def _rows(summary: Result, sizes: Sequence[int]) -> Rows:
     """The rows of these batch sizes; of all where none is named."""
     return [row for row in summary["rows"] if not sizes or row["batch_size"] in sizes]
@@ -200,4 +206,5 @@ VIEWS: dict[str, View] = {
     "phases": _phases,
     "pictures": _pictures,
     "app": _app,
+    "ranks": _ranks,
 }

@@ -5,7 +5,7 @@ seconds, or every answer, becomes `rows` (and whatever else a kind has).
 
     schema       the version of this format
     kind         the command without .py: latency, batch_sizes, time_to_accuracy, overhead, phases
-                 or pictures
+                 pictures, app or ranks
     command      as it was called, without paths
     environment  date, commit, CPU, threads, versions
     settings     what was asked for
@@ -47,6 +47,7 @@ def summarize(raw: Result) -> Result:
         "phases": _phases,
         "pictures": _pictures,
         "app": _app,
+        "ranks": _ranks,
     }
     summary = {key: value for key, value in raw.items() if key != "measured"}
     rounded: Result = _rounded(summary | makers[raw["kind"]](raw["measured"], raw["settings"]))
@@ -217,6 +218,26 @@ def _overhead(measured: Rows, settings: Result) -> dict[str, Rows]:
             rows.append({**size, "part": part, "microseconds": _quartiles(MICROSECONDS * values)})
         ratios = seconds["augmented"] / seconds["native"]
         rows.append({**size, "part": "augmented / native", "ratio": _quartiles(ratios)})
+    return {"rows": rows}
+
+
+def _ranks(measured: Rows, settings: Result) -> dict[str, Rows]:
+    """Milliseconds of a step by number of ranks and way, and its efficiency: medians and quartiles of rounds.
+
+    Efficiency is the speed per rank, in images per second, over that of one rank that trains alone.
+    """
+    del settings
+    (one,) = (each for each in measured if each["ranks"] == 1)
+    alone = np.array(one["seconds"]["alone"]) / one["batch_size"]
+    rows: Rows = []
+    for each in measured:
+        for way, values in each["seconds"].items():
+            seconds = np.array(values)
+            rows.append(
+                {"ranks": each["ranks"], "batch_size": each["batch_size"], "way": way}
+                | {"milliseconds": _quartiles(MILLISECONDS * seconds)}
+                | {"efficiency_percent": _quartiles(PERCENT * alone / (seconds / each["batch_size"]))}
+            )
     return {"rows": rows}
 
 

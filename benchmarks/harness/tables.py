@@ -21,6 +21,7 @@ def show(summary: Result) -> None:
         "phases": _phases,
         "pictures": _pictures,
         "app": _app,
+        "ranks": _ranks,
     }
     print("\n".join(writers[summary["kind"]](summary)) + "\n", flush=True)
 
@@ -242,6 +243,33 @@ def overhead(rows: Rows) -> list[str]:
     sizes = sizes_of(rows)
     lines = table(["batch", *parts], [[str(size), *(cells[size, part] for part in parts)] for size in sizes])
     return [*lines, "", "Microseconds per call: the median of the rounds (quartiles)."]
+
+
+def _ranks(summary: Result) -> list[str]:
+    return ranks(summary["rows"])
+
+
+def ranks(rows: Rows) -> list[str]:
+    """The ways of a step by number of ranks."""
+    ways = list(dict.fromkeys(row["way"] for row in rows))
+    cells = {
+        (row["ranks"], row["way"]): f"{interval(row['milliseconds'], '.2f')}: "
+        f"{row['efficiency_percent']['median']:.0f}%"
+        for row in rows
+    }
+    sizes = {row["ranks"]: row["batch_size"] for row in rows}
+    lines = table(
+        ["ranks", "images each", *ways],
+        [
+            [str(count), str(size), *(cells[count, way] for way in ways if (count, way) in cells)]
+            for count, size in sizes.items()
+        ],
+    )
+    return [
+        *lines,
+        "",
+        "Milliseconds a step: the median of the rounds (quartiles): the efficiency of a rank.",
+    ]
 
 
 def _phases(summary: Result) -> list[str]:

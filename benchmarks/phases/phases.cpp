@@ -182,7 +182,7 @@ void measure(cpu::Network& network, const char* path, std::int64_t n, const Peak
   const cpu::Target target = {.gradient = nullptr, .learning_rate = 0.001F};
   const std::array<std::function<void()>, 6> phases = {
       [&] { network.convolutions_forward(images.data(), n); },          [&] { network.dense_forward(n); },
-      [&] { network.loss_forward_and_backward(labels.data(), n); },     [&] { network.dense_backward(n, target); },
+      [&] { network.loss_forward_and_backward(labels.data(), n, n); },  [&] { network.dense_backward(n, target); },
       [&] { network.convolutions_backward(images.data(), n, target); }, [&] { network.convolutions_finish(n, target); },
   };
   network.prepare(n);

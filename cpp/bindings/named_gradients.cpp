@@ -1,6 +1,7 @@
 #include "named_gradients.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "arguments.h"
 
@@ -36,6 +37,14 @@ std::string join(const std::vector<Parameter>& parameters) {
   std::string names;
   for (const Parameter& parameter : parameters) names += (names.empty() ? "" : ", ") + parameter.name;
   return names;
+}
+
+py::array_t<float> array_over(std::shared_ptr<float[]> flat, std::int64_t size) {
+  float* values = flat.get();
+  auto owner = std::make_unique<std::shared_ptr<float[]>>(std::move(flat));
+  const py::capsule base(owner.get(), [](void* held) { delete static_cast<std::shared_ptr<float[]>*>(held); });
+  owner.release();
+  return py::array_t<float>(size, values, base);
 }
 
 py::array_t<float> view_of(const py::array_t<float>& flat, const Parameter& parameter) {

@@ -4,6 +4,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,9 @@ namespace mpsmnist::bindings {
 
 /// The parameters' names, with commas.
 std::string join(const std::vector<Parameter>& parameters);
+
+/// An array (size,) over memory that the core shares.
+py::array_t<float> array_over(std::shared_ptr<float[]> flat, std::int64_t size);
 
 /// The part of flat (P,) that one parameter is, as a view with its shape.
 py::array_t<float> view_of(const py::array_t<float>& flat, const Parameter& parameter);

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,14 +28,6 @@ struct StagedBatch {
   float* images = nullptr;  ///< (n, 28, 28, 1)
   float* labels = nullptr;  ///< (n, C), rows of probabilities
 };
-
-/// Told of a part of the gradients, contiguous in their flat order, as soon as it is final, so that whoever averages
-/// gradients across machines can start while the rest is computed.
-///
-/// Parts come in any order, each once, and together cover (P,). The calls are on the thread that called the engine.
-/// From then on the engine leaves the part alone: it may be changed in place, by other threads too, and after the call.
-/// What is thrown ends backpropagate(), and the engine remains usable.
-using PartFinal = std::function<void(std::span<float> part)>;
 
 struct EngineOptions {
   std::vector<Parameter> parameters;
@@ -76,9 +67,11 @@ class Engine {
   /// Logits (n, C) of the images staged in `slot`.
   virtual void logits(int slot, float* out) = 0;
 
-  /// Gradients of the mean loss for the batch staged in `slot`. Their memory is lent by the engine, which uses it again
-  /// when nobody holds it any more. `part_final` may be empty. Nothing is updated.
-  virtual Gradients backpropagate(int slot, const PartFinal& part_final) = 0;
+  /// Gradients of the summed loss of the batch staged in `slot`, divided by `divisor`; and the mean loss. Their memory
+  /// is lent by the engine, which uses it again when nobody holds it any more. Nothing is updated.
+  ///
+  /// on_part may be empty. It is called on this thread; what it throws ends the call, and the engine remains usable.
+  virtual Gradients backpropagate(int slot, std::int64_t divisor, const OnGradientPart& on_part) = 0;
 
   /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,). False, and nothing has changed, unless all of g
   /// is finite. The engine checks that itself, as it can use all its threads: the check is a pass over memory too.

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <new>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include "classify.h"
@@ -59,7 +60,7 @@ struct CallbackFailure {
 };
 
 template <typename... Arguments>
-void call_back(const std::function<void(Arguments...)>& callback, Arguments... arguments) {
+void call_back(const std::function<void(Arguments...)>& callback, std::type_identity_t<Arguments>... arguments) {
   if (!callback) return;
   try {
     callback(arguments...);
@@ -81,6 +82,19 @@ class Pause {
  private:
   TurnLock& lock_;
 };
+
+/// Raises a flag while it lives.
+class Raised {
+ public:
+  explicit Raised(bool& flag) : flag_(flag) { flag_ = true; }
+  ~Raised() { flag_ = false; }
+  Raised(const Raised&) = delete;
+  Raised& operator=(const Raised&) = delete;
+
+ private:
+  bool& flag_;
+};
+
 /// Below the smallest normal float32 momentum is 0: with denormal numbers, whether there are momentum buffers would
 /// depend on the thread's floating-point mode, and be decided differently from call to call.
 double momentum_factor(double value) { return value < std::numeric_limits<float>::min() ? 0 : value; }
@@ -113,6 +127,28 @@ class Trainer::Impl {
     return in_turn([&] {
       session().drain();
       return session().step(stage(images, labels), float_rate());
+    });
+  }
+
+  float step(const Images& images, const Labels& labels, const AllReduce& all_reduce) {
+    check_batch_size("images", images.count);
+    check_examples(images, labels, num_classes_, standardized_);
+    if (all_reduce.global_batch_size < images.count) {
+      reject("global_batch_size: ", all_reduce.global_batch_size, "; expected at least the ", images.count,
+             " images of this process");
+    }
+    return in_turn([&] {
+      session().drain();
+      const int slot = stage(images, labels);
+      const Gradients gradients = [&] {
+        const Raised raised(in_all_reduce_);
+        const auto begin = [&](const GradientPart& part) { call_back(all_reduce.begin, part); };
+        Gradients local = session_->engine().backpropagate(slot, all_reduce.global_batch_size, begin);
+        call_back(all_reduce.finish);
+        return local;
+      }();
+      apply(gradients.flat.get());
+      return gradients.loss;
     });
   }
 
@@ -205,17 +241,14 @@ class Trainer::Impl {
     check_examples(images, labels, num_classes_, standardized_);
     return in_turn([&] {
       session().drain();
-      return session().engine().backpropagate(stage(images, labels), {});
+      return session().engine().backpropagate(stage(images, labels), images.count, {});
     });
   }
 
   void apply_gradients(const float* flat) {
     in_turn([&] {
       session().drain();
-      if (!session().apply_gradients(flat, float_rate())) {
-        check_finite("gradients", parameters_, flat);
-        reject("gradients: they were not all finite, and changed during the call");
-      }
+      apply(flat);
     });
   }
 
@@ -296,6 +329,13 @@ class Trainer::Impl {
     reject(argument, ": a batch of ", n, " images; device \"", device_, "\" takes at most ", most, why);
   }
 
+  /// Updates with the gradients (P,), with nothing in flight. ArgumentError unless all are finite.
+  void apply(const float* flat) {
+    if (session().apply_gradients(flat, float_rate())) return;
+    check_finite("gradients", parameters_, flat);
+    reject("gradients: they were not all finite, and changed during the call");
+  }
+
   float float_rate() const { return nearest_float(learning_rate_); }
 
   std::unique_ptr<Session> make_session(std::int64_t steps) const {
@@ -308,6 +348,7 @@ class Trainer::Impl {
   std::invoke_result_t<Call> in_turn(const Call& call) try {
     return with_device_errors(device_, [&] {
       const std::lock_guard lock(turns_);
+      if (in_all_reduce_) reject("all_reduce: it called the Trainer whose step it is part of");
       return call();
     });
   } catch (const CallbackFailure& failure) {
@@ -372,7 +413,8 @@ class Trainer::Impl {
 
   const int threads_option_;
   const bool standardized_;
-  TurnLock turns_;  // recursive, because callbacks may call the Trainer
+  TurnLock turns_;              // recursive, because callbacks may call the Trainer
+  bool in_all_reduce_ = false;  // but not this one: a step is half done
   std::unique_ptr<Session> session_;
   Session* abandoned_ = nullptr;  // in a forked child that lost it: never touched again, but for its count of steps
   std::string lost_because_;
@@ -384,6 +426,9 @@ Trainer::Trainer(const TrainerOptions& options) : impl_(std::make_unique<Impl>(o
 Trainer::~Trainer() = default;
 
 float Trainer::step(const Images& images, const Labels& labels) { return impl_->step(images, labels); }
+float Trainer::step(const Images& images, const Labels& labels, const AllReduce& all_reduce) {
+  return impl_->step(images, labels, all_reduce);
+}
 PendingLoss Trainer::step_async(const Images& images, const Labels& labels) {
   return PendingLoss(impl_->step_async(images, labels));
 }

@@ -78,7 +78,14 @@ class Trainer:
         *,
         standardized: bool = False,
     ) -> None: ...
-    def step(self, images: ArrayLike, labels: ArrayLike) -> float: ...
+    def step(
+        self,
+        images: ArrayLike,
+        labels: ArrayLike,
+        *,
+        all_reduce: Callable[[NDArray[np.float32]], object] | None = None,
+        global_batch_size: int | None = None,
+    ) -> float: ...
     def step_async(self, images: ArrayLike, labels: ArrayLike) -> PendingLoss: ...
     def run(
         self,

@@ -1,6 +1,9 @@
 """Files that are either whole or absent: written beside their place, then renamed into it."""
 
 import errno
+import functools
+import logging
+import math
 import os
 import secrets
 import stat
@@ -10,6 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from .user_files import require_regular
+
+_log = logging.getLogger(__name__)
 
 # Both ends of a temporary file's name mark it as ours. Its length does not depend on the file's own name.
 _PREFIX, _SUFFIX = ".mpsmnist.", ".tmp"
@@ -38,14 +43,36 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         OSError: the file cannot be written, or `path` is something else than a file.
     """
     with _open_temporary(path.parent, _find_replaced(path)) as file:
-        _remove_leftovers(path.parent, now=os.fstat(file.fileno()).st_mtime)  # by the file system's clock
+        now = os.fstat(file.fileno()).st_mtime  # by the file system's clock
+        remove_leftovers(path.parent, written_before=now - _LEFTOVER_SECONDS)
         yield file
         file.flush()
-        _flush_to_disk(file.fileno())
+        _flush_to_disk(file.fileno(), path.parent)
         file.close()  # before the rename: some network file systems report here what they could not write
         os.replace(file.name, path)
     with suppress(OSError):  # the new file is in its place; not every folder can be opened and flushed
         _flush_folder(path.parent)
+
+
+def is_temporary(name: str) -> bool:
+    """Tell by a file's name whether it is a temporary one of atomic_write()."""
+    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+
+
+def remove_leftovers(folder: Path, written_before: float = math.inf) -> None:
+    """Remove the temporary files that killed processes left in `folder`.
+
+    Args:
+        folder: the folder.
+        written_before: those that have been written to since this time, by the file system's clock, are kept;
+            by default nobody can be writing there.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:  # we may write to folders that we may not list
+        for entry in entries:
+            if is_temporary(entry.name):
+                with suppress(OSError):  # another process has removed it, or it is another user's
+                    if entry.stat(follow_symlinks=False).st_mtime < written_before:
+                        os.unlink(entry.path)
 
 
 def rehearse_write(path: Path, size: int = 0) -> None:
@@ -121,28 +148,25 @@ def _copy_owner_and_mode(status: os.stat_result, descriptor: int) -> None:
         os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & 0o777)
 
 
-def _remove_leftovers(folder: Path, now: float) -> None:
-    """Remove the temporary files in `folder` that killed processes left."""
-    with suppress(OSError), os.scandir(folder) as entries:  # we may write to folders that we may not list
-        for entry in entries:
-            if entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX):
-                with suppress(OSError):  # another process has removed it, or it is another user's
-                    if now - entry.stat(follow_symlinks=False).st_mtime > _LEFTOVER_SECONDS:
-                        os.unlink(entry.path)
-
-
-def _flush_to_disk(descriptor: int) -> None:
+def _flush_to_disk(descriptor: int, folder: Path) -> None:
+    """Flush a file in `folder`, or that itself, where the file system can do it."""
     try:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _NOT_SUPPORTED:
             raise
+        _say_not_flushed(folder)
+
+
+@functools.cache  # said once
+def _say_not_flushed(folder: Path) -> None:
+    _log.info("the file system of %s cannot flush: a power failure may undo what was just written", folder)
 
 
 def _flush_folder(folder: Path) -> None:
     """Make a rename last through a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        _flush_to_disk(descriptor, folder)
     finally:
         os.close(descriptor)

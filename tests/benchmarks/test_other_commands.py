@@ -1,4 +1,4 @@
-"""overhead.py, time_to_accuracy.py, phases.py and pictures.py, at their smallest."""
+"""overhead.py, time_to_accuracy.py, phases.py, pictures.py and ranks.py, at their smallest."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from contestants import select
 from support import benchmarks
 from support.pictures import save_weights
+from support.ranks import needs_mpi
 
 PHASES_OUTPUT = """\
 1 threads, kernels for avx2; at best 80 GFLOP/s, reading 40 GB/s from 12 MB, 20.5 GB/s from 256 MB
@@ -115,3 +116,15 @@ def test_pictures_are_counted_by_kind_and_shown(digits: Path, tmp_path: Path) ->
     assert "| blank canvas" in run.text
     assert str(tmp_path) not in run.summary["command"]
     assert sheet.read_bytes().startswith(b"\x89PNG")
+
+
+@needs_mpi
+def test_ranks_makes_steps_in_every_way(digits: Path, tmp_path: Path) -> None:
+    options = ["--ranks", "1", "2", "--rounds", "1", "--steps", "1", "--batch-size", "2"]
+    run = benchmarks.run("ranks.py", options, digits, tmp_path, plot=False)
+    assert run.status == 0
+    ways = ["alone", "gradients", "summed after", "summed meanwhile"]
+    assert [(row["ranks"], row["way"]) for row in run.summary["rows"]] == [
+        (n, w) for n in (1, 2) for w in ways
+    ]
+    assert "| ranks | images each |" in run.text

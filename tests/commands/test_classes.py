@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mpsmnist import checkpoint
-from mpsmnist.data.sources import SOURCES
 from mpsmnist.predict import main as predict
 from mpsmnist.train import main as train
 from support.commands import Call, json_lines
-from support.http_faults import serving
 from support.pictures import write_png
 from support.small_sets import small_set
 
@@ -22,18 +19,7 @@ from support.small_sets import small_set
 RUN = ("--device", "cpu", "--steps", "400", "--init", "he", "--learning-rate", "0.05", "--momentum", "0.5")
 
 
-@pytest.fixture(autouse=True)
-def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A mirror on this machine that has EMNIST, and an empty cache."""
-    for name in ("MPSMNIST_DATA_DIR", "MPSMNIST_OFFLINE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    monkeypatch.setenv("MPSMNIST_CACHE_DIR", str(tmp_path / "cache"))
-    with serving(small_set("emnist-letters").served) as server:
-        for name in ("emnist-letters", "emnist-balanced"):
-            monkeypatch.setitem(SOURCES, name, small_set(name).from_mirrors(server.mirror("good")))
-        yield
+pytestmark = pytest.mark.usefixtures("mirror")
 
 
 def test_letters_are_trained_on_and_predicted(call: Call, tmp_path: Path) -> None:

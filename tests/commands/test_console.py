@@ -53,8 +53,9 @@ def test_a_command_says_how_it_was_run(call: Call, name: str) -> None:
     assert out.startswith(f"usage: mpsmnist {name} [-h]")
     _, out, _ = call(main, [name, "--help"], program="python -m mpsmnist")
     assert out.startswith(f"usage: python -m mpsmnist {name} [-h]")
-    _, out, _ = call(import_module(f"mpsmnist.{name}").main, ["--help"])
-    assert out.startswith(f"usage: python -m mpsmnist.{name} [-h]")
+    if name != "data":  # the module of that name is the library
+        _, out, _ = call(import_module(f"mpsmnist.{name}").main, ["--help"])
+        assert out.startswith(f"usage: python -m mpsmnist.{name} [-h]")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -71,6 +72,33 @@ def test_bad_usage_of_a_command(call: Call, name: str) -> None:
     first, last = err.splitlines()
     assert first == f"Help: mpsmnist {name} --help"
     assert last.startswith(f"mpsmnist {name}: error: ")
+
+
+MEMBERS = ("list", "fetch", "verify", "show")
+
+
+def test_a_command_of_commands_is_like_the_command_itself(call: Call) -> None:
+    code, out, err = call(main, ["data"])
+    assert (code, out) == (2, "")
+    assert err == call(main, ["data", "--help"])[1]
+    assert [line.split()[0] for line in err.splitlines() if line.startswith("    ")] == list(MEMBERS)
+    code, out, err = call(main, ["data", "lst"])
+    assert (code, out, err.splitlines()[0]) == (2, "", "Help: mpsmnist data --help")
+    assert err.endswith("; did you mean list?\n")
+    err = call(main, ["data", "--json", "list"])[2]
+    assert err.endswith("error: options come after the command: mpsmnist data list --json ...\n")
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_command_of_a_command_has_what_all_have(call: Call, name: str) -> None:
+    assert call(main, ["data", name, "--version"]) == (0, f"mpsmnist {mpsmnist.__version__}\n", "")
+    code, out, _ = call(main, ["data", name, "--help"], program="python -m mpsmnist")
+    assert (code, out.partition(" [-h]")[0]) == (0, f"usage: python -m mpsmnist data {name}")
+    words = " ".join(out.split()).partition("exit codes: ")[2]
+    assert [code for code in ("0", "1", "2", "130") if f"{code} " in words] == ["0", "1", "2", "130"]
+    code, out, err = call(main, ["data", name, "--nonsense"])
+    assert (code, out, len(err.splitlines())) == (2, "", 2)
+    assert err.startswith(f"Help: mpsmnist data {name} --help\nmpsmnist data {name}: error: ")
 
 
 def test_arguments_reach_the_command_and_messages_name_it(call: Call, tmp_path: Path) -> None:
@@ -145,6 +173,8 @@ def test_options_come_after_the_command(call: Call) -> None:
         assert (code, out) == (2, "")
         words = f"mpsmnist: error: options come after the command: mpsmnist train {argv[0]} ..."
         assert err.splitlines()[-1] == words
+    err = call(main, ["--data-dir", "data", "train"])[2]  # a folder of the name of a command
+    assert err.endswith("error: options come after the command: mpsmnist train --data-dir ...\n")
     assert (
         call(main, ["--nonsense"])[2].splitlines()[-1]
         == "mpsmnist: error: unrecognized arguments: --nonsense"

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import mpsmnist
+from mpsmnist.commands import loading
 from mpsmnist.commands import train as cli
 from mpsmnist.commands.plot import save_plot
 from mpsmnist.train import TrainConfig, train
@@ -63,7 +64,7 @@ def test_the_picture_shows_something(run_train: Call, tmp_path: Path) -> None:
 def test_other_formats_are_refused_before_training(
     run_train: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
-    monkeypatch.setattr(cli, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
+    monkeypatch.setattr(loading, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
     code, _, err = run_train("--plot", tmp_path / name)
     assert code == 2
     message = err.splitlines()[-1]
@@ -90,7 +91,7 @@ def test_a_picture_never_replaces_a_checkpoint(
         picture.symlink_to(kept)
     elif link == "hard":
         picture.hardlink_to(kept)
-    monkeypatch.setattr(cli, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
+    monkeypatch.setattr(loading, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
     options = ("--overwrite",) if option == "--checkpoint" else ("--checkpoint", tmp_path / "other")
     code, _, err = run_train("--steps", 4, option, kept, *options, "--plot", picture)
     assert code == 2
@@ -132,7 +133,7 @@ def test_a_missing_matplotlib_is_reported_before_training(
 ) -> None:
     monkeypatch.delitem(sys.modules, "mpsmnist.training.figure", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
-    monkeypatch.setattr(cli, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
+    monkeypatch.setattr(loading, "load", lambda *_, **__: pytest.fail("the data were loaded first"))
     code, _, err = run_train("--plot", tmp_path / "plot.png")
     assert code == 1
     assert "pip install 'mpsmnist[plot]'" in err

@@ -20,7 +20,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from mpsmnist.commands import predict, streams
-from mpsmnist.commands.answers import Answer, as_json, format_line, format_pixels
+from mpsmnist.commands.answers import Answer, as_json, format_line
+from mpsmnist.commands.drawing import format_pixels
 from mpsmnist.data.sources import DIGITS, SOURCES, number_names
 from mpsmnist.predict import Prediction, format_prediction, main
 from mpsmnist.prediction import predictor

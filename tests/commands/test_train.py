@@ -16,6 +16,7 @@ import pytest
 
 import mpsmnist
 from mpsmnist import checkpoint
+from mpsmnist.commands import loading
 from mpsmnist.commands import train as cli
 from mpsmnist.commands.console import make_parser
 from mpsmnist.data import Dataset, SyntheticDataWarning
@@ -103,6 +104,7 @@ def test_json_lines(run_train: Call, tmp_path: Path) -> None:
         "total_steps": 3,
         "device": "cpu",
         "threads": start["threads"],
+        "ranks": 1,
         "dataset": "custom",
         "train_images": 50,
         "validation_images": 0,
@@ -177,7 +179,7 @@ def test_options_reach_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append((arguments, options))
         return small_dataset()
 
-    monkeypatch.setattr(cli, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     usual = ["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]
     main(usual)
     main([*usual, "--dataset", "mnist", "--data-dir", "d", "--offline"])
@@ -262,7 +264,7 @@ def _must_not_load(*_: object, **__: object) -> Dataset:
 def test_a_missing_device_is_a_failure_before_data_are_loaded(
     run_train: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "load", _must_not_load)
+    monkeypatch.setattr(loading, "load", _must_not_load)
     code, _, err = run_train("--device", "mps", "--quiet")
     assert code == 1
     assert 'device "mps" is not available: ' in err
@@ -290,7 +292,7 @@ def test_what_loading_does_is_told_but_not_to_a_quiet_run(
         logging.getLogger("mpsmnist.data.mirrors").info("asking %d mirrors", 3)
         return small_dataset()
 
-    monkeypatch.setattr(cli, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     run = ["--steps", "1", "--batch-size", "2", "--device", "cpu"]
     assert main(run) == 0
     assert capsys.readouterr().err.splitlines()[0] == "python -m mpsmnist.train: asking 3 mirrors"
@@ -323,7 +325,7 @@ def test_an_existing_checkpoint_is_overwritten_only_on_request(run_train: Call, 
 def test_the_checkpoints_place_is_looked_at_before_data_are_loaded(
     run_train: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "load", _must_not_load)
+    monkeypatch.setattr(loading, "load", _must_not_load)
     code, _, err = run_train("--checkpoint", tmp_path / ("n" * 256))
     assert code == 2
     assert "File name too long" in err.splitlines()[-1]
@@ -367,7 +369,7 @@ def test_synthetic_data_are_announced_even_to_a_quiet_run(
         warnings.warn("these digits are drawn", SyntheticDataWarning, stacklevel=2)
         return small_dataset()
 
-    monkeypatch.setattr(cli, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     assert main(["--steps", "1", "--batch-size", "2", "--device", "cpu", "--quiet"]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith(": warning:")

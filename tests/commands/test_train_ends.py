@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from mpsmnist import Trainer, checkpoint
+from mpsmnist.commands import loading
 from mpsmnist.commands import train as cli
 from mpsmnist.data import Dataset
 from mpsmnist.train import TrainConfig, TrainResult, train
@@ -107,7 +108,7 @@ def test_a_signal_while_the_data_load(
         os.kill(os.getpid(), number)
         raise AssertionError("the signal was not handled")
 
-    monkeypatch.setattr(cli, "load", load)
+    monkeypatch.setattr(loading, "load", load)
     assert run_train() == (code, "", f"python -m mpsmnist.train: {cause(number)}\n")
 
 

@@ -30,7 +30,7 @@ Run train(int threads, std::int64_t n, bool asynchronous) {
     run.losses.push_back(asynchronous ? begin_step(*engine, step, 0.02F)->wait() : engine->step(step, 0.02F));
   }
   run.parameters = parameters_of(*engine);
-  const Gradients gradients = engine->backpropagate(0, {});
+  const Gradients gradients = engine->backpropagate(0, n, {});
   run.gradients.assign(gradients.flat.get(), gradients.flat.get() + run.parameters.size());
   run.logits.resize(static_cast<std::size_t>(n) * 10);
   engine->logits(0, run.logits.data());
@@ -60,7 +60,7 @@ TEST_CASE("engine: a step is the gradients, then their update") {
         stage(*stepped, 0, 9 + i);
         stage(*applied, 0, 9 + i);
         const auto before = parameters_of(*applied);
-        const Gradients gradients = applied->backpropagate(0, {});
+        const Gradients gradients = applied->backpropagate(0, 9 + i, {});
         CHECK_MESSAGE(parameters_of(*applied) == before, "backpropagate() changed the weights");
         CHECK(applied->apply_gradients(gradients.flat.get(), 0.05F));
         CHECK(stepped->step(0, 0.05F) == gradients.loss);

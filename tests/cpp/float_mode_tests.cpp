@@ -95,7 +95,7 @@ State step_in(int threads) {
   state.momentum = small;
   {
     [[maybe_unused]] const Mode mode;
-    const Gradients gradients = engine->backpropagate(0, {});
+    const Gradients gradients = engine->backpropagate(0, 5, {});
     state.gradients.assign(gradients.flat.get(), gradients.flat.get() + small.size());
     state.loss = begin_step(*engine, 0, 0.01F)->wait();
     engine->step(0, 0.01F);

@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mpsmnist.data import generated
 from mpsmnist.data.sources import SOURCES
 from support.http_faults import FaultyServer, closed_port, serving
 from support.small_mnist import (
     ARRAYS,
-    FIELDS,
     FILES,
     small_mnist,
 )
@@ -56,7 +54,5 @@ def drawings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seeds.append(seed)
         return tuple(array ^ np.uint8(1) for array in ARRAYS.values())
 
-    shapes = {field: array.shape for field, array in zip(FIELDS, ARRAYS.values(), strict=True)}
-    monkeypatch.setattr(generated, "_SHAPES", shapes)
     monkeypatch.setattr("mpsmnist.data.synthetic.generate", generate)
     return seeds

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -22,8 +22,10 @@ from mpsmnist.data import load, transfer
 from mpsmnist.data.sources import SOURCES, single_file
 from mpsmnist.errors import DatasetError
 from support.http_faults import ANSWERS, FaultyServer, closed_port
+from support.secure import Certificate, make_certificate, proxying, secure, serving_securely
 from support.small_mnist import (
     FILES,
+    KEPT,
     NAMES,
     assert_small_set,
     in_cache,
@@ -38,7 +40,8 @@ def test_download_then_cache(
     dataset = load("auto")
     assert_small_set(dataset)
     assert dataset.source == server.mirror("good")
-    assert {name: (cache / "mnist" / name).read_bytes() for name in in_cache(cache)} == FILES
+    assert in_cache(cache) == KEPT
+    assert {name: (cache / "mnist" / name).read_bytes() for name in NAMES} == FILES
     assert server.requests_to("good") == list(NAMES)
 
     again = load("auto")
@@ -54,7 +57,7 @@ FAULTS = {
     "reset": "reset|broken",
     "wrong": "sent [0-9]+ bytes with SHA-256 [0-9a-f]{64}, expected [0-9a-f]{64}",
     "portal": "sent 26 bytes with SHA-256 .*; it is an HTML or XML page",
-    "truncated": "[0-9]+ bytes",
+    "truncated": "the connection ended after [0-9]+ bytes, [0-9]+ too early",
     "short": "sent [0-9]+ bytes with SHA-256",
     "silent": "no answer within 1 s|timed out",
     "continuing_head": "no answer within 1 s",
@@ -71,7 +74,9 @@ FAULTS = {
     "endless": "sent more than [0-9]+ bytes",
     "endless_without_length": "sent more than [0-9]+ bytes",
     "redirecting_for_ever": "more than 10 redirects",
+    "circling": "more than 10 redirects",
     **dict.fromkeys(ANSWERS, "."),
+    "redirect_to_a_file": "redirects to what is neither http nor https",
 }
 
 
@@ -132,7 +137,7 @@ def test_the_next_mirror_makes_up_for_it(
     dataset = load("mnist")
     assert_small_set(dataset)
     assert dataset.source == server.mirror("good")
-    assert in_cache(cache) == set(NAMES)
+    assert in_cache(cache) == KEPT
 
 
 def test_every_mirror_that_was_tried_is_listed(
@@ -234,10 +239,175 @@ def test_a_socket_that_is_made_too_late_is_shut_down() -> None:
 
 def test_a_server_without_tls(server: FaultyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     address = server.mirror("good").replace("http:", "https:")
+    monkeypatch.setitem(SOURCES, "mnist", small_mnist(address))
+    with pytest.raises(DatasetError, match=rf"{NAMES[0]}: TLS failed: [a-z]"):
+        load("mnist")
     monkeypatch.setitem(SOURCES, "mnist", small_mnist(address, server.mirror("good")))
     dataset = load("mnist")
     assert_small_set(dataset)
     assert dataset.source == server.mirror("good")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """Of a server on this machine."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"), "127.0.0.1")
+
+
+@pytest.fixture
+def secured(certificate: Certificate) -> Iterator[FaultyServer]:
+    with serving_securely(FILES, certificate) as running:
+        yield running
+
+
+@pytest.fixture
+def trust(monkeypatch: pytest.MonkeyPatch) -> Callable[[Certificate], None]:
+    return lambda certificate: monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate.path))
+
+
+@pytest.fixture
+def trusted(certificate: Certificate, trust: Callable[[Certificate], None]) -> None:
+    trust(certificate)
+
+
+def test_a_certificate_that_nobody_vouches_for(
+    server: FaultyServer, secured: FaultyServer, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    mirror = secure(secured.mirror("good"))
+    monkeypatch.setitem(SOURCES, "mnist", small_mnist(mirror))
+    with pytest.raises(
+        DatasetError, match=rf"tried:\n  {mirror}{NAMES[0]}: its certificate is not trusted: self"
+    ):
+        load("mnist")
+    assert in_cache(cache) == set()
+    monkeypatch.setitem(SOURCES, "mnist", small_mnist(mirror, server.mirror("good")))
+    dataset = load("mnist")
+    assert_small_set(dataset)
+    assert dataset.source == server.mirror("good")
+    assert secured.probes == secured.requests == []
+
+
+def test_a_certificate_of_another_host(
+    tmp_path: Path, trust: Callable[[Certificate], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_certificate(tmp_path, "other.invalid")
+    trust(other)
+    with serving_securely(FILES, other) as secured:
+        monkeypatch.setitem(SOURCES, "mnist", small_mnist(secure(secured.mirror("good"))))
+        with pytest.raises(
+            DatasetError,
+            match="not trusted: IP address mismatch, certificate is not valid for ",
+        ):
+            load("mnist")
+
+
+@pytest.mark.usefixtures("trusted")
+def test_certificates_are_trusted_as_the_environment_says(
+    secured: FaultyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, "mnist", small_mnist(secure(secured.mirror("good"))))
+    assert_small_set(load("mnist"))
+    assert secured.requests_to("good") == list(NAMES)
+
+
+@pytest.mark.usefixtures("trusted")
+def test_redirects_to_another_host_and_from_https_to_http(
+    server: FaultyServer, secured: FaultyServer, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    """Checksums vouch for the files, wherever they come from."""
+    secured.elsewhere = server.mirror("redirecting").replace("127.0.0.1", "localhost")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setitem(SOURCES, "mnist", small_mnist(secure(secured.mirror("elsewhere"))))
+    assert_small_set(load("mnist"))
+    assert server.requests_to("good") == secured.requests_to("elsewhere") == list(NAMES)
+
+    shutil.rmtree(cache)
+    secured.elsewhere = server.mirror("wrong")
+    with pytest.raises(
+        DatasetError, match=f"tried:\n  {secure(secured.mirror('elsewhere'))}{NAMES[0]}: sent "
+    ):
+        load("mnist")
+    assert in_cache(cache) == set()
+
+
+def test_a_redirect_to_a_host_that_cannot_be_reached(
+    server: FaultyServer, use_mirrors: Callable[..., None]
+) -> None:
+    server.elsewhere = f"http://127.0.0.1:{closed_port()}/"
+    use_mirrors("elsewhere", "good")
+    dataset = load("mnist")
+    assert_small_set(dataset)
+    assert dataset.source == server.mirror("good")
+
+
+@pytest.fixture
+def through_proxy(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Call it with the address of a proxy that all requests are to go through."""
+
+    def use(address: str) -> None:
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, address)
+
+    return use
+
+
+def test_a_proxy_of_the_environment(
+    server: FaultyServer, through_proxy: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, "mnist", small_mnist("http://mirror.invalid/good/"))
+    with proxying(server.server_port) as proxy:
+        through_proxy(proxy.address)
+        assert_small_set(load("mnist"))
+        assert proxy.asked == ["HEAD mirror.invalid", *["GET mirror.invalid"] * len(NAMES)]
+    assert server.requests_to("good") == list(NAMES)
+
+
+def test_a_proxy_to_servers_with_certificates(
+    tmp_path: Path,
+    through_proxy: Callable[[str], None],
+    trust: Callable[[Certificate], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    certificate = make_certificate(tmp_path, "mirror.invalid")
+    monkeypatch.setitem(SOURCES, "mnist", small_mnist("https://mirror.invalid/good/"))
+    with serving_securely(FILES, certificate) as secured, proxying(secured.server_port) as proxy:
+        through_proxy(proxy.address)
+        with pytest.raises(DatasetError, match="its certificate is not trusted: "):
+            load("mnist")
+        trust(certificate)
+        assert_small_set(load("mnist"))
+        assert set(proxy.asked) == {"CONNECT mirror.invalid:443"}
+        assert secured.requests_to("good") == list(NAMES)
+
+
+def test_a_proxy_that_cannot_be_reached(
+    through_proxy: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SOURCES, "mnist", small_mnist("https://mirror.invalid/good/"))
+    through_proxy(f"http://127.0.0.1:{closed_port()}")
+    with pytest.raises(DatasetError, match=rf"mirror.invalid/good/{NAMES[0]}: .*Connection refused"):
+        load("mnist")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", ["stalled"])
+def test_a_stalled_transfer_through_tls_and_a_proxy_ends(
+    tmp_path: Path,
+    through_proxy: Callable[[str], None],
+    trust: Callable[[Certificate], None],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+) -> None:
+    certificate = make_certificate(tmp_path, "mirror.invalid")
+    trust(certificate)
+    monkeypatch.setitem(SOURCES, "mnist", small_mnist(f"https://mirror.invalid/{fault}/"))
+    with serving_securely(FILES, certificate) as secured, proxying(secured.server_port) as proxy:
+        through_proxy(proxy.address)
+        with pytest.raises(DatasetError, match=SLOW):
+            load("mnist")
+        assert_no_request_goes_on()
 
 
 def test_the_structure_is_checked_after_the_checksum(

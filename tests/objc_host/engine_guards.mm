@@ -141,30 +141,31 @@ std::unique_ptr<Engine> engine_with_batch() {
 void final_parts_cover_the_gradients_once() {
   objc_host_reset();
   const auto engine = engine_with_batch();
-  std::vector<std::span<float>> parts;
-  const Gradients gradients = engine->backpropagate(0, [&](std::span<float> part) { parts.push_back(part); });
-  std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.data() < b.data(); });
+  std::vector<GradientPart> parts;
+  const auto keep = [&](const GradientPart& part) { parts.push_back(part); };
+  const Gradients gradients = engine->backpropagate(0, kBatch, keep);
+  std::sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.offset < b.offset; });
   const float* next = gradients.flat.get();
-  for (const std::span<float> part : parts) {
-    expect(part.data() == next, "a part begins where the one before it ends");
-    next = part.data() + part.size();
+  for (const GradientPart& part : parts) {
+    expect(part.values.get() == next, "a part begins where the one before it ends");
+    next = part.values.get() + part.size;
   }
   expect(next == gradients.flat.get() + total_size(options().parameters), "the parts reach the end of the gradients");
 }
 
-void an_exception_from_part_final_leaves_the_engine_usable() {
+void an_exception_from_a_listener_leaves_the_engine_usable() {
   objc_host_reset();
   const auto engine = engine_with_batch();
   const auto size = static_cast<std::size_t>(total_size(options().parameters));
-  const Gradients before = engine->backpropagate(0, {});
+  const Gradients before = engine->backpropagate(0, kBatch, {});
   std::string message;
   try {
-    engine->backpropagate(0, [](std::span<float>) { throw std::runtime_error("a peer left"); });
+    engine->backpropagate(0, kBatch, [](const GradientPart&) { throw std::runtime_error("a peer left"); });
   } catch (const std::runtime_error& error) {
     message = error.what();
   }
-  expect(message == "a peer left", "what part_final throws ends backpropagate()");
-  const Gradients after = engine->backpropagate(0, {});
+  expect(message == "a peer left", "what a listener throws ends backpropagate()");
+  const Gradients after = engine->backpropagate(0, kBatch, {});
   expect(after.loss == before.loss && std::equal(before.flat.get(), before.flat.get() + size, after.flat.get()),
          "the gradients are the same afterwards");
 }
@@ -213,7 +214,7 @@ int main() {
   a_failure_may_lack_a_reason();
   right_use_computes();
   final_parts_cover_the_gradients_once();
-  an_exception_from_part_final_leaves_the_engine_usable();
+  an_exception_from_a_listener_leaves_the_engine_usable();
   a_step_without_memory_leaves_none_open();
   std::printf("%d failed\n", failures);
   return failures == 0 ? 0 : 1;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import secrets
 import signal
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from mpsmnist.files import atomic_write, rehearse_write, resolve
+from mpsmnist.files import atomic_write, rehearse_write, remove_leftovers, resolve
 from support.devices import make_irregular, null_device
 
 LEFTOVER = ".mpsmnist.0123456789abcdef.tmp"
@@ -102,6 +103,15 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path: Path) -> None:
         age(tmp_path / name)
     write(tmp_path / "file", b"data")
     assert set(os.listdir(tmp_path)) == {"file", *kept}
+
+
+def test_leftovers_are_removed_at_once_where_nobody_can_be_writing(tmp_path: Path) -> None:
+    kept = {"other.tmp", ".mpsmnist.toml"}
+    for name in (*kept, LEFTOVER):
+        (tmp_path / name).write_bytes(b"something")
+    remove_leftovers(tmp_path)
+    assert set(os.listdir(tmp_path)) == kept
+    remove_leftovers(tmp_path / "absent")
 
 
 def test_a_file_that_is_being_written_is_not_a_leftover(tmp_path: Path) -> None:
@@ -266,19 +276,24 @@ def test_a_file_system_without_locks_will_do(
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
 def test_a_file_system_without_fsync_will_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
+    caplog.set_level(logging.INFO, "mpsmnist")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing(code))
-        write(tmp_path / "file", b"data")
+        for _ in range(2):
+            write(tmp_path / "file", b"data")
     assert (tmp_path / "file").read_bytes() == b"data"
     assert os.listdir(tmp_path) == ["file"]
+    assert len(caplog.messages) == 1
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL, errno.EACCES])
+@pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL, errno.ENOTSUP, errno.EACCES])
 def test_a_folder_that_cannot_be_flushed_costs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, code: int
 ) -> None:
+    """It is said, once, where the file system lacks the call."""
+    caplog.set_level(logging.INFO, "mpsmnist")
     fsync = os.fsync
 
     def fail_for_folders(descriptor: int) -> None:
@@ -287,8 +302,11 @@ def test_a_folder_that_cannot_be_flushed_costs_nothing(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", fail_for_folders)
-    write(tmp_path / "file", b"data")
+    for _ in range(2):
+        write(tmp_path / "file", b"data")
     assert (tmp_path / "file").read_bytes() == b"data"
+    said = f"the file system of {tmp_path} cannot flush: a power failure may undo what was just written"
+    assert caplog.messages == ([said] if code in (errno.EINVAL, errno.ENOTSUP) else [])
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT])

@@ -60,7 +60,7 @@ MAY_IMPORT = {
 }
 
 HEAVY = {
-    "PIL", "argparse", "asyncio", "filelock", "json", "matplotlib", "numpy", "pillow_heif", "platformdirs",
+    "PIL", "argparse", "asyncio", "json", "matplotlib", "numpy", "pillow_heif", "platformdirs",
     "requests", "safetensors", "scipy", "tqdm", "urllib",
 }  # fmt: skip
 

@@ -50,7 +50,7 @@ def run(words: str) -> dict[str, Any]:
 
 
 def test_there_is_no_block_that_is_not_run_here() -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
 def test_pictures_are_read(displayed: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,11 +59,17 @@ def test_pictures_are_read(displayed: list[Any], capsys: pytest.CaptureFixture[s
 
 
 def test_a_script_of_ones_own_trains(displayed: list[Any], tmp_path: Path) -> None:
-    names = run("import mpsmnist\n")
+    names = run("weights.npz")
     assert names["trainer"].steps == 30
     assert names["loss"] < 1
     with np.load(tmp_path / "weights.npz") as weights:
         assert "conv0.weight" in weights
+
+
+def test_a_loop_of_ones_own_on_several_ranks_trains(displayed: list[Any]) -> None:
+    """Of which there is one here."""
+    pytest.importorskip("mpi4py", reason="mpi4py is not installed")
+    assert run("all_reduce")["trainer"].steps == 30
 
 
 def test_the_loop_of_the_command_trains(displayed: list[Any]) -> None:

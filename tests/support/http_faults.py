@@ -8,7 +8,7 @@ import gzip
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -79,6 +79,7 @@ class FaultyServer(ThreadingHTTPServer):
         self.files = files
         self.probes: list[str] = []  # the paths of HEAD requests
         self.requests: list[str] = []  # the paths of GET requests
+        self.elsewhere = ""  # another mirror, to which elsewhere() redirects
         self.holding = threading.Event()  # set once an answer is being held
         self.release = threading.Event()
 
@@ -96,9 +97,12 @@ class FaultyServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(files: Mapping[str, bytes]) -> Iterator[FaultyServer]:
-    """Run a FaultyServer for the length of the block."""
+def serving(
+    files: Mapping[str, bytes], prepare: Callable[[FaultyServer], None] = lambda _: None
+) -> Iterator[FaultyServer]:
+    """Run a FaultyServer, prepared so, for the length of the block."""
     with FaultyServer(files) as server:
+        prepare(server)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
@@ -184,6 +188,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self._hold()
 
+    def unfinished(self, body: bytes) -> None:
+        """All but the last byte, then nothing."""
+        self._start(len(body))
+        self.wfile.write(body[:-1])
+        self.wfile.flush()
+        self._hold()
+
     def stalled_in_its_status(self, body: bytes) -> None:
         self.wfile.write(b"HTTP/1.1 2")
         self._hold()
@@ -232,6 +243,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def redirecting_for_ever(self, body: bytes) -> None:
         self.wfile.write(_redirect(self.path))
+
+    def circling(self, body: bytes) -> None:
+        """To another address, which redirects back."""
+        self.wfile.write(_redirect(self.path.replace("/circling/", "/circling_back/")))
+
+    def circling_back(self, body: bytes) -> None:
+        self.wfile.write(_redirect(self.path.replace("/circling_back/", "/circling/")))
+
+    def elsewhere(self, body: bytes) -> None:
+        """To a mirror that the test names."""
+        self.wfile.write(_redirect(self.server.elsewhere + self.path.rsplit("/", 1)[1]))
 
     def redirecting(self, body: bytes) -> None:
         """To the file, by a relative address, after a body that never ends."""

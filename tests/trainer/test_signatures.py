@@ -51,7 +51,7 @@ def test_the_class_and_bound_methods_have_them_too():
     assert list(whole.parameters.values()) == parameters[1:]
     assert whole.bind("cpu", seed=3).arguments == {"device": "cpu", "seed": 3}
     trainer = mpsmnist.Trainer(device="cpu")
-    assert str(inspect.signature(trainer.step)) == "(images, labels)"
+    assert str(inspect.signature(trainer.step_async)) == "(images, labels)"
 
 
 def test_docstrings_are_without_them():

@@ -56,6 +56,7 @@ def test_every_event_is_plain_json(tmp_path: Path) -> None:
         "total_steps": 2,
         "device": "cpu",
         "threads": result.trainer.threads,
+        "ranks": 1,
         "dataset": "discs",
         "train_images": 50,
         "validation_images": 0,

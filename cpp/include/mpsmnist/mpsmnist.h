@@ -120,6 +120,25 @@ struct Gradients {
   std::shared_ptr<float[]> flat;  ///< (P,). They may be written to, and may outlive the Trainer.
 };
 
+/// A part of the gradients, contiguous in their flat order, with a share in their memory: it may outlive the call.
+struct GradientPart {
+  std::shared_ptr<float[]> values;  ///< (size,)
+  std::int64_t offset = 0;          ///< of the first one in the flat (P,) vector
+  std::int64_t size = 0;
+};
+
+/// Told of a part of the gradients as soon as it is final: it may be changed in place, by other threads too, and after
+/// the call. Parts come each once, together cover (P,), and are the same in the same order in every call on a device.
+using OnGradientPart = std::function<void(const GradientPart& part)>;
+
+/// How the gradients of several processes, each with images of its own, become those of all their images.
+struct AllReduce {
+  OnGradientPart begin;          ///< begins to add up the part over the processes, while the others are computed
+  std::function<void()> finish;  ///< called when all have begun: returns once all are added up
+  /// The images of all processes. Each one's gradients come divided by it, so that their sum is that of the mean loss.
+  std::int64_t global_batch_size = 0;
+};
+
 enum class Init { kUniform, kHe };
 
 struct TrainerOptions {
@@ -197,6 +216,10 @@ class MPSMNIST_EXPORT Trainer {
 
   /// One update; returns the batch's mean loss before it.
   float step(const Images& images, const Labels& labels);
+  /// The same with the gradients that all_reduce leaves; the loss is that of these images alone. What all_reduce throws
+  /// ends the call without an update, and so do gradients that are not all finite (ArgumentError). It runs on the
+  /// calling thread, in the middle of a step: there this Trainer cannot be called (ArgumentError).
+  float step(const Images& images, const Labels& labels, const AllReduce& all_reduce);
   /// Returns once the step is on its way.
   PendingLoss step_async(const Images& images, const Labels& labels);
   /// Runs batches.steps steps; losses (steps,) receives theirs. learning_rates (steps,) or null for the Trainer's own.

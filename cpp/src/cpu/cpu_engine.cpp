@@ -37,7 +37,7 @@ class CpuEngine final : public Engine {
   float step(int slot, float learning_rate) override;
   void recover() noexcept override { failed_ = false; }
   void logits(int slot, float* out) override { network_.logits(slots_[slot].images.data(), slots_[slot].count, out); }
-  Gradients backpropagate(int slot, const PartFinal& part_final) override;
+  Gradients backpropagate(int slot, std::int64_t divisor, const OnGradientPart& on_part) override;
   bool apply_gradients(const float* flat, float learning_rate) override { return network_.apply(flat, learning_rate); }
   void read_parameters(float* flat) override { network_.read_parameters(flat); }
   void write_parameters(const float* flat) override { network_.write_parameters(flat); }
@@ -90,9 +90,12 @@ float CpuEngine::step(int slot, float learning_rate) {
   return loss;
 }
 
-Gradients CpuEngine::backpropagate(int slot, const PartFinal& part_final) {
+Gradients CpuEngine::backpropagate(int slot, std::int64_t divisor, const OnGradientPart& on_part) {
   Gradients gradients{.flat = gradient_memory_.lend()};
-  gradients.loss = network_.gradients(slots_[slot].batch(), gradients.flat.get(), part_final);
+  const auto on_final = [&](std::int64_t offset, std::int64_t size) {
+    if (on_part) on_part({{gradients.flat, gradients.flat.get() + offset}, offset, size});
+  };
+  gradients.loss = network_.gradients(slots_[slot].batch(), divisor, gradients.flat.get(), on_final);
   return gradients;
 }
 

@@ -30,33 +30,33 @@ Network::Network(const EngineOptions& options)
 
 float Network::step(const Batch& batch, float learning_rate) {
   const Target target{.learning_rate = learning_rate};
-  const float loss = forward(batch);
+  const float loss = forward(batch, batch.n);
   dense_backward(batch.n, target);
   convolutions_backward(batch.images, batch.n, target);
   convolutions_finish(batch.n, target);
   return loss;
 }
 
-float Network::gradients(const Batch& batch, float* flat, const PartFinal& part_final) {
+float Network::gradients(const Batch& batch, std::int64_t divisor, float* flat, const OnFinal& on_final) {
   ensure_packed_gradients();
   const Target target{.gradient = flat};
   const std::int64_t dense = parameters_[kFc0Weight].offset;
-  const float loss = forward(batch);
+  const float loss = forward(batch, divisor);
   dense_backward(batch.n, target);
   packing_.unpack(kFc1Weight, packed_fc1_.data(), flat + parameters_[kFc1Weight].offset);
-  if (part_final) part_final({flat + dense, static_cast<std::size_t>(total_size(parameters_) - dense)});
+  on_final(dense, total_size(parameters_) - dense);
   convolutions_backward(batch.images, batch.n, target);
   convolutions_finish(batch.n, target);
   packing_.unpack(kConv1Weight, packed_conv1_.data(), flat + parameters_[kConv1Weight].offset);
-  if (part_final) part_final({flat, static_cast<std::size_t>(dense)});
+  on_final(0, dense);
   return loss;
 }
 
-float Network::forward(const Batch& batch) {
+float Network::forward(const Batch& batch, std::int64_t divisor) {
   prepare(batch.n);
   convolutions_forward(batch.images, batch.n);
   dense_forward(batch.n);
-  return loss_forward_and_backward(batch.labels, batch.n);
+  return loss_forward_and_backward(batch.labels, batch.n, divisor);
 }
 
 void Network::ensure_packed_gradients() {
@@ -116,7 +116,7 @@ void Network::convolve_block(const float* images, std::int64_t first, std::int64
   kernels_.conv1_forward(activations_.planes.data() + first * kPlane, static_cast<int>(count), conv1, scratch, pooled);
 }
 
-float Network::loss_forward_and_backward(const float* labels, std::int64_t n) {
+float Network::loss_forward_and_backward(const float* labels, std::int64_t n, std::int64_t divisor) {
   const std::int64_t block = images_per_task(n, 8);
   float* logits = activations_.logits.data();
   float* gradient = activations_.logit_gradient.data();
@@ -126,7 +126,7 @@ float Network::loss_forward_and_backward(const float* labels, std::int64_t n) {
     kernels_.fc1_forward(activations_.hidden.data(), layer(kFc1Weight, kFc1Bias), images, num_classes_, logits);
     for (std::int64_t i = images.first; i < images.last; ++i) {
       losses[i] = softmax_cross_entropy(logits + i * num_classes_, labels + i * num_classes_, num_classes_,
-                                        1.0 / static_cast<double>(n), gradient + i * num_classes_);
+                                        1.0 / static_cast<double>(divisor), gradient + i * num_classes_);
     }
     kernels_.fc1_data_gradient({gradient, num_classes_}, weight(kFc1Weight), activations_.hidden.data(), images,
                                activations_.hidden_gradient.data());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "buffer.h"
@@ -28,6 +29,9 @@ struct Batch {
   std::int64_t n = 0;
 };
 
+/// Told that size gradients from offset on, in their flat order, are final.
+using OnFinal = std::function<void(std::int64_t offset, std::int64_t size)>;
+
 /// For a batch that does not fit.
 DeviceError out_of_memory(std::int64_t images);
 
@@ -39,9 +43,9 @@ class Network {
   /// One update; returns the loss before it. All that can fail (DeviceError, out of memory) happens before anything
   /// changes.
   float step(const Batch& batch, float learning_rate);
-  /// Writes the gradients of the mean loss to flat (P,) and returns the loss. Calls part_final for the dense layers'
-  /// part, then for the convolutions'.
-  float gradients(const Batch& batch, float* flat, const PartFinal& part_final);
+  /// Writes the gradients of the summed loss, divided by `divisor`, to flat (P,) and returns the mean loss. Calls
+  /// on_final(offset, size) for the dense layers' part, then for the convolutions'.
+  float gradients(const Batch& batch, std::int64_t divisor, float* flat, const OnFinal& on_final);
   /// Logits (n, C) of n images.
   void logits(const float* images, std::int64_t n, float* out);
   /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,). False, and nothing has changed, unless all of g
@@ -52,8 +56,8 @@ class Network {
   void prepare(std::int64_t n);
   void convolutions_forward(const float* images, std::int64_t n);
   void dense_forward(std::int64_t n);
-  /// fc1, the loss, which is returned, and its gradient back to the hidden layer.
-  float loss_forward_and_backward(const float* labels, std::int64_t n);
+  /// fc1, the mean loss, which is returned, and the gradient back to the hidden layer of the summed loss / divisor.
+  float loss_forward_and_backward(const float* labels, std::int64_t n, std::int64_t divisor);
   void dense_backward(std::int64_t n, const Target& target);
   void convolutions_backward(const float* images, std::int64_t n, const Target& target);
   /// conv0's sums over the images and, after an update, conv1's transforms.
@@ -71,7 +75,7 @@ class Network {
 
  private:
   /// Everything up to the loss, and its gradient back to the hidden layer.
-  float forward(const Batch& batch);
+  float forward(const Batch& batch, std::int64_t divisor);
   void convolve_block(const float* images, std::int64_t first, std::int64_t count, float* scratch);
   void convolve_block_backward(const float* images, std::int64_t first, std::int64_t count, std::int64_t group,
                                float* scratch);

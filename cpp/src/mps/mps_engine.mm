@@ -112,7 +112,7 @@ class MpsEngine final : public Engine {
     });
   }
 
-  Gradients backpropagate(int slot_index, const PartFinal& part_final) override {
+  Gradients backpropagate(int slot_index, std::int64_t divisor, const OnGradientPart& on_part) override {
     return with_autorelease_pool([&] {
       Gradients result{.flat = gradient_memory_.lend()};
       const Slot& slot = slot_at(slot_index);
@@ -127,8 +127,14 @@ class MpsEngine final : public Engine {
       commit_and_wait(device_, encode(device_, *program, feeds, targets), "mps gradients");
       read_flat(gradients_, result.flat.get());
       result.loss = *slot.loss.values();
-      if (part_final) {
-        part_final({result.flat.get(), gradient_memory_.size()});
+      const auto size = static_cast<std::int64_t>(gradient_memory_.size());
+      if (divisor != slot.n) {  // the graph divides by n
+        const float factor = static_cast<float>(static_cast<double>(slot.n) / static_cast<double>(divisor));
+        std::transform(result.flat.get(), result.flat.get() + size, result.flat.get(),
+                       [factor](float value) { return value * factor; });
+      }
+      if (on_part) {
+        on_part({result.flat, 0, size});
       }
       return result;
     });

@@ -1,18 +1,13 @@
-"""How the answers of `predict` are written: a line, bars, the picture that the network saw, or JSON."""
+"""How the answers of `predict` are written: a line, bars, or JSON."""
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..prediction.predictor import Prediction
+from .streams import in_one_line
 
 BAR = 40  # characters of a probability of 1
-SHADES = " \N{LIGHT SHADE}\N{MEDIUM SHADE}\N{DARK SHADE}\N{FULL BLOCK}"
-ASCII_SHADES = " .:+#"
 
 
 class Answer(NamedTuple):
@@ -28,11 +23,6 @@ class Answer(NamedTuple):
         names = [name for prediction in self.predictions for name in prediction.classes]
         gap = "" if all(len(name) == 1 for name in names) else " "
         return gap.join(prediction.answer for prediction in self.predictions)
-
-
-def in_one_line(text: str) -> str:
-    """Escape what breaks a line or commands a terminal: the names of files may have it."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: ascii(match[0])[1:-1], text)
 
 
 def format_line(answer: Answer) -> str:
@@ -58,26 +48,6 @@ def format_bars(prediction: Prediction) -> Iterator[str]:
     for name, probability in zip(names, prediction.probabilities, strict=True):
         bar = "#" * round(BAR * probability)
         yield f"  {name:>{width}} {probability:7.2%} {bar}".rstrip()
-
-
-def format_pixels(pixels: NDArray[np.uint8], encoding: str | None) -> Iterator[str]:
-    """Draw a picture (height, width) in a frame, ink as shades, two characters a pixel, a line each row.
-
-    Args:
-        pixels: the picture, light ink on black.
-        encoding: of the stream that it is for; shades that this lacks are drawn as punctuation marks.
-    """
-    try:
-        SHADES.encode(encoding or "utf-8")
-        shades = SHADES
-    except (UnicodeEncodeError, LookupError):
-        shades = ASCII_SHADES
-    steps = (pixels.astype(np.float64) * (len(shades) - 1) / 255).round().astype(int)
-    edge = "+" + "-" * 2 * pixels.shape[1] + "+"
-    yield edge
-    for row in steps:
-        yield "|" + "".join(2 * shades[step] for step in row) + "|"
-    yield edge
 
 
 def as_json(answer: Answer, many: bool) -> str:

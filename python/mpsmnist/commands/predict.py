@@ -14,11 +14,12 @@ from ..prediction.predictor import Network, load_network, predict_digits, predic
 from ..prediction.reading import read_pictures, read_pictures_from
 from ..training.config import DEVICE_CHOICES, MAX_THREADS
 from ..user_files import expand_path, reason_of
-from .answers import Answer, as_json, format_bars, format_line, format_pixels, in_one_line
+from .answers import Answer, as_json, format_bars, format_line
 from .console import DONE, FAILED, Command, UsageError, complain, require_whole_number
+from .drawing import format_pixels
 from .log import telling
 from .options import add_threads
-from .streams import print_line, read_stdin
+from .streams import in_one_line, print_line, read_stdin
 
 STDIN = "-"
 NO_NETWORK = (

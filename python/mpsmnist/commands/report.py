@@ -67,6 +67,8 @@ class TextReporter:
         if config.epochs is not None:
             self._epochs = f" of {config.epochs:g}"
         device = f"cpu with {counted(event.threads, 'thread')}" if event.device == "cpu" else event.device
+        if event.ranks > 1:
+            device = f"{event.ranks} ranks, each on {device}"
         distorted = "" if config.augmentation == "none" else ", distorted at random"
         held_out = "" if config.validation is None else f", {counted(config.validation, 'validation image')}"
         say(

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
@@ -30,6 +31,11 @@ def standard_streams() -> Iterator[None]:
         finally:
             for stream in streams:
                 _drop_unwritten(stream)
+
+
+def in_one_line(text: str) -> str:
+    """Escape what breaks a line or commands a terminal: the names of files may have it."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda match: ascii(match[0])[1:-1], text)
 
 
 def print_line(text: str) -> None:

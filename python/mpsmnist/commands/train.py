@@ -2,11 +2,10 @@
 
 import argparse
 import contextlib
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from ..data import DATASETS, Dataset, SyntheticDataWarning, load
+from ..data import DATASETS, Dataset
 from ..errors import Error
 from ..training.chance import chance, is_same_answer
 from ..training.config import (
@@ -26,8 +25,10 @@ from ..training.schedule import SCHEDULES
 from ..user_files import expand_path
 from . import plot, signals
 from .console import DONE, FAILED, Command, UsageError, complain
+from .distributed import train_together, warn_of_mpirun
+from .loading import load_dataset
 from .log import telling
-from .options import add_data_options, add_threads
+from .options import add_data_options, add_shape_options, add_threads
 from .report import JsonReporter, Report, TextReporter, say
 
 EPILOG = """\
@@ -78,11 +79,11 @@ def _add_place_options(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--dataset", choices=DATASETS, help="default auto: mnist or, where it is unavailable, synthetic")
     add_data_options(group)
-    add("--num-classes", type=int, metavar="N", help="of the data in DIR (default: as many as there are)")
-    resize = "scale images in DIR that are not 28x28, instead of failing"
-    add("--resize", action="store_const", const=True, help=resize)
+    add_shape_options(group)
     add("--device", choices=DEVICE_CHOICES, help="default auto: mps where there is one, else cpu")
     add_threads(group)
+    together = "train one network on all processes that mpirun has started; needs mpi4py"
+    add("--distributed", action="store_const", const=True, help=together)
 
 
 def _add_output_options(group: argparse._ArgumentGroup) -> None:
@@ -118,18 +119,22 @@ def parse_config(arguments: argparse.Namespace) -> TrainConfig:
 
 def _run(arguments: argparse.Namespace, program: str) -> int:
     try:
-        return _train(arguments, program)
+        if arguments.distributed:
+            return train_together(
+                lambda: parse_config(arguments), lambda config: _train(config, arguments, program), program
+            )
+        warn_of_mpirun(program)
+        return _train(parse_config(arguments), arguments, program)
     except ConfigError as error:
         raise UsageError(str(error)) from error
 
 
-def _train(arguments: argparse.Namespace, program: str) -> int:
-    config = parse_config(arguments)
+def _train(config: TrainConfig, arguments: argparse.Namespace, program: str) -> int:
     check_ahead(config)  # and again in train(): loading data may take minutes, and the file be there by then
     if arguments.plot is not None:
         plot.check_plot(arguments.plot, config)
     with contextlib.nullcontext() if arguments.quiet else telling(program):
-        dataset = _load_dataset(config, program)
+        dataset = load_dataset(program, config.dataset, **config.data_options)
     json_reporter = JsonReporter()
     reporters: list[Callable[[Report], None]] = [json_reporter] if arguments.json else []
 
@@ -160,6 +165,9 @@ def _train(arguments: argparse.Namespace, program: str) -> int:
             plot.save_plot(arguments.plot, result, dataset)
     saved = "" if config.checkpoint is None else f", saved to {config.checkpoint}"
     signals.check(f"after step {result.steps}{saved}")
+    if result.interrupted:
+        complain(program, f"another rank was interrupted after step {result.steps}{saved}")
+        return FAILED
     report(result)
     if result.learned is False:
         complain(program, f"warning: {_why_not_learned(config, result, dataset)}")
@@ -203,24 +211,6 @@ def _why_not_learned(config: TrainConfig, result: TrainResult, dataset: Dataset)
         f"({best.accuracy:.2%} and {best.loss:.4f}).\n"
         f"{likely.capitalize()}. Try --learning-rate {remedy}."
     )
-
-
-def _load_dataset(config: TrainConfig, program: str) -> Dataset:
-    """Load the data. That it is not real MNIST must not be missed, however quiet the run."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            dataset = load(config.dataset, **config.data_options)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-    for warning in caught:
-        text = str(warning.message).strip()
-        if issubclass(warning.category, SyntheticDataWarning):
-            line = "*" * 100
-            complain(program, f"warning:\n{line}\n{text}\n{line}")
-        else:
-            complain(program, f"warning: {text}")
-    return dataset
 
 
 COMMAND = Command(

@@ -3,6 +3,15 @@
 from .dataset import Dataset
 from .idx import read_idx
 from .labels import MAX_CLASSES
-from .sets import DATASETS, SyntheticDataWarning, load
+from .sets import DATASETS, FETCHABLE, SyntheticDataWarning, fetch, load
 
-__all__ = ["DATASETS", "MAX_CLASSES", "Dataset", "SyntheticDataWarning", "load", "read_idx"]
+__all__ = [
+    "DATASETS",
+    "FETCHABLE",
+    "MAX_CLASSES",
+    "Dataset",
+    "SyntheticDataWarning",
+    "fetch",
+    "load",
+    "read_idx",
+]

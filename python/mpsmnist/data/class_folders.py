@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
+from ..wording import listed
 from .images import SIDE
 from .labels import MAX_CLASSES
 from .parts import Found, Part
 from .picture import read_picture
-from .words import listed
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 _PARTS = {"train": ("train", "training"), "test": ("test", "testing")}

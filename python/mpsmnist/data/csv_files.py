@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
+from ..wording import listed
 from .kinds import require_kind
 from .parts import Found, Part, role_of
-from .words import listed
 
 _MAX_LINE = 1 << 20  # bytes: a line of 784 levels with eight digits each has 8 KB
 _AT_ONCE = 1 << 19  # characters that are parsed at once: some 300 lines of 784 levels

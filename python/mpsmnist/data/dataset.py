@@ -29,6 +29,8 @@ class UnavailableError(DatasetError):
 class Dataset:
     """Images and labels to train on and to test on.
 
+    Arrays of the cache are mapped from a file; changes to them are the process's own, as of any array.
+
     Attributes:
         name: the dataset's name, for example "mnist".
         train_images: uint8 (N, 28, 28), 0 is background.

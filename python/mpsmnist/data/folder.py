@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..user_files import reason_of
+from ..wording import listed
 from .class_folders import read_class_folders
 from .csv_files import read_csv
 from .dataset import Dataset
@@ -21,7 +22,6 @@ from .parquet import read_parquet
 from .parts import Found
 from .recognition import recognise_content, recognise_files
 from .sources import SOURCES, Source, number_names
-from .words import listed
 
 CUSTOM = "custom"  # the name of a dataset that is not one of SOURCES
 _MAX_SEARCHED = 1000  # entries of a folder in which nothing was found

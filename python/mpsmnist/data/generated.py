@@ -2,73 +2,58 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from ..user_files import open_regular
 from . import synthetic
-from .cache import CacheError, cache_folder, locked, replacing
+from .arrays import FIELDS, Arrays, read_arrays, write_arrays
+from .cache import CacheError, cache_folder, locked
 from .dataset import Dataset
 from .sources import DIGITS
 
-_SHAPES = {
-    "train_images": (60000, 28, 28),
-    "train_labels": (60000,),
-    "test_images": (10000, 28, 28),
-    "test_labels": (10000,),
-}
+SYNTHETIC = "synthetic"  # the name of the dataset
 _log = logging.getLogger(__name__)
-
-_Arrays = Mapping[str, Any]  # uint8 arrays with the names and shapes of _SHAPES
 
 
 def load_synthetic() -> Dataset:
-    """Read the synthetic digits from the cache, drawing them first if they are not there.
+    """Map the synthetic digits from the cache, drawing them first if they are not there.
 
     If the cache cannot be written, it warns, and the next call takes a few seconds to draw them again.
     """
-    arrays: _Arrays | None = None
+    arrays: Arrays | None = None
     try:
-        path = cache_folder("synthetic") / f"v{synthetic.VERSION}.npz"
-        arrays = _read(path)
+        path = drawn_path()
+        arrays = read_drawn(path)
         if arrays is not None:
             return _dataset(arrays, str(path))
         with locked(path.parent, "drawing the synthetic digits"):
-            arrays = _read(path)  # another process may have drawn them while this one waited
+            arrays = read_drawn(path)  # another process may have drawn them meanwhile
             if arrays is None:
                 arrays = _draw()
-                with replacing(path) as file:
-                    np.savez(file, **arrays)
+                arrays = write_arrays(path, arrays, _made_from(), len(DIGITS))
     except CacheError as error:
         warnings.warn(f"the synthetic digits are not kept for the next run: {error}", stacklevel=3)
     return _dataset(arrays or _draw(), "generated")
 
 
-def _draw() -> _Arrays:
+def drawn_path() -> Path:
+    """Return the path of the digits in the cache. Raises CacheError if there can be no cache."""
+    return cache_folder(SYNTHETIC) / f"{SYNTHETIC}.npz"
+
+
+def read_drawn(path: Path) -> Arrays | None:
+    """Map the digits that were drawn by this version; None if they are not there, or damaged."""
+    return read_arrays(path, _made_from(), len(DIGITS))
+
+
+def _made_from() -> str:
+    return f"drawn by version {synthetic.VERSION}"
+
+
+def _draw() -> Arrays:
     count = synthetic.TRAIN_SIZE + synthetic.TEST_SIZE
     _log.info("drawing %s synthetic digits, which takes some seconds", f"{count:,}")
-    return dict(zip(_SHAPES, synthetic.generate(seed=0), strict=True))
+    return dict(zip(FIELDS, synthetic.generate(seed=0), strict=True))
 
 
-def _read(path: Path) -> _Arrays | None:
-    """Read the arrays in `path`; None if it is missing or damaged, since they can be drawn again."""
-    try:
-        with open_regular(path) as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in _SHAPES}
-    except Exception:  # a damaged archive fails in many ways, all of which mean the same
-        return None
-    return arrays if _is_sound(arrays) else None
-
-
-def _is_sound(arrays: _Arrays) -> bool:
-    shapes = {name: array.shape for name, array in arrays.items() if array.dtype == np.uint8}
-    return shapes == _SHAPES and all(
-        arrays[name].max() < len(DIGITS) for name in ("train_labels", "test_labels")
-    )
-
-
-def _dataset(arrays: _Arrays, source: str) -> Dataset:
-    return Dataset("synthetic", classes=DIGITS, source=source, **arrays)
+def _dataset(arrays: Arrays, source: str) -> Dataset:
+    return Dataset(SYNTHETIC, classes=DIGITS, source=source, **arrays)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
+from ..wording import listed
 from .parts import Part
 from .sources import number_names
-from .words import listed
 
 MAX_CLASSES = 256  # labels are uint8
 _TEST_SHARE = 6  # one image in so many becomes a test image: MNIST has 10,000 in 70,000

@@ -3,7 +3,9 @@
 import hashlib
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -11,41 +13,27 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from ..errors import DatasetError
-from .cache import CacheError, locked, replacing
+from .cache import replacing
 from .dataset import UnavailableError
 from .sources import Download, Source
-from .stored import read_download
+from .stored import ALGORITHMS, read_download
 from .transfer import Request, TransferError
 
 _log = logging.getLogger(__name__)
 
-_USUAL_RATE = 1 << 18  # bytes per second: another process's download is waited for as long as this takes
-_ALGORITHMS = {"sha256": "SHA-256", "md5": "MD5"}
 
+def download(source: Source, files: Sequence[Download], folder: Path) -> str:
+    """Fetch `files` of `source` into `folder`, whose lock is held, from the first mirror that works.
 
-def download(source: Source, folder: Path) -> str:
-    """Download the files of `source` that are missing or broken in `folder`.
-
-    Several processes may call it at once: one downloads and the others wait for it.
+    A mirror that has failed is not tried again.
 
     Returns:
-        Where the files came from, for people: the mirrors, or the folder if another process was first.
+        Where the files came from, for people: the mirrors.
 
     Raises:
         UnavailableError: lists every address that was tried, and why it failed.
+        CacheError: a file cannot be written.
     """
-    try:
-        seconds = sum(each.largest for each in source.downloads) / _USUAL_RATE
-        with locked(folder, f"downloading {source.name}", seconds):
-            missing = [each for each in source.downloads if _flaw(folder / each.name, source, each)]
-            return _download_files(source, missing, folder) if missing else str(folder)
-    except CacheError as error:
-        reason = f"it cannot be downloaded: {error}"
-        raise UnavailableError(reason, brief=reason) from error
-
-
-def _download_files(source: Source, files: list[Download], folder: Path) -> str:
-    """Fetch `files` from the first mirror that works. One that has failed is not tried again."""
     mirrors = list(source.mirrors)
     failures: list[str] = []
     used: list[str] = []
@@ -88,24 +76,26 @@ def _fetch(mirror: str, source: Source, file: Download, path: Path) -> None:
     _log.info("downloading %s from %s", file.name, urlsplit(mirror).netloc)
     algorithm, expected = file.checksum.split(":")
     digest, size = hashlib.new(algorithm, usedforsecurity=False), 0
-    with replacing(path) as part:
-        with closing(Request("GET", mirror + file.name, file.largest)) as request, _bar(file.name) as bar:
-            for chunk in request.chunks():
-                bar.total = request.length
+    with closing(Request("GET", mirror + file.name, file.largest)) as request, _bar(file.name) as bar:
+        chunks = request.chunks()
+        first = next(chunks, b"")
+        bar.total = request.length
+        with replacing(path, request.length) as part:
+            for chunk in chain([first], chunks):
                 digest.update(chunk)
                 size += part.write(chunk)
                 bar.update(len(chunk))
-        part.flush()
-        flaw = _flaw(Path(part.name), source, file)
-        if (found := digest.hexdigest()) != expected:
-            sent = f"sent {size} bytes with {_ALGORITHMS[algorithm]} {found}, expected {expected}"
-            raise TransferError(f"{sent}; {flaw}" if flaw else sent)
-        if flaw:
-            raise TransferError(flaw)
+            part.flush()
+            flaw = _flaw(Path(part.name), source, file)
+            if (found := digest.hexdigest()) != expected:
+                sent = f"sent {size} bytes with {ALGORITHMS[algorithm]} {found}, expected {expected}"
+                raise TransferError(f"{sent}; {flaw}" if flaw else sent)
+            if flaw:
+                raise TransferError(flaw)
 
 
 def _flaw(path: Path, source: Source, download: Download) -> str | None:
-    """Return what is wrong with the structure of a download at `path`: with what `source` needs of it."""
+    """Say what is wrong with the structure of a download at `path`: with what `source` needs of it."""
     try:
         for file in source.files:
             if file.download == download:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from ..errors import DatasetError
 from ..file_kinds import FileKind
 from ..user_files import open_regular, reason_of
+from ..wording import listed, printable
 from .idx import MAX_DEFLATE_RATIO, MAX_UNPACKED, fill
 from .kinds import require_kind
 from .parts import Found, Part
-from .words import listed, printable
 
 # What the arrays are called: in Keras' mnist.npz, and by MedMNIST and mpsmnist itself.
 _NAMES = {

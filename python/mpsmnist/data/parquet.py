@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from ..errors import DatasetError
 from ..file_kinds import FileKind
 from ..user_files import open_regular, reason_of
+from ..wording import listed, printable
 from .idx import MAX_UNPACKED
 from .images import SIDE
 from .kinds import require_kind
 from .parts import Found, Part, role_of
 from .picture import read_picture
-from .words import listed, printable
 
 _IMAGES = ("image", "img")
 _LABELS = ("label", "labels")

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DatasetError
-from ..user_files import open_regular, reason_of
 from .labels import to_labels
 from .parts import Part
 from .sources import SOURCES, SourceFile
+from .stored import checksum
 
 # SHA-256 of the unpacked IDX files: training images and labels, test images and labels.
+# Only MNIST's are known for certain. Other sets are told by the sums of their downloads, which are published.
 _CONTENT = {
     "mnist": (
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -25,7 +25,6 @@ _CONTENT = {
     ),
 }
 _SIZES = [60_000, 10_000]  # of all sets in _CONTENT: others need no sums
-_CHUNK = 1 << 20
 
 
 def recognise_content(images: Sequence[NDArray[np.uint8]], parts: Sequence[Part]) -> str | None:
@@ -43,7 +42,7 @@ def recognise_files(paths: Sequence[Path]) -> str | None:
     Raises:
         DatasetError: a file cannot be read.
     """
-    sum_of = functools.cache(_sum_of)  # most sets are asked about the same sum
+    sum_of = functools.cache(checksum)  # most sets are asked about the same sum
     for source in SOURCES.values():
         pairs = list(zip(paths, source.files, strict=False))
         if len(pairs) == len(source.files) and all(_is_download(path, file, sum_of) for path, file in pairs):
@@ -51,20 +50,23 @@ def recognise_files(paths: Sequence[Path]) -> str | None:
     return None
 
 
+def recognise_file(path: Path) -> str | None:
+    """Tell by its sum which download of which dataset a file is: "t10k-labels-idx1-ubyte.gz of mnist".
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    sum_of = functools.cache(checksum)
+    for source in SOURCES.values():
+        for file in source.files:
+            if _is_download(path, file, sum_of):
+                return f"{file.download.name} of {source.cached_in}"
+    return None
+
+
 def _is_download(path: Path, file: SourceFile, sum_of: Callable[[Path, str], str]) -> bool:
     algorithm, expected = file.download.checksum.split(":")
     return sum_of(path, algorithm) == expected
-
-
-def _sum_of(path: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    try:
-        with open_regular(path) as opened:
-            while chunk := opened.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {reason_of(error)}") from error
-    return digest.hexdigest()
 
 
 def _sum_as_idx(array: NDArray[np.uint8]) -> str:

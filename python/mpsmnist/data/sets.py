@@ -1,23 +1,23 @@
 """Loads a dataset by name: from a folder, the cache or a mirror, or drawn by the package."""
 
-import logging
 import os
 import warnings
 from pathlib import Path
 
 from ..errors import DatasetError
 from ..user_files import expand_path
-from .cache import CacheError, cache_folder
+from . import downloaded
 from .dataset import Dataset, UnavailableError, read_downloads
 from .folder import CUSTOM, read_folder
-from .generated import load_synthetic
+from .generated import SYNTHETIC, load_synthetic
 from .labels import MAX_CLASSES
 from .sources import SOURCES, Source
+from .stored import has_archive
 
 _FOLDER = "MPSMNIST_DATA_DIR"
-_log = logging.getLogger(__name__)
 
-DATASETS: tuple[str, ...] = ("auto", *SOURCES, CUSTOM, "synthetic")
+FETCHABLE: tuple[str, ...] = (*SOURCES, SYNTHETIC)
+DATASETS: tuple[str, ...] = ("auto", *SOURCES, CUSTOM, SYNTHETIC)
 
 
 class SyntheticDataWarning(UserWarning):
@@ -56,8 +56,8 @@ def load(
     """
     if name not in DATASETS:
         raise ValueError(f"name is {name!r}, expected one of {', '.join(DATASETS)}")
-    offline = _offline_by_environment() if offline is None else offline
-    if name == "synthetic":
+    offline = offline_by_environment() if offline is None else offline
+    if name == SYNTHETIC:
         if data_dir is not None:
             raise ValueError(f"data_dir is {os.fspath(data_dir)!r}, but synthetic digits need no data folder")
         return load_synthetic()
@@ -74,7 +74,7 @@ def load(
         )
     source = SOURCES["mnist" if name == "auto" else name]
     try:
-        return _from_cache_or_mirrors(source, offline)
+        return downloaded.load_cached(source, offline=offline)
     except UnavailableError as error:
         if name != "auto":
             raise
@@ -83,46 +83,43 @@ def load(
     return load_synthetic()
 
 
+def fetch(name: str) -> Dataset:
+    """Have a dataset in the cache, and load it from there: load() may then be called without the network.
+
+    What is missing there, or has another checksum than on the mirrors, is downloaded; folders of the user's
+    are not looked into. What takes long is told as load() tells it.
+
+    Args:
+        name: one of `FETCHABLE`: any of `DATASETS` but "auto" and "custom". "synthetic" is drawn.
+
+    Returns:
+        The dataset; its `source` tells whether anything was downloaded.
+
+    Raises:
+        DatasetError: a download failed, and lists what was tried; or MPSMNIST_OFFLINE forbids it.
+        ValueError: there is no such dataset, or MPSMNIST_OFFLINE is neither 1 nor 0.
+    """
+    if name not in FETCHABLE:
+        raise ValueError(f"name is {name!r}, expected one of {', '.join(FETCHABLE)}")
+    offline = offline_by_environment()
+    if name == SYNTHETIC:
+        return load_synthetic()
+    if offline:
+        return downloaded.load_cached(SOURCES[name], offline=True)
+    return downloaded.fetch(SOURCES[name])
+
+
 def _from_folder(
     name: str, folder: Path, given_by: str | None, num_classes: int | None, *, resize: bool
 ) -> Dataset:
     source = SOURCES.get(name)
-    if (
-        source is not None
-        and source.archived
-        and all(os.path.isfile(folder / each.name) for each in source.downloads)
-    ):
+    if source is not None and has_archive(source, folder):
         return read_downloads(source, folder, str(folder))
     return read_folder(name, folder, given_by=given_by, num_classes=num_classes, resize=resize)
 
 
-def _from_cache_or_mirrors(source: Source, offline: bool) -> Dataset:
-    try:
-        folder = cache_folder(source.cached_in)
-    except CacheError as error:
-        raise UnavailableError(f"{source.name} is not in the cache: {error}", "there is no cache") from error
-    try:
-        return read_downloads(source, folder, str(folder))
-    except DatasetError as error:
-        absent = f"{source.name} is not in the cache ({error})"
-    if offline:
-        reason = "the network may not be used (offline)"
-        raise UnavailableError(f"{absent} and {reason}", brief=_brief(source, reason))
-    from .mirrors import download  # noqa: PLC0415 (it takes long to import, and is seldom needed)
-
-    _log.info("%s is not in the cache: asking its mirrors (%d)", source.name, len(source.mirrors))
-    try:
-        origin = download(source, folder)
-    except UnavailableError as error:
-        raise UnavailableError(f"{absent} and {error}", brief=_brief(source, error.brief)) from error
-    return read_downloads(source, folder, origin)
-
-
-def _brief(source: Source, reason: str) -> str:
-    return f"{source.name} is not in the cache, and {reason}"
-
-
-def _offline_by_environment() -> bool:
+def offline_by_environment() -> bool:
+    """Tell whether MPSMNIST_OFFLINE forbids the network. ValueError: it is neither 1 nor 0."""
     value = os.environ.get("MPSMNIST_OFFLINE", "")
     if value not in ("", "0", "1"):
         raise ValueError(f"the environment variable MPSMNIST_OFFLINE is {value!r}, expected 1 or 0")

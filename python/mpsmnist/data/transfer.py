@@ -7,6 +7,7 @@ waits for the thread until a deadline and no longer. Then it shuts the thread's 
 
 import queue
 import socket
+import ssl
 import threading
 import time
 import urllib.parse
@@ -15,6 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 from ..user_files import reason_of
@@ -104,7 +106,7 @@ class Request:
             self._failure = error
         # Bad input makes requests, urllib3 and http.client raise ValueError, UnicodeError and others, too.
         except Exception as error:
-            self._failure = TransferError(_innermost(error))
+            self._failure = TransferError(_words(_innermost(error)))
         finally:
             self._watch.close_sockets()
             self._chunks.put(_END)
@@ -191,11 +193,28 @@ class _WatchingAdapter(HTTPAdapter):
             self.close_sockets()
 
 
-def _innermost(error: BaseException) -> str:
-    """Return the text of the innermost error: requests passes causes on as arguments and reasons."""
+def _innermost(error: BaseException) -> BaseException:
+    """Return the innermost error: requests passes causes on as arguments and reasons."""
     while True:
         wrapped = (*error.args, getattr(error, "reason", None), error.__cause__)
         inner = [cause for cause in wrapped if isinstance(cause, BaseException)]
         if not inner:
-            return reason_of(error)
+            return error
         error = inner[-1]
+
+
+def _words(error: BaseException) -> str:
+    """Say what went wrong, and what to do if that is known."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return (
+                f"its certificate is not trusted: {error.verify_message.rstrip('.')} "
+                "(REQUESTS_CA_BUNDLE may name a file with others to trust)"
+            )
+        case ssl.SSLError():
+            return f"TLS failed: {(error.reason or str(error)).lower().replace('_', ' ')}"
+        case urllib3.exceptions.IncompleteRead():
+            return f"the connection ended after {error.partial} bytes, {error.expected} too early"
+        case requests.exceptions.InvalidSchema():
+            return "redirects to what is neither http nor https"
+    return reason_of(error)

@@ -105,6 +105,7 @@ class TrainConfig:
     resize: bool = False
     device: str = "auto"
     threads: int | None = None
+    distributed: bool = False  # whether mpirun has started several processes that train one network
     validation: int | None = None
     eval_every: int | None = None  # steps, counted from the beginning of the epoch if there are `epochs`
     target_accuracy: float | None = None  # 0.99 ends the run as soon as an evaluation reaches 99%
@@ -136,7 +137,7 @@ class TrainConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")
         if not isinstance(self.dataset, str):
             raise ConfigError(f"dataset is {self.dataset!r}, expected a name")
-        for name in ("resize", "overwrite"):
+        for name in ("resize", "overwrite", "distributed"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, expected True or False")
         for name in ("data_dir", "checkpoint", "resume", "init_from"):

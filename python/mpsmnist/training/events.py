@@ -46,6 +46,7 @@ class StartEvent(NamedTuple):
     total_steps: int
     device: str
     threads: int
+    ranks: int  # that train together
     dataset: Dataset
     config: TrainConfig
     trainer: Trainer
@@ -65,6 +66,7 @@ class StartEvent(NamedTuple):
             "total_steps": self.total_steps,
             "device": self.device,
             "threads": self.threads,
+            "ranks": self.ranks,
             "dataset": self.dataset.name,
             "train_images": self.train_images,
             "validation_images": self.config.validation or 0,

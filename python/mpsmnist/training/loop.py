@@ -1,5 +1,6 @@
 """The training loop: chunks of native steps, with evaluations and checkpoints in between."""
 
+import contextlib
 import functools
 import math
 import os
@@ -32,6 +33,7 @@ from .events import (
     TrainResult,
 )
 from .progress import ProgressBar
+from .ranks import Ranks
 from .sampling import Sampler, augmentation_seed
 from .schedule import learning_rates
 from .split import LabelledImages, nearly_black, split
@@ -138,6 +140,8 @@ def train(
                 stop=stop,
                 curves=curves,
             )
+    ranks = _join_ranks() if config.distributed else Ranks()
+    config = ranks.agree_on(config)
     saved = None if config.resume is None else load_checkpoint(config.resume)
     if saved is not None:
         _check_resume(config, saved)
@@ -152,6 +156,7 @@ def train(
     run = _Run(
         config,
         dataset,
+        ranks=ranks,
         on_step=on_step or _ignore,
         on_event=on_event,
         stop=stop or _never,
@@ -161,7 +166,14 @@ def train(
         run.continue_from(saved)
     if source is not None:
         run.begin_with(source)
+    run.join()
     return run.train()
+
+
+def _join_ranks() -> Ranks:
+    from .mpi import connect  # noqa: PLC0415 (it needs mpi4py)
+
+    return connect()
 
 
 def check_ahead(config: TrainConfig) -> None:
@@ -184,6 +196,7 @@ class _Run:
         config: TrainConfig,
         dataset: Dataset,
         *,
+        ranks: Ranks,
         on_step: Callable[[StepEvent], None],
         on_event: Callable[[Event], None],
         stop: Callable[[], bool],
@@ -191,6 +204,7 @@ class _Run:
     ) -> None:
         self._config = config
         self._dataset = dataset
+        self._ranks = ranks
         self._on_step = on_step
         self._on_event = on_event
         self._stop = stop
@@ -238,6 +252,15 @@ class _Run:
         weights = {name: source.state[name] for name in parameter_shapes(source.num_classes)}
         self._trainer.load_state_dict({**self._trainer.state_dict(), **weights})
 
+    def join(self) -> None:
+        """Begin as rank 0 does. Raises Error if the ranks do not fit together."""
+        if self._ranks.size == 1:
+            return
+        self._ranks.check_same("device", self._trainer.device)
+        self._ranks.check_same("the training images' checksum", self._fingerprint)
+        self._ranks.begin_alike(self._trainer)
+        self._step = self._ranks.from_first(self._step)
+
     def train(self) -> TrainResult:
         trainer = self._trainer
         self._on_event(
@@ -246,6 +269,7 @@ class _Run:
                 total_steps=self._total_steps,
                 device=trainer.device,
                 threads=trainer.threads,
+                ranks=self._ranks.size,
                 dataset=self._dataset,
                 config=self._config,
                 trainer=trainer,
@@ -255,8 +279,8 @@ class _Run:
         save_every = self._config.checkpoint_every
         if self._step in self._evaluate_at:
             self._evaluate()  # a resumed run may have been stopped in this evaluation, or by what it finds
-        while self._step < self._total_steps and not self._target_reached() and not self._asked_to_stop():
-            self._advance(min(self._chunk, self._next_halt() - self._step))
+        while (count := self._next_count()) > 0:
+            self._advance(count)
             if save_every is not None and self._step % save_every == 0:
                 self._save_on_the_way()
             if self._step in self._evaluate_at:
@@ -267,6 +291,15 @@ class _Run:
             except CheckpointError as error:
                 raise UnsavedError(str(error), self._result()) from error
         return self._result()
+
+    def _next_count(self) -> int:
+        """Return how many steps come before something else is done; 0 when the run has ended."""
+        if self._step >= self._total_steps or self._target_reached():
+            return 0
+        self._interrupted = self._ranks.any(self._asked_to_stop())
+        if self._interrupted:
+            return 0
+        return self._ranks.from_first(min(self._chunk, self._next_halt() - self._step))
 
     def _asked_to_stop(self) -> bool:
         self._interrupted = self._interrupted or self._stop()
@@ -288,9 +321,11 @@ class _Run:
             config.schedule, config.learning_rate, first=self._step, count=count, total=self._total_steps
         )
         examples = self._split.train
+        share = self._ranks.share(config.batch_size)
+        batches = batches[:, share]
         if config.augmentation == "distort":
-            examples, batches = self._distort(batches)
-        losses = self._trainer.run(*examples, batches, learning_rates=rates)
+            examples, batches = self._distort(batches, share.start)
+        losses = self._ranks.run(self._trainer, examples, batches, rates, config.batch_size)
         seconds = time.perf_counter() - begin
         self._seconds += seconds
         self._chunk = max(1, min(self._longest_chunk, int(count * CHUNK_SECONDS / max(seconds, 1e-9))))
@@ -304,23 +339,38 @@ class _Run:
             self._last = StepEvent(self._step + 1, float(losses[good]), float(rates[good]))
             raise self._diverged()
 
-    def _distort(self, batches: NDArray[np.int64]) -> tuple[LabelledImages, NDArray[np.int64]]:
-        """Return the images of the next batches, each distorted anew, and those batches as rows of them."""
+    def _distort(self, batches: NDArray[np.int64], offset: int) -> tuple[LabelledImages, NDArray[np.int64]]:
+        """Return the images of the next batches, each distorted anew, and those batches as rows of them.
+
+        The batches (k, n) are a share of the whole ones, from `offset` on. How an image is distorted depends
+        on its place in the run alone, whatever rank has it.
+        """
         drawn = batches.ravel()
-        images = augment(
-            self._split.train.images[drawn],
-            seed=augmentation_seed(self._config.seed),
-            first=self._step * self._config.batch_size,
-            threads=self._config.threads,
+        size = self._config.batch_size
+        together = 1 if batches.shape[1] < size else len(batches)  # batches whose places are consecutive
+        images = np.concatenate(
+            [
+                augment(
+                    self._split.train.images[batches[row : row + together].ravel()],
+                    seed=augmentation_seed(self._config.seed),
+                    first=(self._step + row) * size + offset,
+                    threads=self._config.threads,
+                )
+                for row in range(0, len(batches), together)
+            ]
         )
         images[nearly_black(images)] = 0  # what distortion leaves of a faint image: see split()
         rows = np.arange(drawn.size).reshape(batches.shape)
         return LabelledImages(images, self._split.train.labels[drawn]), rows
 
     def _evaluate(self) -> None:
-        try:
-            event = self._measure_all()
-        except _StopAskedError:
+        event = None
+        if self._ranks.is_first:
+            with contextlib.suppress(_StopAskedError):
+                event = self._measure_all()
+        event = self._ranks.from_first(event)
+        if event is None:
+            self._interrupted = True
             return
         self._evaluations.append(event)
         self._on_event(event)

@@ -1,0 +1,1 @@
+"""The command `data`, whose subcommands are the modules of this folder that have a `COMMAND`."""

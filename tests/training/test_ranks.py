@@ -1,0 +1,67 @@
+"""How processes that train together share batches and cores; test_distributed.py is about MPI itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from mpsmnist.errors import Error
+from mpsmnist.training import mpi
+from mpsmnist.training.ranks import Ranks
+
+
+def rank_of(rank: int, size: int) -> Ranks:
+    ranks = Ranks()
+    ranks.rank, ranks.size = rank, size
+    return ranks
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+@pytest.mark.parametrize("batch", [7, 8, 64])
+def test_shares_cover_a_batch_in_order_and_are_alike(size: int, batch: int) -> None:
+    shares = [range(batch)[rank_of(rank, size).share(batch)] for rank in range(size)]
+    assert [index for share in shares for index in share] == [*range(batch)]
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_without_mpi4py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(Error, match=r"needs mpi4py and an MPI: pip install 'mpsmnist\[mpi\]'"):
+        mpi.connect()
+
+
+class Host:
+    """A host with `cores`, on which `ranks` run, bound to the cores `bound`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, cores: int, ranks: int, bound: set[int]) -> None:
+        self.cores, self.bound = cores, bound
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _process: self.bound, raising=False)
+        monkeypatch.setattr(os, "sched_setaffinity", self.bind, raising=False)
+        monkeypatch.setattr(mpi, "_usable_cores", lambda: len(self.bound))
+        host = SimpleNamespace(Get_size=lambda: ranks, Free=lambda: None)
+        world = SimpleNamespace(Get_rank=lambda: 0, Get_size=lambda: ranks, Split_type=lambda _kind: host)
+        self.ranks = mpi.MpiRanks(SimpleNamespace(COMM_WORLD=world, COMM_TYPE_SHARED=0))
+
+    def bind(self, _process: int, cores: object) -> None:
+        assert isinstance(cores, range | set)
+        self.bound = set(cores) & set(range(self.cores))
+
+
+@pytest.mark.parametrize(
+    ("cores", "ranks", "bound", "expected"),
+    [
+        (16, 2, range(3, 4), (8, range(16))),  # as mpirun does it
+        (16, 2, range(8), (8, range(8))),  # to a socket of its own
+        (16, 4, range(8), (4, range(8))),  # to a socket that it shares with another rank
+        (16, 2, range(16), (8, range(16))),
+        (2, 3, range(2), (1, range(2))),
+    ],
+)
+def test_each_rank_takes_its_share_of_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, ranks: int, bound: range, expected: tuple[int, range]
+) -> None:
+    host = Host(monkeypatch, cores, ranks, set(bound))
+    assert (host.ranks._share_of_cores(), host.bound) == (expected[0], set(expected[1]))
