@@ -59,9 +59,18 @@ def test_what_lies_around_a_digit_goes(surroundings: Mask) -> None:
         RING | (np.hypot(ROWS - 100, COLUMNS - 100) < 9),
         (ROWS < 20) | (abs(COLUMNS - 199 + ROWS / 2) < 15),
         edge(20),
+        RING | block(98, 70, 4, 60),
         block(40, 60, 70, 8) | block(102, 60, 80, 8) | block(60, 110, 36, 8) | block(116, 110, 50, 8),
     ],
-    ids=["1", "0", "0 with a dot", "7 that fills the canvas", "0 along the edges", "4 in three strokes"],
+    ids=[
+        "1",
+        "0",
+        "0 with a dot",
+        "7 that fills the canvas",
+        "0 along the edges",
+        "0 with a piece of a rule",
+        "4 in three strokes",
+    ],
 )
 def test_what_lies_around_nothing_stays(digit: Mask) -> None:
     np.testing.assert_array_equal(drop_surroundings(digit), digit)

@@ -15,6 +15,7 @@ Corners = NDArray[np.intp]  # (n, 2)
 
 SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
 LARGE = 0.25  # of the picture's shorter side, or of the longest mark: long enough to be a digit
+FLAT = 0.1  # of its width; what is no higher is a piece of a rule, whatever is around it
 WITHIN = 0.35  # of a hole's length; a mark so long in it is the digit, and what is around it a frame
 ROOM = 0.1  # of a mark's length: from its strokes to what is around it on two sides, or more
 ALONG_THE_EDGE = (
@@ -37,7 +38,9 @@ def drop_surroundings(mask: Mask) -> Mask:
         return mask
     boxes = ndimage.find_objects(labels)
     lengths = np.array([0] + [length(box) for box in boxes])
-    large = lengths >= LARGE * min(*mask.shape, lengths.max())
+    starts, stops = _corners(boxes)
+    flat = np.append(0, (stops - starts)[:, 0]) <= FLAT * lengths
+    large = (lengths >= LARGE * min(*mask.shape, lengths.max())) & ~flat
     at_edge = np.zeros(count + 1, int)
     for line in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         at_edge += np.bincount(line, minlength=count + 1)
@@ -49,10 +52,9 @@ def drop_surroundings(mask: Mask) -> Mask:
     corners[[labels[0, 0], labels[0, -1], labels[-1, 0], labels[-1, -1]]] = True
     if (large & ~corners & ~dropped).any():
         dropped |= corners
-    starts, stops = _corners(boxes)
     for label in np.argsort(-lengths):
         if large[label] and not dropped[label]:
-            remaining = np.where(dropped, 0, lengths)
+            remaining = np.where(dropped | flat, 0, lengths)
             within = _are_far_within(starts, stops, label - 1)
             dropped[label] = bool((within & (large & ~dropped)[1:]).any()) or _encloses_much(
                 labels[boxes[label - 1]], label, remaining
