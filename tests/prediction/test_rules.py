@@ -22,7 +22,7 @@ def line(start: tuple[int, int], stop: tuple[int, int], width: float) -> Mask:
 
 def strike_rules(mask: Mask) -> Mask:
     """Rules and digit are as dark."""
-    return strike_rules_of_ink(mask, mask.astype(np.float32))
+    return strike_rules_of_ink(mask.astype(np.float32), mask)
 
 
 SEVEN = line((50, 60), (50, 130), 8) | line((50, 130), (150, 90), 8)
@@ -125,13 +125,13 @@ def test_darker_ink_that_lies_on_rules_is_kept(slope: float, squared: bool) -> N
     rules = ruled(slope) | (ruled(slope).T if squared else False)
     bar = line((65, 60), (round(65 + 70 * slope), 130), 3)
     digit = bar | line((65, 130), (150, 90), 3)
-    kept = strike_rules_of_ink(digit | rules, np.where(digit, 200, 80 * rules).astype(np.float32))
+    kept = strike_rules_of_ink(np.where(digit, 200, 80 * rules).astype(np.float32), digit | rules)
     np.testing.assert_array_equal(kept & digit, digit)
     assert (kept & ~digit).sum() < 0.12 * (rules & ~digit).sum()
 
 
 def test_where_rules_cross_they_may_be_darker_and_go() -> None:
     rules, digit = ruled(0.0), SEVEN
-    ink = (80.0 * rules + 50 * rules.T).clip(0, 120) + 120 * digit
-    kept = strike_rules_of_ink(digit | rules | rules.T, ink.astype(np.float32))
+    ink = np.maximum(80.0 * (rules | rules.T) + 50 * (rules & rules.T), 250 * digit)
+    kept = strike_rules_of_ink(ink.astype(np.float32), digit | rules | rules.T)
     assert not (kept & ~digit & rules & rules.T).any()

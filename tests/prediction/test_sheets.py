@@ -140,8 +140,7 @@ def test_a_sheet_may_have_a_bold_digit() -> None:
     assert cut_out_sheet(on_table(np.asarray(image), 8, 60)) is not None
 
 
-def test_a_ruled_sheet_is_no_digit_that_was_cut_out() -> None:
-    """Though its rules and the digit may be one mark from edge to edge."""
+def test_thick_rules_of_a_small_sheet_are_no_ink() -> None:
     sheet = paper(160, 220)
     expected = prepare(sheet).pixels.astype(int)
     for row in (62, 96):

@@ -31,13 +31,18 @@ ROOMY = 0.5  # of its height: the width of a picture that was not cut out around
 SMALL = 0.4  # of the longest digit's length; a punch hole, a stain or a comma beside it is no digit
 
 
-def drop_surroundings(mask: Mask) -> Mask:
-    """Drop what lies around the rest: frames, tables, edges of scans. What lies around nothing is kept."""
+def drop_surroundings(ink: Levels, mask: Mask) -> Mask:
+    """Drop what lies around the rest: frames, tables, edges of scans. What lies around nothing is kept.
+
+    Pale specks are nothing, such as what is in the loops of an 8 of a stain that it is written across.
+    """
     labels, count = ndimage.label(mask, SQUARE)
     if count <= 1:
         return mask
     boxes = ndimage.find_objects(labels)
     lengths = np.array([0] + [length(box) for box in boxes])
+    mass = np.bincount(labels.ravel(), ink.ravel(), count + 1)
+    strength = mass / np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
     starts, stops = _corners(boxes)
     flat = np.append(0, (stops - starts)[:, 0]) <= FLAT * lengths
     large = (lengths >= LARGE * min(*mask.shape, lengths.max())) & ~flat
@@ -54,9 +59,10 @@ def drop_surroundings(mask: Mask) -> Mask:
         dropped |= corners
     for label in np.argsort(-lengths):
         if large[label] and not dropped[label]:
-            remaining = np.where(dropped | flat, 0, lengths)
+            specks = (mass < SPECK * mass[label]) & (strength < PALE * strength[label])
+            remaining = np.where(dropped | flat | specks, 0, lengths)
             within = _are_far_within(starts, stops, label - 1)
-            dropped[label] = bool((within & (large & ~dropped)[1:]).any()) or _encloses_much(
+            dropped[label] = bool((within & (large & ~dropped & ~specks)[1:]).any()) or _encloses_much(
                 labels[boxes[label - 1]], label, remaining
             )
     return labelled(labels, ~dropped)

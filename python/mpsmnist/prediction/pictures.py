@@ -132,29 +132,26 @@ def _is_as_mnists(picture: Picture) -> bool:
 def _find(picture: Picture, invert: bool | None) -> _Found:
     """Look for ink on the sheet of paper in a picture or, if there is none, in all of it."""
     sheet = cut_out_sheet(picture) if min(picture.shape[:2]) > SHARP_SIDE // 2 else None
-    if sheet is not None:
-        return _find_closely(sheet, _find_in(sheet, invert))
-    return _find_closely(picture, _find_in(picture, invert, may_be_cut_out=True))
+    return _find_closely(picture if sheet is None else sheet, invert)
 
 
-def _find_closely(picture: Picture, found: _Found) -> _Found:
-    """Look for ink once more, closer, if all of it is in a small part of a large picture."""
+def _find_closely(picture: Picture, invert: bool | None) -> _Found:
+    """Look for ink in a picture; once more, closer, if all of it is in a small part of a large one."""
+    found = _find_in(picture, invert)
     factor = _reduction(picture)
     box = bounds(found.mask)
     side = length(box)
     if factor == 1 or side > WORKING // 4:
         return found
     closer = tuple(slice(part.start * factor, part.stop * factor) for part in widened(box, side))
-    return _find_in(picture[closer], found.inverted, sharp=found.sharp)
+    return _find_in(picture[closer], found.inverted, found.sharp)
 
 
 def _reduction(picture: Picture) -> int:
     return -(-int(max(picture.shape[:2])) // WORKING)
 
 
-def _find_in(
-    picture: Picture, invert: bool | None, *, may_be_cut_out: bool = False, sharp: bool = False
-) -> _Found:
+def _find_in(picture: Picture, invert: bool | None, sharp: bool = False) -> _Found:
     """Look for ink, also without soft edges if there are any, and only so if `sharp`."""
     if (factor := _reduction(picture)) > 1:
         picture = np.asarray(Image.fromarray(picture).reduce(factor))
@@ -162,8 +159,7 @@ def _find_in(
     if max(levels.shape) > SHARP_SIDE:
         levels = ndimage.gaussian_filter(levels, max(levels.shape) / 2 / SHARP_SIDE, truncate=2.5)
     polarities = (True, False) if invert is None else (invert,)
-    candidates = _cut_out(levels, polarities) if may_be_cut_out else []
-    candidates = candidates or _on_paper(levels, polarities, sharp)
+    candidates = _cut_out(levels, polarities) or _on_paper(levels, polarities, sharp)
     best = max(candidates, key=lambda found: found.evidence)
     if best.evidence == 0:
         raise PictureError("no digit is found: nothing that could be one stands out of the paper")
@@ -213,12 +209,12 @@ def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
     ink = ink_above(levels, paper)
     stroke = STROKE if mean_side(ink) > SMALL else PRINT  # hair lines of less than a pixel are pale
     everything, kept = marked(ink, grain, PRINT, stroke)
-    rest = _without_print(everything, ink)
+    rest = _without_print(ink, everything)
     gone = everything & ~rest
     if gone.any():
         cleared = _cleared(levels, paper, ndimage.maximum_filter(gone, 3) & ~rest)
         (kept,) = marked(cleared, grain, stroke)
-        mask = drop_specks(cleared, _without_print(kept, cleared))
+        mask = drop_specks(cleared, _without_print(cleared, kept))
     else:
         cleared, mask = ink, bridged(drop_specks(ink, kept), everything)
     if not stands_out(ink, mask, grain):
@@ -234,11 +230,9 @@ def _cleared(levels: Levels, paper: Levels, gone: Mask) -> Levels:
     return cleared
 
 
-def _without_print(mask: Mask, ink: Levels) -> Mask:
-    mask = drop_borders(mask)
-    for _ in range(2):
-        mask = drop_surroundings(strike_rules(mask, ink))
-    return drop_holes(mask)
+def _without_print(ink: Levels, mask: Mask) -> Mask:
+    mask = strike_rules(ink, drop_surroundings(ink, drop_borders(mask)))
+    return drop_holes(drop_surroundings(ink, mask))
 
 
 def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:

@@ -12,7 +12,7 @@ from .marks import SQUARE, Mask, labelled, length
 from .paper import mean_side
 
 SMALLEST = 60  # pixels of the shorter side; less has no room for a rule and a digit
-THICKEST = 0.035  # of the picture's side
+THICKEST = 0.03  # of the picture's side
 OVERHANG = 0.03  # a line goes on past the digit, to both sides, by this share of its length
 SHORTEST = 0.1  # of the mask's side: a digit's height and width are more
 SHORT = 0.3  # of the mask's width: no line is as short
@@ -29,7 +29,7 @@ class _Line(NamedTuple):
     spans: bool
 
 
-def strike_rules(mask: Mask, ink: Levels) -> Mask:
+def strike_rules(ink: Levels, mask: Mask) -> Mask:
     """Take away lines that go on past the rest: across the picture, around it, or under it."""
     if min(mask.shape) < SMALLEST or not mask.any():
         return mask
@@ -38,11 +38,11 @@ def strike_rules(mask: Mask, ink: Levels) -> Mask:
     labels, _ = ndimage.label(mask, SQUARE)
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         if length(box) >= 0.25 * min(mask.shape):
-            kept[box] &= ~_rules(labels[box] == label, ink[box], thickest, sides=True)
-    return kept & ~_rules(kept, ink, thickest, sides=False)
+            kept[box] &= ~_rules(ink[box], labels[box] == label, thickest, sides=True)
+    return kept & ~_rules(ink, kept, thickest, sides=False)
 
 
-def _rules(mask: Mask, ink: Levels, thickest: int, sides: bool) -> Mask:
+def _rules(ink: Levels, mask: Mask, thickest: int, sides: bool) -> Mask:
     """Find the lines of a picture, or those of one connected mark, which are the sides of a box."""
     thin, crossings = _thin_runs(mask, thickest)
     lines = [
@@ -64,10 +64,10 @@ def _rules(mask: Mask, ink: Levels, thickest: int, sides: bool) -> Mask:
             rules += [line for line in lines if not sides and _crosses(line, mask.shape[1])]
             continue
         rules += [line for line in lines if line.axis == axis and _goes_past(line, ends, box, sides)]
-    return _printed(mask, ink, rules)
+    return _printed(ink, mask, rules)
 
 
-def _printed(mask: Mask, ink: Levels, rules: list[_Line]) -> Mask:
+def _printed(ink: Levels, mask: Mask, rules: list[_Line]) -> Mask:
     """Give the pixels of rules, without ink that is darker: what is written crosses them there."""
     darkest = float(ink[mask].max())
     printed = np.zeros_like(mask)
