@@ -14,7 +14,6 @@ from mpsmnist.prediction.marks import (
     split_into_digits,
     thickness,
 )
-
 from mpsmnist.prediction.marks import drop_surroundings as drop_surroundings_of_ink
 
 ROWS, COLUMNS = np.mgrid[:200, :200]

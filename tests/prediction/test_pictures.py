@@ -15,8 +15,9 @@ from mpsmnist.prediction.reading import PictureError
 from support import photo_kinds
 from support.examples import discs
 from support.handwriting import random_of
-from support.ink import sources
-from support.photo_kinds import hand_shadow
+from support.ink import Ink, sources
+from support.papers import Picture, camera
+from support.photo_kinds import hand_shadow, out_of_focus, written
 from support.pictures import Grey, drawing
 
 
@@ -203,6 +204,18 @@ def test_fingers_beside_a_3_are_no_strokes(monkeypatch: pytest.MonkeyPatch) -> N
     shaded = prepared()
     monkeypatch.setattr(photo_kinds, "lit", lambda surface, light: surface)
     assert apart_anywhere(shaded, prepared()) <= 16
+
+
+def test_a_digit_out_of_focus_has_no_sharp_edges_and_is_whole() -> None:
+    """What edges are left without the soft ones are less than it is."""
+    (pen,) = sources((0.1,))
+
+    def prepared(make: Callable[[Ink, np.random.Generator], Picture]) -> Grey:
+        rng = np.random.default_rng(2)
+        return prepare(make(pen(2, rng), rng)).pixels
+
+    in_focus = prepared(lambda ink, rng: camera(written(ink, rng), rng))
+    assert apart_anywhere(prepared(out_of_focus), in_focus) <= 16
 
 
 @pytest.mark.parametrize("pitch", [16, 20])
