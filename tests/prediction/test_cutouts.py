@@ -84,6 +84,8 @@ def not_cut_out() -> dict[str, Grey]:
     dot[1, 1] = 255
     table = np.zeros((60, 60), np.uint8)
     table[:6] = table[:, :5] = 255  # three corners
+    hand = np.zeros((60, 60), np.uint8)
+    hand[35:] = hand[:, 5:13] = hand[:, 25:33] = 255  # the shadow of one, with two fingers
     sheet = np.full((60, 60), 255, np.uint8)
     sheet[:20, :4] = sheet[-30:, -4:] = 0
     return {
@@ -95,6 +97,7 @@ def not_cut_out() -> dict[str, Grey]:
         "two marks": dot,
         "noise": noise(),
         "a table around a sheet": table,
+        "a hand": hand,
         "a sheet": sheet,
     }
 

@@ -10,13 +10,18 @@ from mpsmnist.prediction.marks import (
     drop_borders,
     drop_holes,
     drop_specks,
-    drop_surroundings,
     one_digit,
     split_into_digits,
     thickness,
 )
+from mpsmnist.prediction.marks import drop_surroundings as drop_surroundings_of_ink
 
 ROWS, COLUMNS = np.mgrid[:200, :200]
+
+
+def drop_surroundings(mask: Mask) -> Mask:
+    """All marks are as dark."""
+    return drop_surroundings_of_ink(mask.astype(np.float32), mask)
 
 
 def block(top: int, left: int, height: int, width: int) -> Mask:
@@ -59,12 +64,30 @@ def test_what_lies_around_a_digit_goes(surroundings: Mask) -> None:
         RING | (np.hypot(ROWS - 100, COLUMNS - 100) < 9),
         (ROWS < 20) | (abs(COLUMNS - 199 + ROWS / 2) < 15),
         edge(20),
+        RING | block(98, 70, 4, 60),
         block(40, 60, 70, 8) | block(102, 60, 80, 8) | block(60, 110, 36, 8) | block(116, 110, 50, 8),
     ],
-    ids=["1", "0", "0 with a dot", "7 that fills the canvas", "0 along the edges", "4 in three strokes"],
+    ids=[
+        "1",
+        "0",
+        "0 with a dot",
+        "7 that fills the canvas",
+        "0 along the edges",
+        "0 with a piece of a rule",
+        "4 in three strokes",
+    ],
 )
 def test_what_lies_around_nothing_stays(digit: Mask) -> None:
     np.testing.assert_array_equal(drop_surroundings(digit), digit)
+
+
+@pytest.mark.parametrize(("level", "inside"), [(0.3, "stain"), (0.3, "bold 1"), (0.6, "stain")])
+def test_what_is_around_a_pale_speck_stays(level: float, inside: str) -> None:
+    """And goes, if it is around what may be a digit: as dark, or heavy."""
+    mark = block(70, 95, 55, 3) if inside == "stain" else block(60, 85, 80, 30)
+    kept = drop_surroundings_of_ink(np.where(RING, 1, level * mark).astype(np.float32), RING | mark)
+    is_speck = (level, inside) == (0.3, "stain")
+    np.testing.assert_array_equal(kept, RING | mark if is_speck else mark)
 
 
 def test_a_corner_goes_although_the_digit_reaches_the_edge() -> None:

@@ -50,6 +50,17 @@ def test_noise_is_estimated_beside_rules_and_ink(deviation: float) -> None:
     assert 0.9 * deviation <= noise(levels.astype(np.float32)) <= 1.1 * deviation + 0.1 * 80
 
 
+@pytest.mark.parametrize("pitch", [18, 25])
+@pytest.mark.parametrize("deviation", [0.0, 2.0])
+def test_close_squares_are_hardly_noise(pitch: int, deviation: float) -> None:
+    """A digit on them stands out as on bare paper."""
+    levels = RANDOM.normal(0, 1, (200, 200)) * deviation
+    squares = np.zeros((200, 200), bool)
+    for first in range(3):
+        squares[first::pitch] = squares[:, first::pitch] = True
+    assert 0.8 * deviation <= noise((levels + 80 * squares).astype(np.float32)) <= 1.1 * deviation + 0.05 * 80
+
+
 def test_marks_are_stronger_than_noise_and_than_what_is_near() -> None:
     ink = np.zeros((200, 200), np.float32)
     ink[20:180, 40:50] = 100

@@ -12,7 +12,12 @@ from scipy.ndimage import gaussian_filter
 
 from mpsmnist.prediction.pictures import BOX, CENTRE, prepare, prepare_all
 from mpsmnist.prediction.reading import PictureError
+from support import photo_kinds
 from support.examples import discs
+from support.handwriting import random_of
+from support.ink import Ink, sources
+from support.papers import Picture, camera
+from support.photo_kinds import hand_shadow, out_of_focus, written
 from support.pictures import Grey, drawing
 
 
@@ -148,6 +153,11 @@ def apart(pixels: Grey, expected: Grey) -> float:
     )
 
 
+def apart_anywhere(pixels: Grey, expected: Grey) -> float:
+    """The same, but in rows, too."""
+    return min(apart(np.roll(pixels, rows, 0), expected) for rows in (-1, 0, 1))
+
+
 def test_rules_and_specks_are_no_ink() -> None:
     picture = np.full((280, 280), 240, np.uint8)
     picture[80:200, 40:240] = np.minimum(picture[80:200, 40:240], 255 - drawing())
@@ -181,6 +191,45 @@ def test_the_shadows_of_fingers_are_no_ink(blur: float) -> None:
     shadow[:, 220:] = shadow[70:100, 60:] = shadow[150:180, 40:] = shadow[230:255, 80:] = 1
     shaded = (picture * (1 - 0.65 * gaussian_filter(shadow, blur))).astype(np.uint8)
     assert apart(prepare(shaded).pixels, prepare(picture).pixels) <= 8
+
+
+def test_fingers_beside_a_3_are_no_strokes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together they may look more like ink on paper than the digit alone."""
+
+    def prepared() -> Grey:
+        rng = random_of("hand_shadow", 193, seed=450)
+        (pen,) = sources((0.07,))
+        return prepare(hand_shadow(pen(3, rng), rng)).pixels
+
+    shaded = prepared()
+    monkeypatch.setattr(photo_kinds, "lit", lambda surface, light: surface)
+    assert apart_anywhere(shaded, prepared()) <= 16
+
+
+def test_a_digit_out_of_focus_has_no_sharp_edges_and_is_whole() -> None:
+    """What edges are left without the soft ones are less than it is."""
+    (pen,) = sources((0.1,))
+
+    def prepared(make: Callable[[Ink, np.random.Generator], Picture]) -> Grey:
+        rng = np.random.default_rng(2)
+        return prepare(make(pen(2, rng), rng)).pixels
+
+    in_focus = prepared(lambda ink, rng: camera(written(ink, rng), rng))
+    assert apart_anywhere(prepared(out_of_focus), in_focus) <= 16
+
+
+@pytest.mark.parametrize("pitch", [14, 22])
+@pytest.mark.parametrize("squared", [False, True])
+def test_a_thin_digit_on_dark_rules_is_whole(pitch: int, squared: bool) -> None:
+    """It crosses many, and some lie along its strokes."""
+    rows, columns = np.mgrid[:240, :200]
+    ink = abs(np.hypot((rows - 120) / 1.5, columns - 100) - 40) < 1.5
+    rules = (rows % pitch < 3) | ((columns % pitch < 3) & squared)
+    noise = np.random.default_rng(0).normal(0, 2, ink.shape)
+    blank = np.where(ink, 40.0, 230.0)
+    ruled = np.where(ink, 40.0, np.where(rules, 150.0, 230.0))
+    digits = [prepare(gaussian_filter(levels + noise, 0.8).astype(np.uint8)) for levels in (blank, ruled)]
+    assert apart_anywhere(digits[1].pixels, digits[0].pixels) <= 8
 
 
 def test_the_holes_of_a_punch_are_no_ink() -> None:

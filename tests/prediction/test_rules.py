@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mpsmnist.prediction.rules import Mask, strike_rules
+from mpsmnist.prediction.rules import Mask
+from mpsmnist.prediction.rules import strike_rules as strike_rules_of_ink
 
 ROWS, COLUMNS = np.mgrid[:200, :200]
 
@@ -17,6 +18,11 @@ def line(start: tuple[int, int], stop: tuple[int, int], width: float) -> Mask:
     way = ((ROWS - start[0]) * along[0] + (COLUMNS - start[1]) * along[1]) / (along @ along)
     way = way.clip(0, 1)
     return np.hypot(ROWS - start[0] - way * along[0], COLUMNS - start[1] - way * along[1]) <= width / 2
+
+
+def strike_rules(mask: Mask) -> Mask:
+    """Rules and digit are as dark."""
+    return strike_rules_of_ink(mask.astype(np.float32), mask)
 
 
 SEVEN = line((50, 60), (50, 130), 8) | line((50, 130), (150, 90), 8)
@@ -110,3 +116,22 @@ def test_the_bars_of_a_thin_2_are_no_sides_of_a_box() -> None:
 def test_a_thin_1_that_ends_before_the_edges_is_kept() -> None:
     one = line((8, 100), (199, 100), 3)
     np.testing.assert_array_equal(strike_rules(one), one)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.03])
+@pytest.mark.parametrize("squared", [False, True])
+def test_darker_ink_that_lies_on_rules_is_kept(slope: float, squared: bool) -> None:
+    """Such as the bar of a 7, which is no wider than they are."""
+    rules = ruled(slope) | (ruled(slope).T if squared else False)
+    bar = line((65, 60), (round(65 + 70 * slope), 130), 3)
+    digit = bar | line((65, 130), (150, 90), 3)
+    kept = strike_rules_of_ink(np.where(digit, 200, 80 * rules).astype(np.float32), digit | rules)
+    np.testing.assert_array_equal(kept & digit, digit)
+    assert (kept & ~digit).sum() < 0.12 * (rules & ~digit).sum()
+
+
+def test_where_rules_cross_they_may_be_darker_and_go() -> None:
+    rules, digit = ruled(0.0), SEVEN
+    ink = np.maximum(80.0 * (rules | rules.T) + 50 * (rules & rules.T), 250 * digit)
+    kept = strike_rules_of_ink(ink.astype(np.float32), digit | rules | rules.T)
+    assert not (kept & ~digit & rules & rules.T).any()

@@ -70,6 +70,20 @@ def test_ink_in_focus_has_no_soft_edges(scale: float, step: int) -> None:
         assert without_soft_edges(picture.astype(np.float32)) is None
 
 
+@pytest.mark.parametrize("pitch", [15, 20])
+def test_squares_are_as_even_as_their_paper(pitch: int) -> None:
+    """Neither all of their slopes are taken for noise, nor some."""
+    squares = np.zeros(INK.shape)
+    for first in range(3):
+        squares[first::pitch] = squares[:, first::pitch] = 1
+    noise = np.random.default_rng(0).normal(0, 1.5, INK.shape)
+    picture = gaussian_filter(np.where(INK, 60.0, 220.0 - 60 * squares) + noise, 0.8)
+    levels = without_shadows(picture.astype(np.float32))
+    paper = gaussian_filter(squares, 0.8) < 0.05
+    assert levels[paper & ~INK].std() < 6
+    assert levels[paper & ~INK].mean() - levels[(squares > 0) & ~INK].mean() > 20
+
+
 def test_light_alone_leaves_even_paper() -> None:
     light = np.linspace(60, 220, 90, dtype=np.float32)[:, np.newaxis] * np.ones((90, 70), np.float32)
     assert np.ptp(without_shadows(light)) <= 0.01

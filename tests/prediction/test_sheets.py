@@ -117,3 +117,32 @@ def drawn(kind: str) -> Grey:
 )
 def test_what_is_no_sheet_is_none(kind: str) -> None:
     assert cut_out_sheet(drawn(kind)) is None
+
+
+@pytest.mark.parametrize("angle", [-20, 20])
+def test_a_rule_along_its_edge_is_not_drawn_out(angle: int) -> None:
+    """What is left of one there would be a line of dots from top to bottom, as rules are and a 1 may be."""
+    sheet = np.full((160, 220), 235, np.uint8)
+    sheet[:, 9:12] = sheet[:, -12:-9] = 60
+    cut = cut_out_sheet(on_table(sheet, angle, 20))
+    assert cut is not None
+    ends = np.diff(cut[:, [0, -1]] < 150, axis=0).sum(axis=0)
+    assert ends.max() <= 2
+
+
+def test_a_sheet_may_have_a_bold_digit() -> None:
+    sheet = np.full((160, 160), 235, np.uint8)
+    image = Image.fromarray(sheet)
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((45, 25, 115, 135), 30)
+    draw.ellipse((75, 65, 85, 95), 235)
+    assert 0.22 < np.mean(np.asarray(image) == 30) < 0.26
+    assert cut_out_sheet(on_table(np.asarray(image), 8, 60)) is not None
+
+
+def test_thick_rules_of_a_small_sheet_are_no_ink() -> None:
+    sheet = paper(160, 220)
+    expected = prepare(sheet).pixels.astype(int)
+    for row in (62, 96):
+        sheet[row : row + 5] = np.minimum(sheet[row : row + 5], 90)
+    assert abs(prepare(on_table(sheet, 0, 60)).pixels - expected).mean() <= 8

@@ -70,3 +70,12 @@ def test_a_gap_that_is_narrower_than_a_pixel_stays_open() -> None:
 
 def test_ink_that_is_all_paper_is_no_error() -> None:
     assert redrawn(np.full((5, 5), 0.1, np.float32), BOX).max() <= 0.1
+
+
+def test_what_is_as_pale_as_print_is_no_stroke() -> None:
+    """A rule that ends at a stroke, and was left because it is paler than what may be print."""
+    ink = np.zeros((120, 120), np.float32)
+    ink[10:110, 50:62] = 1
+    alone = redrawn(ink, BOX)
+    ink[40:45, 62:69] = 0.2
+    np.testing.assert_array_equal(redrawn(ink, BOX), alone)

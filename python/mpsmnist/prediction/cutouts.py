@@ -11,6 +11,7 @@ from .marks import SQUARE, Mask, bounds
 
 NEAR = 0.05  # of the longer side, at most, is from ink to the edges; more paper is enough to be seen
 MOST = 0.8  # of its box is ink of a bold digit, and of a thick 1 that leans; more is a sheet
+SOLID = 0.35  # of the longer side; ink so wide that lies all along an edge is a shadow, or a table
 CORNERS = 2  # at most have ink, as those of a 7 or a 2; a table around a sheet is in three or four
 TWO_LEVELS = 4  # deviations from paper to ink; noise has 3.5 at most, if every level is as likely
 MARGIN = 0.25  # of the longer side
@@ -31,15 +32,23 @@ def with_paper_around(levels: Levels) -> Levels | None:
 
 
 def _is_cut_out(ink: Mask) -> bool:
-    """Tell whether it is one mark that is near all four edges, reaches few corners, and is not nearly all."""
+    """Tell whether it is one mark that is near all four edges, reaches few corners, and is of strokes."""
     box = bounds(ink)
     most, ends = NEAR * max(ink.shape), zip(box, ink.shape, strict=True)
     if any(part.start > most or side - part.stop > most for part, side in ends):
         return False
     cut = ink[box]
-    if cut[[0, 0, -1, -1], [0, -1, 0, -1]].sum() > CORNERS or cut.mean() > MOST:
+    if cut[[0, 0, -1, -1], [0, -1, 0, -1]].sum() > CORNERS or cut.mean() > MOST or _is_solid(cut):
         return False
     return bool(ndimage.label(cut, SQUARE)[1] == 1)
+
+
+def _is_solid(ink: Mask) -> bool:
+    """Tell whether it lies all along an edge, as the bar of a 7 may do, and is wider than a stroke."""
+    if not any(edge.all() for edge in (ink[0], ink[-1], ink[:, 0], ink[:, -1])):
+        return False
+    widest = 2 * int(ndimage.distance_transform_cdt(np.pad(ink, 1)).max()) - 1
+    return bool(widest > SOLID * max(ink.shape))
 
 
 def _are_two_levels(levels: Levels, ink: Mask) -> bool:

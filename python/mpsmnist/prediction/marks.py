@@ -15,6 +15,7 @@ Corners = NDArray[np.intp]  # (n, 2)
 
 SQUARE = np.ones((3, 3), bool)  # diagonal neighbours are connected
 LARGE = 0.25  # of the picture's shorter side, or of the longest mark: long enough to be a digit
+FLAT = 0.1  # of its width; what is no higher is a piece of a rule, whatever is around it
 WITHIN = 0.35  # of a hole's length; a mark so long in it is the digit, and what is around it a frame
 ROOM = 0.1  # of a mark's length: from its strokes to what is around it on two sides, or more
 ALONG_THE_EDGE = (
@@ -30,14 +31,21 @@ ROOMY = 0.5  # of its height: the width of a picture that was not cut out around
 SMALL = 0.4  # of the longest digit's length; a punch hole, a stain or a comma beside it is no digit
 
 
-def drop_surroundings(mask: Mask) -> Mask:
-    """Drop what lies around the rest: frames, tables, edges of scans. What lies around nothing is kept."""
+def drop_surroundings(ink: Levels, mask: Mask) -> Mask:
+    """Drop what lies around the rest: frames, tables, edges of scans. What lies around nothing is kept.
+
+    Pale specks are nothing, such as what is in the loops of an 8 of a stain that it is written across.
+    """
     labels, count = ndimage.label(mask, SQUARE)
     if count <= 1:
         return mask
     boxes = ndimage.find_objects(labels)
     lengths = np.array([0] + [length(box) for box in boxes])
-    large = lengths >= LARGE * min(*mask.shape, lengths.max())
+    mass = np.bincount(labels.ravel(), ink.ravel(), count + 1)
+    strength = mass / np.maximum(np.bincount(labels.ravel(), minlength=count + 1), 1)
+    starts, stops = _corners(boxes)
+    flat = np.append(0, (stops - starts)[:, 0]) <= FLAT * lengths
+    large = (lengths >= LARGE * min(*mask.shape, lengths.max())) & ~flat
     at_edge = np.zeros(count + 1, int)
     for line in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         at_edge += np.bincount(line, minlength=count + 1)
@@ -49,12 +57,12 @@ def drop_surroundings(mask: Mask) -> Mask:
     corners[[labels[0, 0], labels[0, -1], labels[-1, 0], labels[-1, -1]]] = True
     if (large & ~corners & ~dropped).any():
         dropped |= corners
-    starts, stops = _corners(boxes)
     for label in np.argsort(-lengths):
         if large[label] and not dropped[label]:
-            remaining = np.where(dropped, 0, lengths)
+            specks = (mass < SPECK * mass[label]) & (strength < PALE * strength[label])
+            remaining = np.where(dropped | flat | specks, 0, lengths)
             within = _are_far_within(starts, stops, label - 1)
-            dropped[label] = bool((within & (large & ~dropped)[1:]).any()) or _encloses_much(
+            dropped[label] = bool((within & (large & ~dropped & ~specks)[1:]).any()) or _encloses_much(
                 labels[boxes[label - 1]], label, remaining
             )
     return labelled(labels, ~dropped)

@@ -51,6 +51,7 @@ SHARP_SIDE = 128  # pixels a side, or less, are too few to be smoothed
 PRINT, STROKE = 0.25, 0.4  # of the strongest ink near: more may be print, and, print removed, the digit
 EVIDENT = 250  # faint digits have 300 and more, others thousands; the shadow of a fingertip has less
 EDGE = 0.3  # of full ink: less is the softness of a stroke's edge
+MUCH = 2  # times the evidence without soft edges: these are ink's, out of focus
 FULL = 200  # of 255: the strongest ink of any of MNIST's digits is more
 
 Grey: TypeAlias = NDArray[np.uint8]
@@ -178,19 +179,28 @@ def _cut_out(levels: Levels, polarities: Sequence[bool]) -> list[_Found]:
 def _on_paper(levels: Levels, polarities: Sequence[bool], sharp: bool) -> list[_Found]:
     """Look for ink in all of the picture, without shadows and without soft edges."""
     grain = np.full_like(levels, noise(levels))
-    views, alone = [levels], None
-    if max(levels.shape) > SHARP_SIDE // 2:
-        grain *= brightening(levels)
-        alone = without_soft_edges(levels)
-        if alone is None:
-            views = [without_shadows(levels)]
-        else:
-            views = [alone] if sharp else [without_shadows(levels), alone]
-    return [
-        _look_for(-view if dark else view, grain, dark)._replace(sharp=view is alone)
-        for view in views
-        for dark in polarities
-    ]
+
+    def look_for(view: Levels) -> list[_Found]:
+        return [_look_for(-view if dark else view, grain, dark) for dark in polarities]
+
+    if max(levels.shape) <= SHARP_SIDE // 2:
+        return look_for(levels)
+    grain *= brightening(levels)
+    alone = without_soft_edges(levels)
+    if alone is None:
+        return look_for(without_shadows(levels))
+    found = [one._replace(sharp=True) for one in look_for(alone)]
+    if not sharp:
+        found += map(_less_what_is_soft, look_for(without_shadows(levels)), found)
+    return found
+
+
+def _less_what_is_soft(found: _Found, sharp: _Found) -> _Found:
+    """Take away the evidence of marks that are gone without soft edges, unless all is out of focus."""
+    if found.evidence == 0 or found.evidence > MUCH * sharp.evidence:
+        return found
+    share = float(ndimage.maximum_filter(sharp.mask, 5)[found.mask].mean())
+    return found._replace(evidence=share * found.evidence)
 
 
 def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
@@ -199,11 +209,12 @@ def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
     ink = ink_above(levels, paper)
     stroke = STROKE if mean_side(ink) > SMALL else PRINT  # hair lines of less than a pixel are pale
     everything, kept = marked(ink, grain, PRINT, stroke)
-    gone = everything & ~_without_print(everything)
+    rest = _without_print(ink, everything)
+    gone = everything & ~rest
     if gone.any():
-        cleared = _cleared(levels, paper, gone)
+        cleared = _cleared(levels, paper, ndimage.maximum_filter(gone, 3) & ~rest)
         (kept,) = marked(cleared, grain, stroke)
-        mask = drop_specks(cleared, _without_print(kept))
+        mask = drop_specks(cleared, _without_print(cleared, kept))
     else:
         cleared, mask = ink, bridged(drop_specks(ink, kept), everything)
     if not stands_out(ink, mask, grain):
@@ -214,14 +225,14 @@ def _look_for(levels: Levels, grain: Levels, inverted: bool) -> _Found:
 
 def _cleared(levels: Levels, paper: Levels, gone: Mask) -> Levels:
     """Give the ink when some is gone, which may have hidden how wide the strokes of the rest are."""
-    gone = ndimage.maximum_filter(gone, 3)
     rest = np.where(gone, paper, levels)
     cleared: Levels = np.where(gone, 0, ink_above(rest, find_paper(rest)))
     return cleared
 
 
-def _without_print(mask: Mask) -> Mask:
-    return drop_holes(drop_surroundings(strike_rules(drop_surroundings(drop_borders(mask)))))
+def _without_print(ink: Levels, mask: Mask) -> Mask:
+    mask = strike_rules(ink, drop_surroundings(ink, drop_borders(mask)))
+    return drop_holes(drop_surroundings(ink, mask))
 
 
 def _evidence(ink: Levels, mask: Mask, paper: Levels) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .colours import Levels
 from .marks import SQUARE, Mask, labelled, length
 from .paper import mean_side
 
@@ -16,6 +17,7 @@ OVERHANG = 0.03  # a line goes on past the digit, to both sides, by this share o
 SHORTEST = 0.1  # of the mask's side: a digit's height and width are more
 SHORT = 0.3  # of the mask's width: no line is as short
 FILLED = 0.5  # of a line's length; strokes that cross it are the rest
+DARKER = 1.5  # times as strong as a line usually is: that is ink on it
 ALONE = 0.12  # or by this, if it neither spans the picture nor is a side of a box
 
 
@@ -27,20 +29,20 @@ class _Line(NamedTuple):
     spans: bool
 
 
-def strike_rules(mask: Mask) -> Mask:
+def strike_rules(ink: Levels, mask: Mask) -> Mask:
     """Take away lines that go on past the rest: across the picture, around it, or under it."""
     if min(mask.shape) < SMALLEST or not mask.any():
         return mask
-    thickest = max(5, int(THICKEST * mean_side(mask)))
+    thickest = max(6, int(THICKEST * mean_side(mask)))
     kept = mask.copy()
     labels, _ = ndimage.label(mask, SQUARE)
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         if length(box) >= 0.25 * min(mask.shape):
-            kept[box] &= ~_rules(labels[box] == label, thickest, sides=True)
-    return kept & ~_rules(kept, thickest, sides=False)
+            kept[box] &= ~_rules(ink[box], labels[box] == label, thickest, sides=True)
+    return kept & ~_rules(ink, kept, thickest, sides=False)
 
 
-def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
+def _rules(ink: Levels, mask: Mask, thickest: int, sides: bool) -> Mask:
     """Find the lines of a picture, or those of one connected mark, which are the sides of a box."""
     thin, crossings = _thin_runs(mask, thickest)
     lines = [
@@ -52,21 +54,28 @@ def _rules(mask: Mask, thickest: int, sides: bool) -> Mask:
     if sides:
         lines = [line for line in lines if line.spans and spanning[line.axis] >= 2]
     box = sides and min(spanning) >= 2
-    rules = np.zeros_like(mask)
+    rules: list[_Line] = []
     for axis in {line.axis for line in lines}:
         rest = _substantial(
             mask & ~_pixels(mask, [line for line in lines if line.spans or line.axis == axis])
         )
         ends = np.flatnonzero(rest.any(axis=1 - axis))
         if rest.any(axis=0).sum() + rest.any(axis=1).sum() < SHORTEST * max(mask.shape):
-            rules = rules | _pixels(
-                mask, [line for line in lines if not sides and _crosses(line, mask.shape[1])]
-            )
+            rules += [line for line in lines if not sides and _crosses(line, mask.shape[1])]
             continue
-        rules = rules | _pixels(
-            mask, [line for line in lines if line.axis == axis and _goes_past(line, ends, box, sides)]
-        )
-    return rules
+        rules += [line for line in lines if line.axis == axis and _goes_past(line, ends, box, sides)]
+    return _printed(ink, mask, rules)
+
+
+def _printed(ink: Levels, mask: Mask, rules: list[_Line]) -> Mask:
+    """Give the pixels of rules, without ink that is darker: what is written crosses them there."""
+    darkest = float(ink[mask].max())
+    printed = np.zeros_like(mask)
+    for rule in rules:
+        levels = np.where(rule.pixels, ink, 0).max(axis=1 - rule.axis)
+        usual = float(np.median(levels[levels > 0]))
+        printed |= rule.pixels & (ink <= max(DARKER * usual, (usual + darkest) / 2))
+    return printed
 
 
 def _thin_runs(mask: Mask, thickest: int) -> tuple[list[Mask], Mask]:

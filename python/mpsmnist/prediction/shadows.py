@@ -19,7 +19,8 @@ WIDEST = 0.85  # times NARROW: the deviation of the widest edge of ink in focus;
 SOFT = 0.1  # of all edges, by steepness; fewer soft ones are corners and crossings of strokes
 REACH = 2.5  # times WIDEST: to here slopes belong to an edge
 AROUND = 0.25  # of the picture's side: wider than ink
-ABOVE_GRAIN = 6  # times the usual slope, which is the noise's
+BARE = 0.25  # of a picture, at least, is bare paper, be it squared: of its slopes, this quantile is noise's,
+ABOVE_NOISE = 9  # times which an edge is, and six times the median
 
 
 def without_shadows(levels: Levels) -> Levels:
@@ -76,8 +77,8 @@ def _sharpness(logarithm: Levels, slopes: list[Levels], blur: float) -> tuple[Le
 
 
 def _clear(steepness: Levels) -> NDArray[np.bool_]:
-    """Tell where slopes are more than noise."""
-    clear: NDArray[np.bool_] = steepness > ABOVE_GRAIN * np.median(steepness) + 1e-3
+    """Tell where slopes are more than noise, which is all there is on bare paper."""
+    clear: NDArray[np.bool_] = steepness > ABOVE_NOISE * np.quantile(steepness, BARE) + 1e-3
     return clear
 
 

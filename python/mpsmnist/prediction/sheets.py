@@ -15,8 +15,9 @@ DETAILED = 512  # and what is on it
 LEAST, MOST = 0.04, 0.9  # of the picture is a sheet
 LONGEST = 2.5  # times its width; a bar that is longer may be a 1
 STRAIGHT = 0.93  # of the smallest rectangle around it; the hull of a bold 8 is 0.88, of an ellipse 0.79
-LIGHT = 0.8  # of a sheet, at least, is paper and no ink; of the hull of a bold digit less is ink
+LIGHT = 0.7  # of a sheet, at least, is paper and no ink, also under a bold digit; a frame is less
 BORDER = 0.015  # of the picture's side: its shadow, and its thickness
+COVERED = 0.4  # of a row or column is the sheet; less would be its edge, drawn out
 CUT = 0.25  # of its edge, at most, is the border of the picture
 TURNS = 90  # degrees
 EVERY = 3  # degrees are enough for the hull
@@ -98,7 +99,8 @@ def _upright(picture: Picture, inner: Mask, degrees: float) -> Picture:
         image = image.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
         cover = cover.rotate(degrees, expand=True)
     within = np.asarray(cover)
-    upright = bounds(within)
+    shares = [within.mean(axis=1 - axis) for axis in (0, 1)]
+    upright = bounds(np.logical_and.outer(*(share >= COVERED * share.max() for share in shares)))
     nearest = ndimage.distance_transform_edt(~within[upright], return_distances=False, return_indices=True)
     turned: Picture = np.asarray(image)[upright][tuple(nearest)]
     return turned

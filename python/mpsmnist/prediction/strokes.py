@@ -12,7 +12,7 @@ from .colours import Levels
 FINE = 4  # pixels to draw with, for one of the prepared picture
 NARROWEST, WIDEST = 1.8, 3.4  # pixels of the prepared picture; 80% of MNIST's training digits are between
 NEIGHBOURS = 3  # pixels of the picture a side
-WEAKEST, STRONGEST = 0.15, 0.6  # of full ink: less is paper, and more is ink, whatever is beside it
+WEAKEST, STRONGEST = 0.25, 0.6  # of full ink: less is paper, and more is ink, whatever is beside it
 
 
 def redrawn(ink: Levels, side: int) -> Levels:
