@@ -58,6 +58,7 @@ NAMINGS: dict[str, Callable[[str], str]] = {
     "upper case": lambda name: name.upper() + ".GZ",
     "prefixed": lambda name: f"my-own-{name}",
     "no kind": lambda name: name.replace("-ubyte", ""),
+    "another type": lambda name: name.replace("ubyte", "double"),
 }
 
 
@@ -94,7 +95,7 @@ def test_a_bad_folder_is_an_error_and_nothing_else_is_tried(
     origin = " (from MPSMNIST_DATA_DIR)" if given_by == "MPSMNIST_DATA_DIR" else ""
     message = f"the data folder '{folder}'{origin} "
     if fault == "absent":
-        message += "is not a folder"
+        message += "does not exist"
     elif fault == "a file":
         folder.write_bytes(b"")
         message += "is not a folder: name the folder that it is in"
@@ -255,6 +256,13 @@ def test_several_folders_below(tmp_path: Path) -> None:
         load(data_dir=tmp_path)
 
 
+def test_of_many_datasets_below_some_are_named(tmp_path: Path) -> None:
+    for number in range(14):
+        write_set(tmp_path / f"set{number:02}")
+    with pytest.raises(DatasetError, match=r"several datasets: '.*set00', .*set11' and 2 more: name one"):
+        load(data_dir=tmp_path)
+
+
 def test_prefixes_tell_datasets_apart(tmp_path: Path) -> None:
     """EMNIST's folder: the quirks of a set that is known by its files' names are undone."""
     for prefix, shift in (("emnist-letters", 1), ("emnist-digits", 0)):
@@ -266,7 +274,9 @@ def test_prefixes_tell_datasets_apart(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.train_images, TRAIN)
     np.testing.assert_array_equal(dataset.train_labels, LABELS)
     assert (dataset.classes[0], dataset.num_classes) == ("A", 26)
-    with pytest.raises(DatasetError, match="several datasets: emnist-digits, emnist-letters: name one"):
+    with pytest.raises(
+        DatasetError, match=r"several datasets: '.*' \(emnist-digits-\), '.*' \(emnist-letters-\): name one"
+    ):
         load(data_dir=tmp_path)
     for path in tmp_path.glob("emnist-digits-*"):
         path.unlink()

@@ -220,14 +220,22 @@ BAD_TABLES = {
     "empty": ("", "it is an empty file"),
     "html": ("<html>", "it is an HTML or XML page"),
     "header only": (HEADER, "has a header, but no lines of numbers"),
-    "words": ("to be, or not\nto be", "its first line has 2 levels, expected a label and 784 levels"),
-    "one number": ("7", "its first line has 0 levels"),
+    "words": (
+        "to be, or not\nto be",
+        "its first line is a header without 'label', expected a label, which is a number",
+    ),
+    "one number": ("7", "its first line has 0 levels, expected a label, which is a number, and 784 levels"),
     "short line": (GOOD + "1,2,3\n", r"line 5 \(blank ones not counted\) has 3 fields, expected 785 numbers"),
     "one field": (GOOD + "5\n", r"line 5 \(blank ones not counted\) has 1 fields, expected 785 numbers"),
     "word": (GOOD.replace(f"\n{LABELS[1]},", "\nseven,", 1), "has a field that is no number"),
     "no number": (GOOD.replace(f"\n{LABELS[0]},", "\nnan,", 1), "label nan at index 0, expected a whole"),
-    "binary": ("\0\x01\x02" * 500, "its first line has "),
-    "semicolons": (GOOD.replace(",", ";"), "its first line has "),
+    "one level": ("7,0", "its first line has 1 level, "),
+    "binary": ("\0\x01\x02" * 500, "its first line is a header without 'label', "),
+    "semicolons": (
+        GOOD.replace(",", ";"),
+        "is a header without 'label', .* with commas between",
+    ),
+    "letters": (f"a{',0' * 784}\n", "its first line is a header without 'label', .* which is a number"),
     "negative": (table(-TRAIN[:3].astype(int), LABELS[:3]), r"its levels are -255 to 0"),
 }
 

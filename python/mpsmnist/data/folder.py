@@ -59,6 +59,8 @@ def read_folder(
     """
     described = f"the data folder {str(folder)!r}" + (f" (from {given_by})" if given_by else "")
     if not os.path.isdir(folder):  # unlike Path.is_dir, never an error
+        if not os.path.lexists(folder):
+            raise DatasetError(f"{described} does not exist")
         hint = ": name the folder that it is in" if os.path.isfile(folder) else ""
         raise DatasetError(f"{described} is not a folder{hint}")
     try:

@@ -84,6 +84,11 @@ def _as_pictures(part: Part) -> NDArray[Any]:
         raise DatasetError(f"{part.images_name}: holds {images.dtype}, expected numbers")
     if len(images) == 0:
         raise DatasetError(f"{part.images_name}: is empty, expected at least one image")
+    if images.ndim == 1:
+        raise DatasetError(
+            f"{part.images_name}: holds an array of shape {images.shape}, expected (n, 28, 28): are images "
+            "and labels swapped?"
+        )
     if images.size > 0:
         match images.shape:
             case (_, _, _):
