@@ -54,6 +54,13 @@ void refuse_masked(const std::string& name, const py::array& array) {
   throw py::type_error(name + ": a masked array; expected all values: use " + name + ".filled(VALUE)");
 }
 
+/// PyTorch exports the memory of a tensor that has this bit as it lies: its values have the other sign.
+void refuse_negated(const std::string& name, py::handle object) {
+  if (!has_attribute(object, "is_neg") || !py::bool_(call(get_attribute(object, "is_neg")))) return;
+  throw py::type_error(name + ": a " + type_name(object) + " that is negated when it is read; use " + expression(name) +
+                       ".resolve_neg()");
+}
+
 /// Any array-like as a NumPy array, without a copy where possible.
 py::array to_array(const std::string& name, py::handle object) {
   if (py::isinstance<py::array>(object)) {
@@ -63,6 +70,7 @@ py::array to_array(const std::string& name, py::handle object) {
   }
   const py::object numpy = import_module("numpy");
   try {
+    refuse_negated(name, object);
     return call(get_attribute(numpy, is_dlpack(name, object) ? "from_dlpack" : "asarray"), object);
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_Exception)) throw;  // KeyboardInterrupt and its like

@@ -50,6 +50,11 @@ constexpr char kMeant[] = "Trainer(standardized=True) if they are meant to be ";
 
 }  // namespace
 
+std::string expression(const std::string& name) {
+  const auto colon = name.find(": ");
+  return colon == std::string::npos ? name : name.substr(0, colon) + "[" + name.substr(colon + 2) + "]";
+}
+
 std::string conversion_hint(const std::string& name, py::handle object, const std::string& wanted) {
   if (attribute_text(object, "is_meta") == "True") return "; a meta tensor has no values";
   std::string calls;
@@ -61,8 +66,8 @@ std::string conversion_hint(const std::string& name, py::handle object, const st
   if (has_attribute(object, "cpu") && !device.empty() && device != "cpu") calls += ".cpu()";
   const bool bfloat16 = attribute_text(object, "dtype").ends_with("bfloat16");  // NumPy has no such dtype
   if (bfloat16 || !wanted.empty()) calls += to_dtype(object, bfloat16 ? "float32" : wanted);
-  if (!calls.empty()) return "; use " + name + calls;
-  return wanted.empty() ? "" : "; use numpy.asarray(" + name + ", numpy." + wanted + ")";
+  if (!calls.empty()) return "; use " + expression(name) + calls;
+  return wanted.empty() ? "" : "; use numpy.asarray(" + expression(name) + ", numpy." + wanted + ")";
 }
 
 std::string image_dtype_hint(py::handle object, const py::array& images) {

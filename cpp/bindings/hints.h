@@ -9,6 +9,9 @@
 
 namespace mpsmnist::bindings {
 
+/// What a caller writes for the argument `name` of our messages: state["fc1.bias"] for state: "fc1.bias".
+std::string expression(const std::string& name);
+
 /// "; use NAME.detach().cpu()" and the like: what brings the object's values to where and how NumPy reads them, and
 /// then to the dtype `wanted`, unless that is empty. "" where nothing is known to help.
 std::string conversion_hint(const std::string& name, py::handle object, const std::string& wanted = "");

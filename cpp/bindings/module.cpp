@@ -381,7 +381,7 @@ std::string describe_trainer(const Trainer& self) {
   return "<Trainer on " + self.device() + ", " + std::to_string(self.threads()) +
          (self.threads() == 1 ? " thread, " : " threads, ") + std::to_string(self.num_classes()) +
          " classes, learning rate " + shown(self.learning_rate()) + ", momentum " + shown(self.momentum()) + ", seed " +
-         std::to_string(self.seed()) + ">";
+         std::to_string(self.seed()) + (self.standardized() ? ", standardized images>" : ">");
 }
 
 py::object make_evaluation_type() {
@@ -496,6 +496,7 @@ none: without them they become zero, and a Trainer without momentum ignores them
                              "Updates completed; waits for those in flight.")
       .def_property_readonly("seed", &Trainer::seed, "The seed of the initial weights.")
       .def_property_readonly("momentum", &Trainer::momentum, "The momentum factor.")
+      .def_property_readonly("standardized", &Trainer::standardized, "Whether images of any scale are taken.")
       .def_property_readonly("threads", &Trainer::threads, "CPU threads that compute.")
       .def_property(
           "learning_rate", &Trainer::learning_rate,

@@ -110,9 +110,9 @@ class Trainer::Impl {
         parameters_(model_parameters(options.num_classes)),
         num_classes_(checked_classes(options.num_classes)),
         momentum_(momentum_factor(options.momentum)),
+        standardized_(options.standardized),
         learning_rate_(options.learning_rate),
         threads_option_(static_cast<int>(options.threads)),
-        standardized_(options.standardized),
         session_(make_session(0)),
         threads_(session_->engine().threads()) {
     in_turn([&] {
@@ -312,6 +312,7 @@ class Trainer::Impl {
   const std::vector<Parameter> parameters_;
   const int num_classes_;
   const double momentum_;
+  const bool standardized_;
   std::atomic<double> learning_rate_;
 
  private:
@@ -412,7 +413,6 @@ class Trainer::Impl {
   }
 
   const int threads_option_;
-  const bool standardized_;
   TurnLock turns_;              // recursive, because callbacks may call the Trainer
   bool in_all_reduce_ = false;  // but not this one: a step is half done
   std::unique_ptr<Session> session_;
@@ -457,6 +457,7 @@ const std::string& Trainer::device() const noexcept { return impl_->device_; }
 std::uint64_t Trainer::seed() const noexcept { return impl_->seed_; }
 int Trainer::num_classes() const noexcept { return impl_->num_classes_; }
 double Trainer::momentum() const noexcept { return impl_->momentum_; }
+bool Trainer::standardized() const noexcept { return impl_->standardized_; }
 int Trainer::threads() const noexcept { return impl_->threads(); }
 std::int64_t Trainer::steps() { return impl_->steps(); }
 Diagnostics Trainer::diagnostics() { return impl_->diagnostics(); }

@@ -26,12 +26,14 @@ except ModuleNotFoundError as error:
     ) from None
 
 from .errors import CheckpointError, DatasetError, DeviceError, Error
+from .fastest import fastest_device
 
 if TYPE_CHECKING:
     from . import app as app
     from . import checkpoint as checkpoint
     from . import data as data
     from . import doctor as doctor
+    from . import interop as interop
     from . import network as network
     from . import plot as plot
     from . import predict as predict
@@ -50,10 +52,13 @@ __all__ = [
     "augment",
     "describe_devices",
     "devices",
+    "fastest_device",
 ]
 
 # Imported when they are first used: `import mpsmnist` alone must stay quick.
-_MODULES = frozenset({"app", "checkpoint", "data", "doctor", "network", "plot", "predict", "train"})
+_MODULES = frozenset(
+    {"app", "checkpoint", "data", "doctor", "interop", "network", "plot", "predict", "train"}
+)
 
 
 def __getattr__(name: str) -> Any:

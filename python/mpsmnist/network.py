@@ -9,6 +9,7 @@ from ._core import MOMENTUM_PREFIX, parameter_shapes
 
 __all__ = [
     "MOMENTUM_PREFIX",
+    "channels_first_shapes",
     "from_channels_first",
     "has_momentum_buffers",
     "parameter_shapes",
@@ -33,6 +34,15 @@ def state_shapes(num_classes: int = 10, *, momentum: bool = False) -> dict[str, 
     if momentum:
         shapes |= {MOMENTUM_PREFIX + name: shape for name, shape in shapes.items()}
     return shapes
+
+
+def channels_first_shapes(num_classes: int = 10) -> dict[str, tuple[int, ...]]:
+    """Return the names and shapes of to_channels_first() of the parameters, in order."""
+    orders = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}
+    return {
+        name: tuple(shape[axis] for axis in orders[len(shape)])
+        for name, shape in parameter_shapes(num_classes).items()
+    }
 
 
 def to_channels_first(state: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

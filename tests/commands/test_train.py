@@ -453,3 +453,12 @@ def test_a_picture_gets_about_ten_evaluations(
     assert [event.step for event in drawn[0].evaluations] == steps
     asked = options[options.index("--eval-every") + 1] if "--eval-every" in options else None
     assert checkpoint.load(kept).options["eval_every"] == asked  # the picture's interval is no option
+
+
+def test_the_fastest_device_is_told(run_train: Call) -> None:
+    """With figures, where there are several: tests/trainer/test_fastest.py."""
+    code, _, err = run_train("--device", "fastest", "--steps", 1)
+    assert code == 0
+    assert ": device " in err
+    _, _, err = run_train("--device", "fastest", "--steps", 1, "--quiet")
+    assert err == ""

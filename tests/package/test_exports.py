@@ -29,6 +29,7 @@ EXPORTS = {
     "augment",
     "describe_devices",
     "devices",
+    "fastest_device",
 }
 
 

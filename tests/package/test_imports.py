@@ -21,6 +21,7 @@ BASE = {
     "_core",
     "descriptors",
     "errors",
+    "fastest",
     "file_kinds",
     "files",
     "network",
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "_core": set(),
     "descriptors": set(),
     "errors": {"_core"},
+    "fastest": {"_core"},
     "file_kinds": set(),
     "files": {"user_files"},
     "picture_files": {"descriptors", "errors", "file_kinds"},
@@ -48,8 +50,8 @@ MAY_IMPORT = {
     "page": LIBRARY,
     # What people import and `python -m` runs: thin, and imported by no part.
     # (its other modules for type checkers alone, and when they are first used)
-    "__init__": {"_core", "errors"}
-    | {"app", "checkpoint", "data", "doctor", "network", "plot", "predict", "train"},
+    "__init__": {"_core", "errors", "fastest"}
+    | {"app", "checkpoint", "data", "doctor", "interop", "network", "plot", "predict", "train"},
     "__main__": {"commands"},
     "checkpoint": BASE | {"training"},
     "plot": BASE | {"training"},
@@ -128,10 +130,11 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     modules = modules_after("import mpsmnist")
     assert "mpsmnist._core" in modules
     assert modules & HEAVY == set()
-    assert {name for name in modules if name.startswith("mpsmnist.")} == {"mpsmnist._core", "mpsmnist.errors"}
+    own = {"mpsmnist._core", "mpsmnist.errors", "mpsmnist.fastest"}
+    assert {name for name in modules if name.startswith("mpsmnist.")} == own
 
 
-@pytest.mark.parametrize("name", ["checkpoint", "data", "doctor", "network", "predict", "train"])
+@pytest.mark.parametrize("name", ["checkpoint", "data", "doctor", "interop", "network", "predict", "train"])
 def test_modules_are_there_once_they_are_used(name: str) -> None:
     assert name in dir(mpsmnist)
     code = f"import mpsmnist; assert mpsmnist.{name}.__name__ == 'mpsmnist.{name}'"

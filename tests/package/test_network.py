@@ -8,6 +8,7 @@ import pytest
 from mpsmnist import Trainer
 from mpsmnist.network import (
     MOMENTUM_PREFIX,
+    channels_first_shapes,
     from_channels_first,
     parameter_shapes,
     state_shapes,
@@ -44,6 +45,7 @@ def test_state_shapes_are_the_trainers(momentum: float) -> None:
 
 
 def test_shapes_in_channels_first_layout(state: State) -> None:
+    assert list(channels_first_shapes(3).items()) == list(CHANNELS_FIRST.items())
     converted = to_channels_first(state)
     momentum = {MOMENTUM_PREFIX + name: shape for name, shape in CHANNELS_FIRST.items()}
     assert {name: value.shape for name, value in converted.items()} == CHANNELS_FIRST | momentum

@@ -13,7 +13,9 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from mpsmnist.predict import load_network
 from mpsmnist.train import StepEvent
+from support.checks import ROUNDING
 from support.datasets import write_mnist
 from support.pictures import drawing, save_weights, write_png
 
@@ -50,7 +52,7 @@ def run(words: str) -> dict[str, Any]:
 
 
 def test_there_is_no_block_that_is_not_run_here() -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 8
 
 
 def test_pictures_are_read(displayed: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,11 +61,25 @@ def test_pictures_are_read(displayed: list[Any], capsys: pytest.CaptureFixture[s
 
 
 def test_a_script_of_ones_own_trains(displayed: list[Any], tmp_path: Path) -> None:
-    names = run("weights.npz")
+    names = run("mine.safetensors")
     assert names["trainer"].steps == 30
     assert names["loss"] < 1
-    with np.load(tmp_path / "weights.npz") as weights:
-        assert "conv0.weight" in weights
+    images = np.zeros((1, 784), np.uint8)
+    saved = load_network(tmp_path / "mine.safetensors").trainer
+    assert saved.predict(images).tolist() == names["trainer"].predict(images).tolist()
+
+
+def test_weights_travel_to_pytorch_and_back(displayed: list[Any]) -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    assert tuple(run("to_module")["logits"].shape) == (2, 10)
+
+
+def test_weights_travel_to_onnx(displayed: list[Any]) -> None:
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    names = run("onnxruntime")
+    expected = load_network("fast.safetensors").trainer.predict(names["images"])
+    np.testing.assert_allclose(names["probabilities"], expected, rtol=0, atol=ROUNDING)
 
 
 def test_a_loop_of_ones_own_on_several_ranks_trains(displayed: list[Any]) -> None:

@@ -91,6 +91,24 @@ def test_tensors(trainer, make, words):
     refused(lambda: trainer.predict(make(torch, torch.zeros(N, 784))), TypeError, f"^images: .*{words}")
 
 
+def test_a_tensor_that_is_negated_when_it_is_read(trainer):
+    """DLPack exports its memory, whose values have the other sign."""
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    images = torch.complex(torch.zeros(N, 784), torch.ones(N, 784)).conj().imag
+    assert images.is_neg()
+    words = r"^images: a Tensor that is negated when it is read; use images\.resolve_neg\(\)$"
+    refused(lambda: trainer.predict(images), TypeError, words)
+    trainer.predict(images.resolve_neg())
+
+
+def test_what_would_fit_a_state_can_be_written_as_it_is_said(trainer):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    state = {name: torch.from_numpy(value) for name, value in trainer.state_dict().items()}
+    state["fc1.bias"] = torch.nn.Parameter(state["fc1.bias"])
+    words = r'^state: "fc1\.bias": a Parameter .*; use state\["fc1\.bias"\]\.detach\(\)$'
+    refused(lambda: trainer.load_state_dict(state), TypeError, words)
+
+
 def test_float_classes_as_a_tensor(trainer):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     words = r"^labels: floats .*; use labels\.long\(\)$"

@@ -119,6 +119,7 @@ def test_reprs_are_one_informative_line(device):
         f"<Trainer on {device}, {trainer.threads} thread{'s' * (trainer.threads > 1)}, 26 classes, "
         "learning rate 0.25, momentum 0.5, seed 7>"
     )
+    assert repr(mpsmnist.Trainer(device, standardized=True)).endswith(", seed 0, standardized images>")
     gradients = trainer.gradients(*examples.discs(2))
     assert repr(gradients) == f"<Gradients of 3291034 parameters, loss {gradients.loss:g}>"
     pending = trainer.step_async(*examples.discs(2))

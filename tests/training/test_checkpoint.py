@@ -625,6 +625,23 @@ def test_what_is_known_of_the_training_images_is_no_tensor_of_the_file(tmp_path:
         assert set(file.keys()) == saved.state.keys()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [lambda a: a.T.copy().T, lambda a: a.astype(a.dtype.newbyteorder())],
+    ids=["transposed", "byte-swapped"],
+)
+def test_arrays_of_it_may_be_of_any_memory_order(
+    tmp_path: Path, change: Callable[[NDArray[Any]], NDArray[Any]]
+) -> None:
+    good = with_familiarity().familiarity
+    assert good is not None
+    save(tmp_path / "run", make(familiarity={name: change(array) for name, array in good.items()}))
+    loaded = load(tmp_path / "run").familiarity
+    assert loaded is not None
+    for name, array in good.items():
+        np.testing.assert_array_equal(loaded[name], array)
+
+
 def test_a_file_without_it_is_as_good(tmp_path: Path) -> None:
     save(tmp_path / "run", make())
     assert load(tmp_path / "run").familiarity is None

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from mpsmnist import CheckpointError, Trainer
 from mpsmnist.checkpoint import load
+from mpsmnist.network import to_channels_first
 from mpsmnist.training.foreign import describe_file
 
 
@@ -76,7 +77,7 @@ def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
 def test_the_file_that_torch_writes_is_named(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="needs PyTorch to write its file")
     torch.save({"fc1.bias": torch.zeros(10)}, tmp_path / "run")
-    with pytest.raises(CheckpointError, match="is a PyTorch file"):
+    with pytest.raises(CheckpointError, match=r"is a PyTorch file.*interop\.torch\.load_state_dict"):
         load(tmp_path / "run")
     torch.save({"fc1.bias": torch.zeros(10)}, tmp_path / "old", _use_new_zipfile_serialization=False)
     with pytest.raises(CheckpointError, match="is a pickle"):
@@ -95,7 +96,18 @@ def test_another_networks_safetensors_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_bare_weights_of_this_network_are_told_from_others(tmp_path: Path, momentum: float) -> None:
     save_file(Trainer(device="cpu", momentum=momentum).state_dict(), tmp_path / "run")
-    with pytest.raises(CheckpointError, match=r"safetensors\.numpy\.load_file and Trainer\.load_state_dict"):
+    with pytest.raises(
+        CheckpointError, match=r"Trainer\.load_state_dict takes .*, and mpsmnist\.checkpoint\.save"
+    ):
+        load(tmp_path / "run")
+
+
+@pytest.mark.parametrize("num_classes", [3, 10])
+def test_weights_in_pytorchs_layouts_are_told_from_ours(tmp_path: Path, num_classes: int) -> None:
+    state = Trainer(device="cpu", num_classes=num_classes).state_dict()
+    save_file(to_channels_first(state), tmp_path / "run", {"format": "pt"})
+    words = r"as PyTorch has them; mpsmnist\.interop\.torch\.load_state_dict.*checkpoint\.save_weights"
+    with pytest.raises(CheckpointError, match=words):
         load(tmp_path / "run")
 
 

@@ -251,6 +251,7 @@ class MPSMNIST_EXPORT Trainer {
   std::uint64_t seed() const noexcept;
   int num_classes() const noexcept;
   double momentum() const noexcept;
+  bool standardized() const noexcept;
   int threads() const noexcept;
   std::int64_t steps();       ///< completed updates; waits for those in flight
   Diagnostics diagnostics();  ///< waits for the steps in flight

@@ -39,7 +39,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="a picture of a digit, with any number of pages, or an IDX file of them; - is standard input",
     )
-    add("--checkpoint", type=expand_path, metavar="PATH", help="the network, saved by train --checkpoint")
+    add(
+        "--checkpoint",
+        type=expand_path,
+        metavar="PATH",
+        help="the network, saved by train --checkpoint or mpsmnist.checkpoint.save_weights",
+    )
     add("--many", action="store_true", help="read several digits in each picture, in reading order")
     add(
         "--invert",

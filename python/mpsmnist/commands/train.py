@@ -11,6 +11,7 @@ from ..training.chance import chance, is_same_answer
 from ..training.config import (
     AUGMENTATIONS,
     DEVICE_CHOICES,
+    FASTEST,
     INITS,
     PRESETS,
     ConfigError,
@@ -80,7 +81,11 @@ def _add_place_options(group: argparse._ArgumentGroup) -> None:
     add("--dataset", choices=DATASETS, help="default auto: mnist or, where it is unavailable, synthetic")
     add_data_options(group)
     add_shape_options(group)
-    add("--device", choices=DEVICE_CHOICES, help="default auto: mps where there is one, else cpu")
+    add(
+        "--device",
+        choices=(*DEVICE_CHOICES, FASTEST),
+        help="default auto: mps where there is one, else cpu; fastest: each is timed with this batch size",
+    )
     add_threads(group)
     together = "train one network on all processes that mpirun has started; needs mpi4py"
     add("--distributed", action="store_const", const=True, help=together)
@@ -148,6 +153,7 @@ def _train(config: TrainConfig, arguments: argparse.Namespace, program: str) -> 
         try:
             with contextlib.ExitStack() as stack:
                 if not arguments.quiet:
+                    stack.enter_context(telling(program))
                     reporters.append(stack.enter_context(TextReporter()))
                 result = train(
                     config,

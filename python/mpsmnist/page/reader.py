@@ -13,7 +13,7 @@ from ..errors import Error
 from ..network import parameter_shapes
 from ..picture_files import Picture
 from ..prediction.predictor import Network, Prediction, predict_picture
-from ..training.checkpoint import Checkpoint
+from ..training.checkpoint import SavedWeights
 from ..training.familiarity import Familiarity, familiarity_of
 from .run import Run
 
@@ -58,7 +58,7 @@ class Source(Protocol):
 class Opened:
     """The network of a checkpoint."""
 
-    def __init__(self, saved: Checkpoint) -> None:
+    def __init__(self, saved: SavedWeights) -> None:
         self._weights = Weights(saved.step, _parameters(saved.state))
         self.familiarity = familiarity_of(saved)
         self.classes = saved.classes

@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from ..errors import Error
-from ..training.checkpoint import check_target, load
+from ..training.checkpoint import check_target, load_weights
 from ..training.config import ConfigError, TrainConfig
 from ..user_files import expand_path, reason_of
 from .guard import Guard
@@ -68,7 +68,7 @@ class Page:
             options |= {"checkpoint": target, "overwrite": True}
         elif overwrite:
             raise ConfigError("overwrite needs `save`")
-        opened = None if checkpoint is None else load(checkpoint)
+        opened = None if checkpoint is None else load_weights(checkpoint)
         self._socket = _listen(host, port)
         self.session = Session(opened, **options)
         token = secrets.token_urlsafe(16)

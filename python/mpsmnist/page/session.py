@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..data import DATASETS, Dataset, load
-from ..errors import Error
-from ..training.checkpoint import Checkpoint
+from ..errors import DatasetError, Error
+from ..training.checkpoint import Checkpoint, SavedWeights
 from ..training.config import ConfigError, TrainConfig, merge
 from ..training.loop import check_ahead
 from .findings import Findings, find
@@ -38,7 +38,7 @@ class Runs(NamedTuple):
 class Session:
     """Its methods may be called in several threads."""
 
-    def __init__(self, opened: Checkpoint | None = None, **options: Any) -> None:
+    def __init__(self, opened: SavedWeights | None = None, **options: Any) -> None:
         """Take a checkpoint to read with until there is a run, and options of TrainConfig for all runs."""
         self._run: Run | None = None  # the newest that has begun
         self._starting: Run | None = None  # loads its data, or could not begin
@@ -128,7 +128,7 @@ class Session:
             raise NoNetworkError
         return self._reader
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> SavedWeights:
         """Make a checkpoint of the run as it is, or give the opened one. Raises NoNetworkError."""
         run = self._run
         if run is not None:
@@ -160,7 +160,8 @@ class Session:
         """Load what the network of the run, or else of the checkpoint, was trained on."""
         if run is not None and run.start is not None:
             return run.start.dataset
-        assert self._opened is not None
+        if not isinstance(self._opened, Checkpoint):
+            raise DatasetError("the file of this network does not say what it was trained on")
         return self._load(self._opened.dataset)
 
     def _load(self, name: str) -> Dataset:

@@ -1,5 +1,6 @@
 """A trained network that reads pictures."""
 
+import logging
 import os
 from typing import NamedTuple
 
@@ -8,10 +9,12 @@ from numpy.typing import NDArray
 
 from .._core import Trainer
 from ..picture_files import Picture
-from ..training.checkpoint import load
+from ..training.checkpoint import Checkpoint, load_weights
 from ..training.familiarity import Familiarity, familiarity_of
 from .doubt import reason_to_doubt
 from .pictures import Digit, prepare_all, prepare_and_count
+
+_log = logging.getLogger(__name__)
 
 
 class Network(NamedTuple):
@@ -50,8 +53,14 @@ class Prediction(NamedTuple):
 
 
 def load_network(path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> Network:
-    """Load a checkpoint into a Trainer. Raises CheckpointError and DeviceError."""
-    saved = load(path)
+    """Load what a run or save_weights() saved into a Trainer. Raises CheckpointError and DeviceError."""
+    saved = load_weights(path)
+    if saved.familiarity is None and not isinstance(saved, Checkpoint):
+        _log.info(
+            "%r does not know what it was trained on: only improbable answers are unsure "
+            "(save_weights() of mpsmnist.checkpoint takes the training images)",
+            os.fspath(path),
+        )
     trainer = Trainer(device=device, num_classes=saved.num_classes, threads=threads)
     trainer.load_state_dict(saved.state)
     return Network(trainer, familiarity_of(saved), saved.classes)

@@ -4,6 +4,8 @@ A file holds the state dict (weights, and momentum buffers if there is momentum)
 "format", which is FORMAT; "run", a JSON object with other fields of Checkpoint; "classes", a JSON list of
 names, which older files lack; and "familiarity 2", unless there were too few images: safetensors in base64,
 as other libraries take every tensor of a file for weights.
+
+A file of weights alone has WEIGHTS_FORMAT, no momentum, and "step", a JSON number, in place of "run".
 """
 
 import base64
@@ -32,37 +34,47 @@ from ..files import atomic_write, resolve
 from ..network import has_momentum_buffers, state_shapes
 from ..user_files import open_regular, reason_of
 from .config import ADDED_OPTIONS, SAVED_FIELDS, ConfigError, TrainConfig, check_output
-from .foreign import MAKERS, describe_file, describe_safetensors
+from .foreign import describe_file, describe_safetensors
 
 _log = logging.getLogger(__name__)
 
 FORMAT = "mpsmnist checkpoint 2"
 _FORMAT_1 = "mpsmnist checkpoint 1"  # the same, and "sampler_position", which was always step * batch_size
+WEIGHTS_FORMAT = "mpsmnist weights 1"
 _CLASSES = "classes"
+_STEP = "step"
 _FAMILIARITY = "familiarity 2"  # the number says how images are described
 _DESCRIPTION, _COMPONENTS, _EXAMPLES = 392, 100, 6000  # the sizes of that
 _DTYPE = "F32"  # safetensors' name of it
+_Shapes = dict[str, tuple[int, ...]]
+_Found = Mapping[str, tuple[str, tuple[int, ...]]]  # dtypes and shapes in a file
 _HEADER_SIZE = 1_207_000  # bytes, about: most of it is the familiarity with ten classes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpoint:
-    """The state of a run after `step` of its `total_steps` steps."""
+class SavedWeights:
+    """A network after `step` steps, and what is known of the images that it was trained on."""
 
     state: dict[str, NDArray[np.float32]]  # Trainer.state_dict(), in its order
-    options: dict[str, Any]  # TrainConfig.saved_options()
-    step: int
-    total_steps: int
     classes: tuple[str, ...]  # as of Dataset
-    dataset: str
-    fingerprint: str  # of the training set, see fingerprint()
-    package_version: str = __version__
+    step: int
     familiarity: dict[str, NDArray[Any]] | None = None  # fields of Familiarity
 
     @property
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.classes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint(SavedWeights):
+    """The state of a run after `step` of its `total_steps` steps."""
+
+    options: dict[str, Any]  # TrainConfig.saved_options()
+    total_steps: int
+    dataset: str
+    fingerprint: str  # of the training set, see fingerprint()
+    package_version: str = __version__
 
 
 # The types of the fields in the metadata.
@@ -107,31 +119,27 @@ def check_target(config: TrainConfig) -> None:
         )
 
 
-def save(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write the checkpoint; whatever happens meanwhile, `path` holds either the old file or the new one.
+def save(path: str | os.PathLike[str], checkpoint: SavedWeights) -> None:
+    """Write a checkpoint, or weights alone; whatever happens, `path` holds the old file or the whole new one.
 
     A file that exists is replaced, with its mode kept. If `path` is a symbolic link, such as latest -> run1,
     the link stays and the file behind it is written. The arrays of the state may be of any memory order, byte
     order and float dtype; float32 is what the file holds.
 
     Raises:
-        CheckpointError: the file cannot be written, or load() would refuse the values.
+        CheckpointError: the file cannot be written, or load() and load_weights() would refuse the values.
     """
-    run = {name: getattr(checkpoint, name) for name in _RUN_FIELDS}
-    _check_run(path, run)
+    metadata, shapes = _describe(path, checkpoint)
     classes = list(checkpoint.classes)
     _check_classes(path, classes, checkpoint.num_classes)
     state = {name: _as_float32(path, name, value) for name, value in checkpoint.state.items()}
-    _check_layout(path, run, {name: (_DTYPE, value.shape) for name, value in state.items()})
+    _check_layout(path, shapes, {name: (_DTYPE, value.shape) for name, value in state.items()})
     _check_finite(path, state)
-    metadata = {
-        "format": FORMAT,
-        "run": json.dumps(run, allow_nan=False),
-        _CLASSES: json.dumps(classes),
-    }
+    metadata[_CLASSES] = json.dumps(classes)
     if checkpoint.familiarity is not None:
-        _check_familiarity(path, checkpoint.familiarity, checkpoint.num_classes)
-        metadata[_FAMILIARITY] = base64.b64encode(serialize(checkpoint.familiarity)).decode()
+        known = {name: _as_stored(array) for name, array in checkpoint.familiarity.items()}
+        _check_familiarity(path, known, checkpoint.num_classes)
+        metadata[_FAMILIARITY] = base64.b64encode(serialize(known)).decode()
     data = serialize(state, metadata)
     try:
         with atomic_write(resolve(path)) as file:
@@ -144,6 +152,23 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
     """Read and check a checkpoint. What its header says is checked before any tensor is read.
 
     Raises:
+        CheckpointError: names the file and what is wrong with it, whatever its bytes are; weights alone are
+            no checkpoint.
+    """
+    saved = load_weights(path)
+    if not isinstance(saved, Checkpoint):
+        raise _bad(
+            path,
+            "has weights alone, and no run that could be resumed: "
+            "`mpsmnist train --init-from PATH` begins a new one with them",
+        )
+    return saved
+
+
+def load_weights(path: str | os.PathLike[str]) -> SavedWeights:
+    """Read and check a file of weights, or a checkpoint, which is returned as a Checkpoint.
+
+    Raises:
         CheckpointError: names the file and what is wrong with it, whatever its bytes are.
     """
     _check_is_file(path)
@@ -153,15 +178,62 @@ def load(path: str | os.PathLike[str]) -> Checkpoint:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is not a mapping)
             found = {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
             metadata = file.metadata() or {}
-            run = _parse_run(path, metadata, list(found))
-            layout = _check_layout(path, run, found)
-            classes = _parse_classes(path, metadata, run.pop("num_classes"))
-            state = {name: file.get_tensor(name) for name in layout}
+            kind, fields, shapes = _parse(path, metadata, found)
+            _check_layout(path, shapes, found)
+            classes = _parse_classes(path, metadata, shapes["fc1.bias"][0])
+            state = {name: file.get_tensor(name) for name in shapes}
     except (SafetensorError, OSError) as error:
         raise _bad(path, _explain(path, error)) from error
     _check_finite(path, state)
     familiarity = _parse_familiarity(path, metadata, len(classes))
-    return Checkpoint(state=state, classes=classes, familiarity=familiarity, **run)
+    return kind(state=state, classes=classes, familiarity=familiarity, **fields)
+
+
+def _describe(path: str | os.PathLike[str], saved: SavedWeights) -> tuple[dict[str, str], _Shapes]:
+    """Return the metadata that tell of a run, or of none, and the shapes of its tensors; all checked."""
+    if not isinstance(saved, Checkpoint):
+        _check_step(path, saved.step)
+        metadata = {"format": WEIGHTS_FORMAT, _STEP: json.dumps(saved.step)}
+        return metadata, _shapes(path, saved.num_classes, 0.0)
+    run = {name: getattr(saved, name) for name in _RUN_FIELDS}
+    _check_run(path, run)
+    metadata = {"format": FORMAT, "run": json.dumps(run, allow_nan=False)}
+    return metadata, _shapes(path, saved.num_classes, run["options"]["momentum"])
+
+
+def _parse(
+    path: str | os.PathLike[str], metadata: dict[str, str], found: _Found
+) -> tuple[type[SavedWeights], dict[str, Any], _Shapes]:
+    """Return the kind of file, its fields but for arrays and classes, and the shapes of its tensors."""
+    if metadata.get("format") != WEIGHTS_FORMAT:
+        run = _parse_run(path, metadata, found)
+        return Checkpoint, run, _shapes(path, run.pop("num_classes"), run["options"]["momentum"])
+    step = _parse_json(path, metadata, _STEP)
+    _check_step(path, step)
+    classes = _parse_json(path, metadata, _CLASSES)
+    if not isinstance(classes, list):
+        raise _bad(path, f"has classes {reprlib.repr(classes)}, expected a list of names")
+    return SavedWeights, {_STEP: step}, _shapes(path, len(classes), 0.0)
+
+
+def _parse_json(path: str | os.PathLike[str], metadata: dict[str, str], entry: str) -> Any:
+    try:
+        return json.loads(metadata[entry])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise _bad(path, f"has no readable metadata entry {entry!r}") from error
+
+
+def _check_step(path: str | os.PathLike[str], step: object) -> None:
+    if type(step) is not int or not 0 <= step < 2**63:
+        raise _bad(path, f"has step {reprlib.repr(step)} in its metadata")
+
+
+def _shapes(path: str | os.PathLike[str], num_classes: int, momentum: float) -> _Shapes:
+    """Return the names and shapes of Trainer.state_dict(), in its order."""
+    try:
+        return state_shapes(num_classes, momentum=has_momentum_buffers(momentum))
+    except (TypeError, ValueError) as error:  # TypeError: past 64 bits
+        raise _bad(path, f"has num_classes {reprlib.repr(num_classes)}, which no network has") from error
 
 
 def _bad(path: str | os.PathLike[str], problem: str) -> CheckpointError:
@@ -184,19 +256,16 @@ def _explain(path: str | os.PathLike[str], error: Exception) -> str:
         kind = describe_file(path)
     except OSError as unreadable:
         return f"cannot be read: {reason_of(unreadable)}"
-    return f"is not a readable safetensors file: {error}" if kind is None else f"is {kind}; {MAKERS}"
+    return f"is not a readable safetensors file: {error}" if kind is None else f"is {kind}"
 
 
-def _parse_run(path: str | os.PathLike[str], metadata: dict[str, str], tensors: list[str]) -> dict[str, Any]:
+def _parse_run(path: str | os.PathLike[str], metadata: dict[str, str], found: _Found) -> dict[str, Any]:
     """Return the fields of Checkpoint except the state, all of them checked."""
     format_ = metadata.get("format")
     if format_ not in (FORMAT, _FORMAT_1):
-        origin = describe_safetensors(format_, tensors)
+        origin = describe_safetensors(format_, {name: shape for name, (_, shape) in found.items()})
         raise _bad(path, f"has format {reprlib.repr(format_)}, expected {FORMAT!r}: {origin}")
-    try:
-        run = json.loads(metadata["run"])
-    except (KeyError, ValueError, RecursionError) as error:
-        raise _bad(path, "has no readable metadata entry 'run'") from error
+    run = _parse_json(path, metadata, "run")
     if format_ == _FORMAT_1 and isinstance(run, dict):
         run.pop("sampler_position", None)
     if not isinstance(run, dict) or run.keys() != _RUN_FIELDS.keys():
@@ -211,10 +280,7 @@ def _parse_classes(
     """Return the classes' names; those of older checkpoints are numbers."""
     if _CLASSES not in metadata:
         return number_names(num_classes)
-    try:
-        classes = json.loads(metadata[_CLASSES])
-    except (ValueError, RecursionError) as error:
-        raise _bad(path, f"has no readable metadata entry {_CLASSES!r}") from error
+    classes = _parse_json(path, metadata, _CLASSES)
     _check_classes(path, classes, num_classes)
     return tuple(classes)
 
@@ -285,15 +351,11 @@ def _check_run(path: str | os.PathLike[str], run: dict[str, Any]) -> None:
 
 
 def _check_layout(
-    path: str | os.PathLike[str], run: dict[str, Any], found: Mapping[str, tuple[str, tuple[int, ...]]]
-) -> list[str]:
-    """Check names, dtypes and shapes; return the names in the order of Trainer.state_dict()."""
-    try:
-        shapes = state_shapes(run["num_classes"], momentum=has_momentum_buffers(run["options"]["momentum"]))
-    except (TypeError, ValueError) as error:  # TypeError: past 64 bits
-        raise _bad(
-            path, f"has num_classes {reprlib.repr(run['num_classes'])}, which no network has"
-        ) from error
+    path: str | os.PathLike[str],
+    shapes: _Shapes,
+    found: _Found,
+) -> None:
+    """Check names, dtypes and shapes."""
     if lacking := [name for name in shapes if name not in found]:
         raise _bad(path, f"lacks the tensors {', '.join(lacking)}")
     if extra := [name for name in found if name not in shapes]:
@@ -304,7 +366,6 @@ def _check_layout(
             raise _bad(path, f"has {name} as {dtype}, expected {_DTYPE}")
         if shape != expected:
             raise _bad(path, f"has {name} of shape {shape}, expected {expected}")
-    return list(shapes)
 
 
 def _as_float32(path: str | os.PathLike[str], name: str, value: object) -> NDArray[np.float32]:
@@ -314,6 +375,11 @@ def _as_float32(path: str | os.PathLike[str], name: str, value: object) -> NDArr
         raise _bad(path, f"gets {reprlib.repr(name)} as {kind}, expected an array of float32")
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
         return np.ascontiguousarray(value, "<f4")
+
+
+def _as_stored(array: NDArray[Any]) -> NDArray[Any]:
+    """Return it in C order and little-endian: safetensors writes the memory of an array as it lies."""
+    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
 
 
 def _check_finite(path: str | os.PathLike[str], state: Mapping[str, NDArray[np.float32]]) -> None:

@@ -24,6 +24,7 @@ AUGMENTATIONS: tuple[str, ...] = get_args(Augmentation)
 Init = Literal["uniform", "he"]
 INITS: tuple[str, ...] = get_args(Init)
 DEVICE_CHOICES = ("auto", *DEVICES)
+FASTEST = "fastest"  # whichever fastest_device() finds
 DEFAULT_STEPS = 300
 MAX_STEPS = 2**31 - 1
 MAX_BATCH_SIZE = 2**20  # tens of gigabytes on any device
@@ -85,6 +86,8 @@ class TrainConfig:
     `validation` holds so many training images out: nothing is trained on them, and evaluations and
     `target_accuracy` go by them instead of the test images, which are seen once, at the end of the run.
 
+    `device` is a Trainer's, or "fastest": the one that mpsmnist.fastest_device() finds for the batch size.
+
     `dataset`, `data_dir`, `offline`, `num_classes` and `resize` are those of mpsmnist.data.load().
     """
 
@@ -131,7 +134,7 @@ class TrainConfig:
             ("schedule", SCHEDULES),
             ("sampling", SAMPLINGS),
             ("augmentation", AUGMENTATIONS),
-            ("device", DEVICE_CHOICES),
+            ("device", (*DEVICE_CHOICES, FASTEST)),
         ):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}")

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .checkpoint import Checkpoint
+from .checkpoint import SavedWeights
 
 BLUR = 0.7  # pixels, the deviation of the Gaussian that images are smoothed with
 DIRECTIONS = 8  # from 0 to 180 degrees: a stroke's two edges count alike
@@ -79,8 +79,8 @@ class Familiarity(NamedTuple):
         return _to_nearest(points, self.examples * np.float32(QUANTUM)) / _as_float32(self.reach)
 
 
-def familiarity_of(saved: Checkpoint) -> Familiarity | None:
-    """Give what the checkpoint knows of the training images, None if it knows nothing."""
+def familiarity_of(saved: SavedWeights) -> Familiarity | None:
+    """Give what the file knows of the training images, None if it knows nothing."""
     return None if saved.familiarity is None else Familiarity(**saved.familiarity)
 
 

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from .._core import Trainer, augment, devices
 from ..data import Dataset, load
 from ..errors import CheckpointError, Error
+from ..fastest import fastest_device
 from ..network import parameter_shapes
 from ..user_files import expand_path
 from ..wording import counted
 from .chance import learned
-from .checkpoint import Checkpoint, check_target, fingerprint
+from .checkpoint import Checkpoint, SavedWeights, check_target, fingerprint, load_weights
 from .checkpoint import load as load_checkpoint
 from .checkpoint import save as save_checkpoint
-from .config import KEPT_FIELDS, ConfigError, TrainConfig, merge
+from .config import FASTEST, KEPT_FIELDS, ConfigError, TrainConfig, merge
 from .events import (
     CheckpointEvent,
     CheckpointFailedEvent,
@@ -145,7 +146,7 @@ def train(
     saved = None if config.resume is None else load_checkpoint(config.resume)
     if saved is not None:
         _check_resume(config, saved)
-    source = None if config.init_from is None else load_checkpoint(config.init_from)
+    source = None if config.init_from is None else load_weights(config.init_from)
     check_ahead(config)
     if dataset is None:
         dataset = load(config.dataset, **config.data_options)
@@ -183,7 +184,7 @@ def check_ahead(config: TrainConfig) -> None:
         ConfigError: as of check_target().
         DeviceError: the device is not available here.
     """
-    if config.device not in ("auto", *devices()):
+    if config.device not in ("auto", FASTEST, *devices()):
         Trainer(device=config.device)  # which says why
     check_target(config)
 
@@ -209,8 +210,12 @@ class _Run:
         self._on_event = on_event
         self._stop = stop
         self._interrupted = False
+        device = config.device
+        if device == FASTEST:
+            each = max(1, config.batch_size // ranks.size)
+            device = ranks.from_first(fastest_device(each, threads=config.threads))
         self._trainer = Trainer(
-            device=config.device,
+            device=device,
             learning_rate=config.learning_rate,
             momentum=config.momentum,
             num_classes=dataset.num_classes,
@@ -247,7 +252,7 @@ class _Run:
         self._trainer.load_state_dict(saved.state)
         self._step = saved.step
 
-    def begin_with(self, source: Checkpoint) -> None:
+    def begin_with(self, source: SavedWeights) -> None:
         """Take the weights of another run; the momentum, if there is any, begins at zero."""
         weights = {name: source.state[name] for name in parameter_shapes(source.num_classes)}
         self._trainer.load_state_dict({**self._trainer.state_dict(), **weights})
@@ -572,7 +577,7 @@ def _each(bar: ProgressBar, callback: Callable[[Any], None] | None) -> Callable[
     return tell
 
 
-def _check_source(config: TrainConfig, source: Checkpoint, dataset: Dataset) -> None:
+def _check_source(config: TrainConfig, source: SavedWeights, dataset: Dataset) -> None:
     if source.num_classes != dataset.num_classes:
         raise ConfigError(
             f"init_from is {str(config.init_from)!r}, whose network has {source.num_classes} classes, "
