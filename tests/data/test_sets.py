@@ -216,6 +216,13 @@ def test_an_archive_without_the_split_says_so(tmp_path: Path) -> None:
         load("emnist-letters", data_dir=tmp_path)
 
 
+def test_an_archive_of_several_datasets_needs_a_name(tmp_path: Path) -> None:
+    (tmp_path / "gzip.zip").touch()
+    message = f"several datasets: {', '.join(EMNIST)}: name one with --dataset"
+    with pytest.raises(DatasetError, match=f"{message}$"):
+        load(data_dir=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

@@ -21,6 +21,7 @@ from .parquet import read_parquet
 from .parts import Found
 from .recognition import recognise_content, recognise_files
 from .sources import SOURCES, Source, number_names
+from .stored import has_archive
 
 CUSTOM = "custom"  # the name of a dataset that is not one of SOURCES
 _MAX_LISTED = 12  # names in a message
@@ -96,6 +97,10 @@ def _read(folder: Path, wanted: str | None, described: str, *, resize: bool) -> 
     for read in (read_parquet, read_class_folders):
         if (found := read(folder, resize=resize)) is not None:
             return found, None
+    if archived := [source.name for source in SOURCES.values() if has_archive(source, folder)]:
+        raise DatasetError(
+            f"{described} has several datasets: {', '.join(archived)}: name one with --dataset"
+        )
     raise DatasetError(f"{described} holds no dataset: expected {_EXPECTED}\n  {_describe(folder)}")
 
 

@@ -164,15 +164,17 @@ def require_one(found: list[IdxFiles], wanted: str | None, described: str) -> Id
     if len(found) > 1:
         more = f" and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
         raise DatasetError(
-            f"{described} has several datasets: {', '.join(map(_place, found[:_MAX_LISTED]))}{more}: "
+            f"{described} has several datasets: {', '.join(_places(found)[:_MAX_LISTED])}{more}: "
             "name one with --dataset, or its folder"
         )
     return found[0]
 
 
-def _place(files: IdxFiles) -> str:
-    prefix = f" ({files.prefix}-)" if files.prefix else ""
-    return f"{str(files.folder)!r}{prefix}"
+def _places(found: list[IdxFiles]) -> list[str]:
+    """Say how to tell datasets apart: by their folders and prefixes, or by what of these differs."""
+    if len({files.folder for files in found}) == 1:
+        return [files.prefix or "one without a prefix" for files in found]
+    return [f"{str(files.folder)!r}{f' ({files.prefix})' * bool(files.prefix)}" for files in found]
 
 
 def _is_named(files: IdxFiles, wanted: str) -> bool:
