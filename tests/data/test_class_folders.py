@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import struct
@@ -14,6 +15,7 @@ from PIL import Image
 
 from mpsmnist.data import load
 from mpsmnist.errors import DatasetError
+from support.memory import peak
 from support.small_mnist import ARRAYS, LABELS, NAMES, TRAIN
 
 TEST, TEST_LABELS = ARRAYS[NAMES[2]], ARRAYS[NAMES[3]]
@@ -155,6 +157,27 @@ def test_bad_pictures(tmp_path: Path, content: bytes | None, words: str, resize:
     path.write_bytes(whole[: len(whole) // 2] if content is None else content)
     with pytest.raises(DatasetError, match=rf"^{re.escape(str(path))}: .*(?:{words})"):
         load(data_dir=tmp_path, resize=resize)
+
+
+def test_a_chunk_that_claims_gigabytes(tmp_path: Path) -> None:
+    path = write(tmp_path, TRAIN[:4], LABELS[:4] // 10) / "0" / "zzz.png"
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 28, 28, 8, 0, 0, 0, 0))
+    pixels = struct.pack(">I", 0x60000000) + b"IDAT" + zlib.compress(bytes(28 * 29)) + bytes(99)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels)
+
+    def read() -> None:
+        with contextlib.suppress(DatasetError):  # some versions of Pillow make do with it
+            load(data_dir=tmp_path)
+
+    assert peak(read) < 4 << 20
+
+
+def test_large_files_are_not_read(tmp_path: Path) -> None:
+    path = write(tmp_path, TRAIN[:4], LABELS[:4] // 10) / "0" / "zzz.png"
+    with path.open("ab") as file:
+        file.truncate(1 << 42)
+    with pytest.raises(DatasetError, match=r"zzz.png: 4,398,046,511,104 bytes, expected a picture of"):
+        load(data_dir=tmp_path)
 
 
 def test_the_first_frame_counts(tmp_path: Path) -> None:

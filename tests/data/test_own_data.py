@@ -12,6 +12,7 @@ import pytest
 
 from mpsmnist.data import Dataset, load
 from mpsmnist.errors import DatasetError
+from support.memory import peak
 from support.small_mnist import ARRAYS, LABELS, NAMES, TRAIN, assert_small_set
 
 TEST, TEST_LABELS = ARRAYS[NAMES[2]], ARRAYS[NAMES[3]]
@@ -59,10 +60,28 @@ def test_the_scale_is_decided_on_the_whole_set(tmp_path: Path, told: pytest.LogC
     np.testing.assert_array_equal(dataset.test_images, TEST)
 
 
-def test_dim_images_are_said(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
-    dataset = load(data_dir=write(tmp_path, train_images=TRAIN // 8, test_images=TEST // 8))
-    np.testing.assert_array_equal(dataset.train_images, TRAIN // 8)
-    assert "no level is above 31, taken as of 0 to 255: the images are dim" in told.text
+@pytest.mark.parametrize(
+    ("dtype", "high", "white"),
+    [("u1", 16, 255), ("i1", 127, 255), ("u1", 31, 255), ("f4", 1.0625, 255), ("f8", 1 / 255, 1)],
+)
+def test_dim_levels_are_stretched(
+    tmp_path: Path, told: pytest.LogCaptureFixture, dtype: str, high: float, white: int
+) -> None:
+    """Scikit-learn's digits, int8, five bits, an overshoot of scaling, and what was divided by 255 twice."""
+    steps = np.resize(np.array([0, 1, 1 / 2, 1 / 4]), TRAIN.shape)
+    images = (steps * high).astype(dtype)
+    expected = np.rint(images.astype(float) * 255 / high).astype(np.uint8)
+    dataset = load(data_dir=write(tmp_path, train_images=images, test_images=images[:20]))
+    np.testing.assert_array_equal(dataset.train_images, expected)
+    np.testing.assert_array_equal(dataset.test_images, expected[:20])
+    assert f"no level is above {high:g} of {white}: that is made 255, the others in proportion" in told.text
+
+
+@pytest.mark.parametrize(("dtype", "high"), [("u1", 128), ("i2", 129), ("f4", 0.5625)])
+def test_levels_above_half_are_taken_as_they_are(tmp_path: Path, dtype: str, high: float) -> None:
+    images = np.resize(np.array([0, high]), TRAIN.shape).astype(dtype)
+    dataset = load(data_dir=write(tmp_path, train_images=images, test_images=images[:20]))
+    assert dataset.train_images.max() == np.rint(high * (255 if high < 1 else 1))
 
 
 @pytest.mark.parametrize(
@@ -203,6 +222,23 @@ def test_images_of_another_size_are_scaled_if_asked_for(tmp_path: Path) -> None:
     ):
         load(data_dir=tmp_path)
     assert_small_set(load(data_dir=tmp_path, resize=True), "custom")
+
+
+def test_large_images_are_converted_a_few_at_a_time(tmp_path: Path) -> None:
+    """What is not uint8 becomes floats of 8 bytes on the way."""
+    large = np.zeros((20, 700, 700), np.int16)
+    large[:, 200:500, 300:400] = 255
+    folder = without_tests(write(tmp_path, train_images=large, train_labels=np.zeros(20, np.uint8)))
+    assert peak(lambda: load(data_dir=folder, resize=True)) < 2.5 * large.nbytes
+
+
+def test_how_many_images_are_scaled_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each becomes 784 bytes: of one pixel, a megabyte of gzip data can hold a thousand million."""
+    monkeypatch.setattr("mpsmnist.data.images.MAX_UNPACKED", 784 * 29)
+    write(tmp_path, train_images=TRAIN[:, 10:20, 10:20])
+    with pytest.raises(DatasetError, match=rf"{NAMES[0][:-3]}: 30 images, expected 29 at most to scale"):
+        load(data_dir=tmp_path, resize=True)
+    assert_small_set(load(data_dir=write(tmp_path), resize=True), "custom")
 
 
 def test_images_shrink_by_area(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mpsmnist.data import load
 from mpsmnist.errors import DatasetError
+from support.memory import peak
 from support.small_mnist import ARRAYS, LABELS, NAMES, TRAIN, assert_small_set
 
 TEST, TEST_LABELS = ARRAYS[NAMES[2]], ARRAYS[NAMES[3]]
@@ -98,6 +100,17 @@ BAD_ARRAYS = {
     "version": (npy(HUGE, version=b"\x07\0"), "damaged: |version"),
     "header": (npy("__import__('os').getpid()"), "damaged: "),
     "nothing": (b"", "damaged: "),
+    "long words": (npy("to be or not " * 70), "damaged: "),
+    "nested": (npy("-" * 900 + "1"), "damaged: "),
+    "nested deeply": (npy("-" * 9000 + "1"), "damaged: "),  # a MemoryError of Python's parser
+    "long header": (
+        b"\x93NUMPY\x02\0" + (8 << 20).to_bytes(4, "little") + b" " * (8 << 20),
+        "damaged: .*expected 8388608 bytes",
+    ),
+    "no items": (
+        npy("{'descr': '|V0', 'fortran_order': False, 'shape': (9999999999, 28, 28), }"),
+        "holds .V0, expected numbers",
+    ),
     "short": (npy(SMALL, bytes(783)), "its header declares .* 784 bytes, but it can hold at most|truncated"),
     "long": (npy(SMALL, bytes(785)), "x_train: has bytes after the 784 of uint8 of shape .1, 28, 28."),
 }
@@ -109,9 +122,10 @@ def test_bad_arrays(tmp_path: Path, member: bytes, words: str, compression: int)
     path = archive(tmp_path / "mnist.npz", compression, x_train=member)
     tracemalloc.start()
     try:
-        with pytest.raises(DatasetError, match=rf"^{re.escape(str(path))}: .*(?:{words})"):
+        with pytest.raises(DatasetError, match=rf"^{re.escape(str(path))}: .*(?:{words})") as caught:
             load(data_dir=tmp_path)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        assert len(str(caught.value)) < len(str(path)) + 300
     finally:
         tracemalloc.stop()
 
@@ -141,10 +155,57 @@ def test_damage_is_noticed_or_harmless(tmp_path: Path, save: Callable[..., None]
             assert set(np.unique(dataset.train_images)) <= set(np.unique(images))
 
 
+def test_npz_that_python_2_wrote(tmp_path: Path) -> None:
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (30L, 28L, 28L), }"
+    with zipfile.ZipFile(tmp_path / "mnist.npz", "w") as file:
+        file.writestr("x_train.npy", npy(header, TRAIN.tobytes()))
+        for name in ("y_train", "x_test", "y_test"):
+            buffer = io.BytesIO()
+            np.save(buffer, KERAS[name])
+            file.writestr(f"{name}.npy", buffer.getvalue())
+    assert_small_set(load(data_dir=tmp_path), "custom")
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [("u1", 1), ("f4", 255)])
+def test_npz_in_colour(tmp_path: Path, told: pytest.LogCaptureFixture, dtype: str, scale: int) -> None:
+    """As pictures are made grey: by the weights of ITU-R BT.601, which for equal colours leave the level."""
+    colours = np.stack([TRAIN, TRAIN[::-1], TRAIN.transpose(0, 2, 1)], 3)
+    expected = np.array([Image.fromarray(image).convert("L") for image in colours])
+    images = {
+        "x_train": (colours / scale).astype(dtype),
+        "x_test": np.stack([TEST / scale] * 3, 3).astype(dtype),
+    }
+    np.savez(tmp_path / "cifar.npz", **KERAS | images)
+    dataset = load(data_dir=tmp_path)
+    np.testing.assert_array_equal(dataset.train_images, expected)
+    np.testing.assert_array_equal(dataset.test_images, TEST)
+    assert f"{tmp_path / 'cifar.npz'}: x_train: its colours are made grey" in told.messages
+
+
+def test_npz_in_colour_and_of_another_size(tmp_path: Path) -> None:
+    large = TRAIN.repeat(2, 1).repeat(2, 2)
+    np.savez(tmp_path / "cifar.npz", **KERAS | {"x_train": np.stack([large] * 3, 3)})
+    with pytest.raises(DatasetError, match=r"x_train: 56 x 56 pixels, expected 28 x 28: --resize"):
+        load(data_dir=tmp_path)
+    assert_small_set(load(data_dir=tmp_path, resize=True), "custom")
+
+
+@pytest.mark.parametrize("shape", [(30, 28, 28, 2), (30, 3, 28, 28), (30, 28, 28, 1, 1), (30,)])
+def test_npz_of_other_shapes(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.savez(tmp_path / "a.npz", **KERAS | {"x_train": np.ones(shape, np.uint8)})
+    expected = "(n, 28, 28), (n, 784) or, in colour, (n, 28, 28, 3)"
+    words = f"x_train: holds an array of shape {shape}, expected {expected}"
+    with pytest.raises(DatasetError, match=re.escape(words)):
+        load(data_dir=tmp_path)
+
+
 def test_other_archives(tmp_path: Path) -> None:
     path = tmp_path / "mnist.npz"
     np.savez(path, arr_0=TRAIN)
     with pytest.raises(DatasetError, match=r"mnist.npz: has arr_0, expected x_train and y_train"):
+        load(data_dir=tmp_path)
+    np.savez(path, **{f"\x1b[31m{index:02}": LABELS for index in range(14)})
+    with pytest.raises(DatasetError, match=r"has \\x1b\[31m00, \\x1b.*31m11 and 2 more, expected x_train"):
         load(data_dir=tmp_path)
     np.savez(path, x_train=TRAIN, y_train=LABELS, x_test=TEST)
     with pytest.raises(DatasetError, match=r"mnist.npz: has no y_test"):
@@ -228,6 +289,9 @@ BAD_TABLES = {
     "short line": (GOOD + "1,2,3\n", r"line 5 \(blank ones not counted\) has 3 fields, expected 785 numbers"),
     "one field": (GOOD + "5\n", r"line 5 \(blank ones not counted\) has 1 fields, expected 785 numbers"),
     "word": (GOOD.replace(f"\n{LABELS[1]},", "\nseven,", 1), "has a field that is no number"),
+    "underscore": (GOOD.replace("\n", "\n1_", 1), "line 2 .* has a field that is no number"),
+    "large level": (GOOD.rstrip().rsplit(",", 1)[0] + ",1e300", "its levels are 0 to inf"),
+    "large label": (GOOD + "1e300" + ",9" * 784, "label inf at index 3, expected a whole number"),
     "no number": (GOOD.replace(f"\n{LABELS[0]},", "\nnan,", 1), "label nan at index 0, expected a whole"),
     "one level": ("7,0", "its first line has 1 level, "),
     "binary": ("\0\x01\x02" * 500, "its first line is a header without 'label', "),
@@ -246,6 +310,20 @@ def test_bad_tables(tmp_path: Path, content: str, words: str) -> None:
     path.write_text(content)
     with pytest.raises(DatasetError, match=rf"^{re.escape(str(path))}: .*{words}"):
         load(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(("field", "rows", "times"), [("0,", 2000, 2), ("0.5,", 1000, 2.5)])
+def test_a_table_takes_a_few_times_its_size(tmp_path: Path, field: str, rows: int, times: float) -> None:
+    """Whole numbers become bytes, others floats; there are two of each as blocks are put together."""
+    (tmp_path / "train.csv").write_text(("1," + field * 783 + "1\n") * rows)
+    size = (tmp_path / "train.csv").stat().st_size
+    assert peak(lambda: load(data_dir=tmp_path)) < times * size
+
+
+def test_long_lines_are_parsed_a_few_at_a_time(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(("1," + "0," * (200**2 - 1) + "1\n") * 60)
+    size = (tmp_path / "train.csv").stat().st_size
+    assert peak(lambda: load(data_dir=tmp_path, resize=True)) < 3 * size
 
 
 def test_an_endless_line_is_not_read_into_memory(tmp_path: Path) -> None:

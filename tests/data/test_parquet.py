@@ -14,6 +14,7 @@ from PIL import Image
 
 from mpsmnist.data import load
 from mpsmnist.errors import DatasetError
+from support.memory import peak
 from support.small_mnist import ARRAYS, LABELS, NAMES, TRAIN, assert_small_set
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow, of the extra `parquet`, is not installed")
@@ -144,6 +145,45 @@ def test_rows_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("mpsmnist.data.parquet._MAX_ROWS", 29)
     write(tmp_path / "train.parquet", as_hub(TRAIN), LABELS.tolist())
     with pytest.raises(DatasetError, match=r"has more than 29 rows: split it"):
+        load(data_dir=tmp_path)
+
+
+def test_row_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow unpacks what it needs of one at once."""
+    path = write(tmp_path / "train.parquet", as_hub(TRAIN), LABELS.tolist())
+    monkeypatch.setattr("mpsmnist.data.parquet.MAX_UNPACKED", 10_000)
+    with pytest.raises(
+        DatasetError, match=r"a row group of \d\d,\d{3} bytes, expected 10,000 at most: split it"
+    ):
+        load(data_dir=tmp_path)
+    table = pq.read_table(path)
+    pq.write_table(table, path, row_group_size=3)
+    assert len(load(data_dir=tmp_path).train_images) > 20
+
+
+@pytest.mark.parametrize("as_dictionary", [False, True])
+def test_a_picture_in_many_rows_is_unpacked_a_few_times_at_once(tmp_path: Path, as_dictionary: bool) -> None:
+    """A picture of 1 MB, stored once for 300 rows: in Arrow's memory or in Python's."""
+    padded = png(TRAIN[0]) + bytes(1 << 20)
+    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 300, pa.int32()), pa.array([padded]))
+    table = pa.table({"image": rows, "label": [0] * 300})
+    pq.write_table(table, tmp_path / "train.parquet", compression="none", store_schema=as_dictionary)
+    usual = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(pool)
+    try:
+        assert peak(lambda: load(data_dir=tmp_path)) + pool.max_memory() < 64 << 20
+    finally:
+        pa.set_memory_pool(usual)
+
+
+def test_words_in_it_that_cannot_be_printed(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", GOOD, ["\x1b[31m" * 100] * 3)
+    with pytest.raises(DatasetError, match=r"row 0: label '\\x1b\[31m.*\.\.\., expected a whole") as caught:
+        load(data_dir=tmp_path)
+    assert str(caught.value).isprintable()
+    pq.write_table(pa.table({"\x1b[31m": ["a"]}), tmp_path / "train.parquet")
+    with pytest.raises(DatasetError, match=r"has the columns \\x1b\[31m, expected image and label"):
         load(data_dir=tmp_path)
 
 

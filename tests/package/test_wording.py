@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpsmnist.wording import counted, sized
+from mpsmnist.wording import counted, listed, printable, sized
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,25 @@ def test_one_is_singular(number: int, text: str) -> None:
 )
 def test_sizes_have_two_digits_or_more(size: int, text: str) -> None:
     assert sized(size) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a word", "a word"),
+        ("two\n lines\t", "two lines"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("\u202e\udcff é", r"\u202e\udcff é"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, "x" * 197 + "..."),
+    ],
+)
+def test_what_a_terminal_would_obey_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_a_long_list_is_cut() -> None:
+    assert listed([]) == ""
+    assert listed(map(str, range(12))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+    assert listed(map(str, range(14))) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 2 more"
+    assert listed(["\x1b", "y" * 41]) == r"\x1b, " + "y" * 37 + "..."

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
+from ..wording import listed
 from .images import SIDE
 from .labels import MAX_CLASSES
 from .parts import Found, Part
@@ -51,7 +52,7 @@ def read_class_folders(folder: Path, *, resize: bool) -> Found | None:
     test_files = {} if test is None else _files(test)
     if unknown := sorted(test_files.keys() - train_files.keys()):
         raise DatasetError(
-            f"{test}: has the class {unknown[0]!r}, expected those of {train}: {_listed(classes)}"
+            f"{test}: has the class {unknown[0]!r}, expected those of {train}: {listed(classes)}"
         )
     return Found(
         _read_all(train, classes, train_files, resize),
@@ -86,10 +87,6 @@ def _is_picture(path: Path) -> bool:
 def _class_order(name: str) -> tuple[bool, int, str]:
     number = int(name) if re.fullmatch(r"[0-9]{1,9}", name) else None
     return number is None, number or 0, name
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def _read_all(folder: Path, classes: Sequence[str], files: dict[str, list[Path]], resize: bool) -> Part:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
-from ..wording import counted
+from ..wording import counted, listed
 from .kinds import require_kind
 from .parts import Found, Part, role_of
 
 _MAX_LINE = 1 << 20  # bytes: a line of 784 levels with eight digits each has 8 KB
-_LINES = 1000  # that are parsed at once
+_AT_ONCE = 1 << 19  # characters that are parsed at once: some 300 lines of 784 levels
 _LABELS = ("label", "class", "target", "y")
 _INDICES = ("", "id", "index", "unnamed: 0")  # columns that programs add, which number the lines
 
@@ -53,7 +53,7 @@ def _choose(folder: Path, paths: list[Path]) -> tuple[Path, Path | None]:
     if len(paths) == 1 and not roles["test"]:
         return paths[0], None
     if len(roles["train"]) != 1 or len(roles["test"]) > 1:
-        names = ", ".join(path.name for path in paths[:12])
+        names = listed(path.name for path in paths)
         raise DatasetError(f"{folder}: expected train.csv and perhaps test.csv, has {names}")
     return roles["train"][0], roles["test"][0] if roles["test"] else None
 
@@ -80,7 +80,7 @@ def _parse(path: Path, file: IO[bytes]) -> Part | None:
     label, pixels = columns
     rest = lines if has_header else itertools.chain([first], lines)
     numbers = _numbers(path, rest, len(fields), done=int(has_header))
-    blocks = [(_compact(block[:, pixels]), block[:, label]) for block in numbers]
+    blocks = [(_compact(block[:, pixels]), block[:, label].copy()) for block in numbers]
     if not blocks:
         raise DatasetError(f"{path}: has a header, but no lines of numbers")
     images, labels = (np.concatenate(each) for each in zip(*blocks, strict=True))
@@ -131,12 +131,14 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[str]:
 
 def _numbers(path: Path, lines: Iterator[str], count: int, done: int) -> Iterator[NDArray[np.float32]]:
     """Yield the numbers of some lines at a time, (lines, count); `done` lines come before them."""
-    while some := list(itertools.islice(lines, _LINES)):
+    while some := _some(lines):
         block = np.empty((len(some), count), np.float32)
         for row, line in enumerate(some):
             fields = line.split(",")
+            is_row = len(fields) == count and "_" not in line  # Python takes 1_0 for 10
             try:
-                block[row] = list(map(float, fields)) if len(fields) == count else ()
+                with np.errstate(over="ignore"):  # it is refused as infinite
+                    block[row] = list(map(float, fields)) if is_row else ()
             except ValueError:
                 found = f"{len(fields)} fields" if len(fields) != count else "a field that is no number"
                 raise DatasetError(
@@ -145,6 +147,16 @@ def _numbers(path: Path, lines: Iterator[str], count: int, done: int) -> Iterato
                 ) from None
         yield block
         done += len(some)
+
+
+def _some(lines: Iterator[str]) -> list[str]:
+    """Take as many lines as are parsed at once, at least one if there is one."""
+    some: list[str] = []
+    size = 0
+    while size < _AT_ONCE and (line := next(lines, None)) is not None:
+        some.append(line)
+        size += len(line)
+    return some
 
 
 def _is_number(field: str) -> bool:

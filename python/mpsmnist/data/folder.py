@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..user_files import reason_of
+from ..wording import listed
 from .class_folders import read_class_folders
 from .csv_files import read_csv
 from .dataset import Dataset
@@ -24,7 +25,6 @@ from .sources import SOURCES, Source, number_names
 from .stored import has_archive
 
 CUSTOM = "custom"  # the name of a dataset that is not one of SOURCES
-_MAX_LISTED = 12  # names in a message
 _MAX_SEARCHED = 1000  # entries of a folder in which nothing was found
 
 _log = logging.getLogger(__name__)
@@ -65,9 +65,16 @@ def read_folder(
         hint = ": name the folder that it is in" if os.path.isfile(folder) else ""
         raise DatasetError(f"{described} is not a folder{hint}")
     try:
-        found, told = _read(folder, name if name in SOURCES else None, described, resize=resize)
+        return _read_as(name, folder, described, num_classes, resize=resize)
     except OSError as error:
         raise DatasetError(f"{described} cannot be listed: {reason_of(error)}") from error
+    except MemoryError as error:
+        raise DatasetError(f"{described} holds more than fits into memory") from error
+
+
+def _read_as(name: str, folder: Path, described: str, num_classes: int | None, *, resize: bool) -> Dataset:
+    """Read what there is as `name`. Raises OSError if a folder cannot be listed."""
+    found, told = _read(folder, name if name in SOURCES else None, described, resize=resize)
     images = to_images(found.parts, resize=resize)
     told = told or recognise_content(images, found.parts)
     if name == "auto":
@@ -133,8 +140,8 @@ def _as_known(
         )
     if found.classes not in (None, source.classes, number_names(source.num_classes)):
         raise DatasetError(
-            f"{found.place}: has the classes {', '.join(found.classes)}, expected those of {source.name}, "
-            f'{", ".join(source.classes)}: the dataset "custom" takes any'
+            f"{found.place}: has the classes {listed(found.classes)}, expected those of {source.name}, "
+            f'{listed(source.classes)}: the dataset "custom" takes any'
         )
     first = source.decoder.first_label
     labels = [to_labels(part, source.num_classes, first) for part in found.parts]
@@ -181,5 +188,4 @@ def _assemble(
 def _describe(folder: Path) -> str:
     """Say what a folder holds."""
     names = sorted(path.name + "/" * os.path.isdir(path) for path in islice(folder.iterdir(), _MAX_SEARCHED))
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return f"it holds {', '.join(names[:_MAX_LISTED])}{more}" if names else "it is empty"
+    return f"it holds {listed(names)}" if names else "it is empty"

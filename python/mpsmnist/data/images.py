@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import DatasetError
+from .idx import MAX_UNPACKED
 from .parts import Part
 
 SIDE = 28
-_DIM = 127  # levels; a whole set without a brighter one was hardly meant as 0 to 255
-_CHUNK = 1000  # images that are converted at once: their floats take 6 MB
+_CHUNK = 1 << 17  # pixels that are converted at once: their floats take 1 MB
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,8 @@ _log = logging.getLogger(__name__)
 def to_images(parts: Sequence[Part], *, resize: bool) -> list[NDArray[np.uint8]]:
     """Make uint8 (n, 28, 28) of the images of each part.
 
-    Whether levels are 0 to 1 or 0 to 255 is decided on all parts together.
+    Whether levels are 0 to 1 or 0 to 255 is decided on all parts together. If none is above half of that,
+    as of 16 grey levels or of int8, the highest becomes 255. Colours are weighed as ITU-R BT.601 does.
 
     Args:
         parts: what belongs together.
@@ -34,10 +35,17 @@ def to_images(parts: Sequence[Part], *, resize: bool) -> list[NDArray[np.uint8]]
     """
     shaped = [_as_pictures(part) for part in parts]
     for part, images in zip(parts, shaped, strict=True):
-        height, width = images.shape[1:]
+        height, width = images.shape[1:3]
         check_size(part.images_name, width, height, resize=resize)
-    factor = _find_factor(parts, shaped)
-    return [fitted(_to_bytes(images, factor)) for images in shaped]
+        if (height, width) != (SIDE, SIDE) and len(images) * SIDE**2 > MAX_UNPACKED:
+            most = MAX_UNPACKED // SIDE**2
+            raise DatasetError(
+                f"{part.images_name}: {len(images):,} images, expected {most:,} at most to scale"
+            )
+        if images.ndim == 4:
+            _log.info("%s: its colours are made grey", part.images_name)
+    white = _find_white(parts, shaped)
+    return [fitted(_to_grey(_to_bytes(images, white))) for images in shaped]
 
 
 def check_size(name: str, width: int, height: int, *, resize: bool) -> None:
@@ -78,7 +86,7 @@ def light_on_dark(parts: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]
 
 
 def _as_pictures(part: Part) -> NDArray[Any]:
-    """View the images as (n, h, w)."""
+    """View the images as (n, h, w) or, of colours, (n, h, w, 3)."""
     images = part.images
     if images.dtype.kind not in "biuf":
         raise DatasetError(f"{part.images_name}: holds {images.dtype}, expected numbers")
@@ -91,7 +99,7 @@ def _as_pictures(part: Part) -> NDArray[Any]:
         )
     if images.size > 0:
         match images.shape:
-            case (_, _, _):
+            case (_, _, _) | (_, _, _, 3):
                 return images
             case (_, _, _, 1):
                 return images[..., 0]
@@ -100,12 +108,13 @@ def _as_pictures(part: Part) -> NDArray[Any]:
             case (_, pixels) if (side := math.isqrt(pixels)) ** 2 == pixels and side > 1:
                 return images.reshape(-1, side, side)
     raise DatasetError(
-        f"{part.images_name}: holds an array of shape {images.shape}, expected (n, 28, 28) or (n, 784)"
+        f"{part.images_name}: holds an array of shape {images.shape}, expected (n, 28, 28), (n, 784) or, in "
+        "colour, (n, 28, 28, 3)"
     )
 
 
-def _find_factor(parts: Sequence[Part], images: Sequence[NDArray[Any]]) -> int:
-    """Decide whether levels are 0 to 1, which takes a factor of 255, or 0 to 255."""
+def _find_white(parts: Sequence[Part], images: Sequence[NDArray[Any]]) -> float:
+    """Decide which level becomes 255: 1, 255 or, if none is above half of that, the highest."""
     highest = [_highest(part, array) for part, array in zip(parts, images, strict=True)]
     if len({high > 1 for high in highest if high > 0}) > 1:
         raise DatasetError(
@@ -114,14 +123,17 @@ def _find_factor(parts: Sequence[Part], images: Sequence[NDArray[Any]]) -> int:
         )
     high, dtype = max(highest), images[0].dtype
     name = parts[0].images_name
-    if 0 < high <= 1:
+    white = 1 if 0 < high <= 1 else 255
+    if 0 < high <= white / 2:
+        _log.warning(
+            "%s: no level is above %g of %d: that is made 255, the others in proportion", name, high, white
+        )
+        return high
+    if white == 1:
         _log.info("%s: its levels, 0 to 1 (%s), are taken times 255", name, dtype)
-        return 255
-    if high <= _DIM:
-        _log.warning("%s: no level is above %g, taken as of 0 to 255: the images are dim", name, high)
     elif dtype != np.uint8:
         _log.info("%s: its levels, 0 to 255 (%s), are taken as they are", name, dtype)
-    return 1
+    return white
 
 
 def _highest(part: Part, images: NDArray[Any]) -> float:
@@ -134,14 +146,25 @@ def _highest(part: Part, images: NDArray[Any]) -> float:
     return high
 
 
-def _to_bytes(images: NDArray[Any], factor: int) -> NDArray[np.uint8]:
-    if images.dtype == np.uint8 and factor == 1:
+def _to_bytes(images: NDArray[Any], white: float) -> NDArray[np.uint8]:
+    if images.dtype == np.uint8 and white == 255:
         return np.ascontiguousarray(images)
     levels = np.empty(images.shape, np.uint8)
-    for first in range(0, len(images), _CHUNK):
-        chunk = slice(first, first + _CHUNK)
-        levels[chunk] = np.rint(images[chunk].astype(np.float64) * factor)
+    number = max(1, _CHUNK // math.prod(images.shape[1:]))
+    for first in range(0, len(images), number):
+        chunk = slice(first, first + number)
+        levels[chunk] = np.rint(images[chunk].astype(np.float64) * 255 / white)
     return levels
+
+
+def _to_grey(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Make (n, h, w) of colours, (n, h, w, 3), as of pictures; of anything else nothing."""
+    if images.ndim == 3:
+        return images
+    grey = np.empty(images.shape[:3], np.uint8)
+    for image, target in zip(images, grey, strict=True):
+        target[:] = Image.fromarray(image).convert("L")
+    return grey
 
 
 def _edge_levels(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

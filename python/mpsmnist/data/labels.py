@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
+from ..wording import listed
 from .parts import Part
 from .sources import number_names
 
@@ -65,7 +66,7 @@ def check_names(classes: Sequence[str], place: str) -> None:
         if not name.isprintable() or not name.strip():
             raise DatasetError(f"{place}: the name of the class {name!a} cannot be printed: rename it")
     if len(set(classes)) < len(classes):
-        raise DatasetError(f"{place}: several classes have the same name: {', '.join(sorted(classes))}")
+        raise DatasetError(f"{place}: several classes have the same name: {listed(sorted(classes))}")
 
 
 def split(labels: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:

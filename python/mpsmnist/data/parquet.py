@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import DatasetError
 from ..file_kinds import FileKind
 from ..user_files import open_regular, reason_of
+from ..wording import listed, printable
 from .idx import MAX_UNPACKED
 from .images import SIDE
 from .kinds import require_kind
@@ -22,7 +23,7 @@ from .picture import read_picture
 _IMAGES = ("image", "img")
 _LABELS = ("label", "labels")
 _MAX_ROWS = MAX_UNPACKED // SIDE**2  # one picture, stored once, can be in any number of rows
-_ROWS = 256  # that are decoded at once
+_ROWS = 16  # that Arrow unpacks at once: one picture, stored once, can be in all of them
 
 
 def read_parquet(folder: Path, *, resize: bool) -> Found | None:
@@ -90,13 +91,19 @@ def _open(path: Path, file: Any) -> Any:
             f"{path}: it is {FileKind.PARQUET.value}: `pip install 'mpsmnist[parquet]'` lets it be read"
         ) from error
     try:
-        return parquet.ParquetFile(file)
+        table = parquet.ParquetFile(file)
+        groups = [table.metadata.row_group(index).total_byte_size for index in range(table.num_row_groups)]
     except Exception as error:  # what Arrow makes of bad files is no closed set
         raise _damaged(path, error) from error
+    if max(groups, default=0) > MAX_UNPACKED:
+        raise DatasetError(
+            f"{path}: a row group of {max(groups):,} bytes, expected {MAX_UNPACKED:,} at most: split it"
+        )
+    return table
 
 
 def _damaged(path: Path, error: Exception) -> DatasetError:
-    return DatasetError(f"{path}: no readable Parquet table: {' '.join(str(error).split())}")
+    return DatasetError(f"{path}: no readable Parquet table: {printable(str(error))}")
 
 
 def _rows(path: Path, table: Any, *, resize: bool) -> Iterator[tuple[NDArray[np.uint8], int]]:
@@ -104,9 +111,7 @@ def _rows(path: Path, table: Any, *, resize: bool) -> Iterator[tuple[NDArray[np.
     image = next((name for name in _IMAGES if name in names), None)
     label = next((name for name in _LABELS if name in names), None)
     if image is None or label is None:
-        raise DatasetError(
-            f"{path}: has the columns {', '.join(names[:12])}, expected {_IMAGES[0]} and {_LABELS[0]}"
-        )
+        raise DatasetError(f"{path}: has the columns {listed(names)}, expected {_IMAGES[0]} and {_LABELS[0]}")
     try:
         batches = table.iter_batches(_ROWS, columns=[image, label])
         row = 0
@@ -114,7 +119,7 @@ def _rows(path: Path, table: Any, *, resize: bool) -> Iterator[tuple[NDArray[np.
             for stored, value in zip(batch[image].to_pylist(), batch[label].to_pylist(), strict=True):
                 name = f"{path}: row {row}"
                 if not isinstance(value, int):
-                    raise DatasetError(f"{name}: label {value!r}, expected a whole number")
+                    raise DatasetError(f"{name}: label {printable(repr(value))}, expected a whole number")
                 yield _decode(path, name, stored, resize=resize), value
                 row += 1
     except DatasetError:
@@ -132,7 +137,7 @@ def _decode(path: Path, name: str, stored: object, *, resize: bool) -> NDArray[n
         raise DatasetError(f"{name}: has no picture, expected its bytes or its path")
     picture = Path(os.path.realpath(path.parent / place))
     if not picture.is_relative_to(os.path.realpath(path.parent)):
-        raise DatasetError(f"{name}: its picture {place!r} is not in the table's folder")
+        raise DatasetError(f"{name}: its picture {printable(repr(place))} is not in the table's folder")
     with open_regular(picture) as file:
         return read_picture(file, str(picture), resize=resize)
 

@@ -15,7 +15,8 @@ class Part:
     """The training or the test data, as files have them.
 
     Attributes:
-        images: any numbers; (n, h, w), (n, h, w, 1), (n, 1, h, w), or (n, k) with rows of square images.
+        images: any numbers; (n, h, w), (n, h, w, 1), (n, 1, h, w), in colour (n, h, w, 3), or (n, k) with
+            rows of square images.
         labels: any whole numbers; (n,), (n, 1), QMNIST's (n, 8), or one-hot (n, classes).
         images_name: where the images are, for messages.
         labels_name: where the labels are.

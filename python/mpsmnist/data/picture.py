@@ -1,5 +1,7 @@
 """Reads one picture of the user's own data, as 28x28 levels."""
 
+import io
+import os
 from typing import IO
 
 import numpy as np
@@ -8,6 +10,7 @@ from PIL import Image
 
 from ..errors import DatasetError
 from ..picture_files import PictureError, read_picture_from
+from .idx import MAX_UNPACKED
 from .images import check_size, fitted
 
 
@@ -20,15 +23,21 @@ def read_picture(file: IO[bytes], name: str, *, resize: bool) -> NDArray[np.uint
         resize: whether a picture of another size is scaled.
 
     Raises:
-        DatasetError: it is no picture, or of another size; the latter is found before it is decoded.
+        DatasetError: it is no picture, larger than a gigabyte, or of another size in pixels, which is found
+            before it is decoded.
         OSError: the file cannot be read.
     """
 
     def check(width: int, height: int) -> None:
         check_size(name, width, height, resize=resize)
 
+    size = file.seek(0, os.SEEK_END)
+    if size > MAX_UNPACKED:
+        raise DatasetError(f"{name}: {size:,} bytes, expected a picture of {MAX_UNPACKED:,} at most")
+    file.seek(0)
+    whole = io.BytesIO(file.read())  # of a file itself, Pillow reads as much as a header says, up to 4 GB
     try:
-        picture = read_picture_from(file, name, check)
+        picture = read_picture_from(whole, name, check)
     except PictureError as error:
         raise DatasetError(str(error)) from error
     image: NDArray[np.uint8] = fitted(_to_grey(picture)[np.newaxis])[0]
