@@ -276,6 +276,18 @@ def test_csv_of_levels_to_1(tmp_path: Path) -> None:
     assert_small_set(load(data_dir=tmp_path), "custom")
 
 
+def test_tables_named_as_a_known_set_are_that(tmp_path: Path) -> None:
+    """Kaggle's tables of EMNIST have its quirks: they are transposed, and letters count from 1."""
+    for part, images, labels in (("train", TRAIN, LABELS), ("test", TEST, TEST_LABELS)):
+        path = tmp_path / f"emnist-letters-{part}.csv"
+        path.write_text(table(images.transpose(0, 2, 1).reshape(len(images), -1), labels + 1, None))
+    dataset = load(data_dir=tmp_path)
+    assert (dataset.name, dataset.classes[0]) == ("emnist-letters", "A")
+    np.testing.assert_array_equal(dataset.train_images, TRAIN)
+    np.testing.assert_array_equal(dataset.test_labels, TEST_LABELS)
+    assert load("custom", data_dir=tmp_path).num_classes == LABELS.max() + 2
+
+
 GOOD = table(TRAIN[:3], LABELS[:3])
 BAD_TABLES = {
     "empty": ("", "it is an empty file"),

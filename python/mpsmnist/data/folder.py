@@ -95,8 +95,10 @@ def _read(folder: Path, wanted: str | None, described: str, *, resize: bool) -> 
     """
     if (files := _choose_idx(folder, wanted, described)) is not None:
         return _read_idx_files(files)
-    if (found := read_npz(folder) or read_csv(folder)) is not None:
+    if (found := read_npz(folder)) is not None:
         return found, None
+    if (found := read_csv(folder)) is not None:
+        return found, _named_by(Path(found.place))
     if below := suited(find_idx_below(folder), wanted):
         files = require_one(below, wanted, described)
         _log.info("reading the files in %s", files.folder)
@@ -128,6 +130,12 @@ def _choose_idx(folder: Path, wanted: str | None, described: str) -> IdxFiles | 
 def _read_idx_files(files: IdxFiles) -> tuple[Found, str | None]:
     told = files.prefix if files.prefix in SOURCES else recognise_files(files.paths)
     return files.read(), told
+
+
+def _named_by(table: Path) -> str | None:
+    """Tell which of SOURCES a table is by a name such as emnist-letters-train.csv."""
+    name = table.stem.lower().removesuffix("-train")
+    return name if name in SOURCES else None
 
 
 def _as_known(

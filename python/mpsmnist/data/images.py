@@ -92,11 +92,6 @@ def _as_pictures(part: Part) -> NDArray[Any]:
         raise DatasetError(f"{part.images_name}: holds {images.dtype}, expected numbers")
     if len(images) == 0:
         raise DatasetError(f"{part.images_name}: is empty, expected at least one image")
-    if images.ndim == 1:
-        raise DatasetError(
-            f"{part.images_name}: holds an array of shape {images.shape}, expected (n, 28, 28): are images "
-            "and labels swapped?"
-        )
     if images.size > 0:
         match images.shape:
             case (_, _, _) | (_, _, _, 3):
@@ -109,7 +104,7 @@ def _as_pictures(part: Part) -> NDArray[Any]:
                 return images.reshape(-1, side, side)
     raise DatasetError(
         f"{part.images_name}: holds an array of shape {images.shape}, expected (n, 28, 28), (n, 784) or, in "
-        "colour, (n, 28, 28, 3)"
+        f"colour, (n, 28, 28, 3){': are images and labels swapped?' * (images.ndim == 1)}"
     )
 
 
