@@ -161,7 +161,7 @@ def test_a_folder_is_recognised_by_its_checksums(call: Call, cache: Path, tmp_pa
         f"{folder}/{name}: right: by its checksum it is {file.name} of mnist"
         for name, file in zip(names, SOURCES["mnist"].files, strict=True)
     ]
-    assert lines[4] == "mnist: 150 training images and 70 test images of 10 classes"
+    assert lines[4] == f"mnist: 150 training images and 70 test images of 10 classes, in {folder}"
     labels = small_set("mnist").labels
     counts = [np.bincount(part, minlength=10) for part in (labels[:150], labels[150:])]
     for digit, line in enumerate(lines[5:]):
@@ -199,7 +199,7 @@ def test_a_bad_file_beside_data_that_can_be_read(call: Call, data_dir: Path, tmp
     assert (code, err) == (1, "")
     lines = out.splitlines()
     assert lines[0].startswith(f"{older}/train-images-idx3-ubyte: BAD: it is an empty file")
-    assert "custom: 50 training images and 20 test images of 10 classes" in lines
+    assert f"custom: 50 training images and 20 test images of 10 classes, in {folder}/own.npz" in lines
 
 
 def test_a_folder_of_pictures(call: Call, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_folder_of_pictures(call: Call, tmp_path: Path) -> None:
     code, out, err = call(main, [*VERIFY, str(tmp_path / "own"), "--resize"])
     assert code == 0
     assert out.splitlines() == [
-        "custom: 10 training images and 2 test images of 2 classes",
+        f"custom: 10 training images and 2 test images of 2 classes, in {tmp_path}/own",
         "  cat         5 + 1",
         "  dog         5 + 1",
     ]
@@ -228,6 +228,14 @@ def test_an_archive_of_several_datasets(call: Call, tmp_path: Path, cache: Path)
     told = [line.split(":")[0] for line in lines if "training images" in line]
     assert told == [name for name in SOURCES if name.startswith("emnist-")]
     assert (code, err) == (0, "")
+
+
+def test_a_page_in_place_of_an_archive(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "own" / "gzip.zip"
+    path.parent.mkdir()
+    path.write_bytes(b"<!DOCTYPE html>")
+    page = "it is an HTML or XML page, as servers send in place of a file, expected a ZIP archive"
+    assert call(main, [*VERIFY, str(path.parent)]) == (1, f"{path}: BAD: {page}\n", "")
 
 
 def test_several_datasets_in_a_folder(call: Call, tmp_path: Path) -> None:
@@ -264,7 +272,7 @@ def test_without_a_home_there_is_no_cache(call: Call, monkeypatch: pytest.Monkey
 def test_no_folder(call: Call, tmp_path: Path) -> None:
     code, out, err = call(main, [*VERIFY, str(tmp_path / "absent")])
     assert (code, out) == (1, "")
-    assert err == f"mpsmnist data verify: the data folder '{tmp_path}/absent' is not a folder\n"
+    assert err == f"mpsmnist data verify: the data folder '{tmp_path}/absent' does not exist\n"
     (tmp_path / "empty").mkdir()
     code, out, err = call(main, [*VERIFY, str(tmp_path / "empty")])
     assert (code, out, err.splitlines()[-1]) == (1, "", "  it is empty")

@@ -34,7 +34,7 @@ def test_folders_of_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main([*arguments, "--resize"]) == 0
     out, err = capsys.readouterr()
     assert json_lines(out)[-1]["dataset"] == "custom"
-    assert "custom: 15 training images and 3 test images" in err
+    assert "custom: 15 training images and 3 test images of 3 classes\n" in err
     assert "train: 18 of the 18 images are dark on light: all are inverted" in err
     assert "train: there are no test files: 3 of the 18 images, one sixth of each class" in err
 

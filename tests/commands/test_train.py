@@ -49,7 +49,7 @@ def test_a_run_reports_to_people_on_stderr_only(run_train: Call) -> None:
     code, out, err = run_train("--steps", 20)
     assert (code, out) == (0, "")
     lines = err.splitlines()
-    assert lines[0] == "custom: 50 training images and 20 test images"
+    assert lines[0] == "custom: 50 training images and 20 test images of 10 classes"
     assert lines[1].startswith("steps 1 to 20, 2 images each, on cpu with ")
     assert lines[1].endswith("constant learning rate 0.01, momentum 0, seed 0")
     assert [line.split(":")[0] for line in lines[2:12]] == [f"step {step} of 20" for step in range(2, 21, 2)]
@@ -380,7 +380,7 @@ def test_each_epoch_is_told(run_train: Call) -> None:
     code, _, err = run_train("--epochs", 2.5, "--batch-size", 4, "--validation", 20)
     assert code == 0
     lines = err.splitlines()
-    assert lines[0] == "custom: 30 training images, 20 validation images and 20 test images"
+    assert lines[0] == "custom: 30 training images, 20 validation images and 20 test images of 10 classes"
     told = [line for line in lines if line.startswith("epoch ")]
     whens = [line.split(":")[0] for line in told]
     assert whens == ["epoch 1.07 of 2.5", "epoch 2 of 2.5", "epoch 2.5 of 2.5"]

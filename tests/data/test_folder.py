@@ -58,6 +58,7 @@ NAMINGS: dict[str, Callable[[str], str]] = {
     "upper case": lambda name: name.upper() + ".GZ",
     "prefixed": lambda name: f"my-own-{name}",
     "no kind": lambda name: name.replace("-ubyte", ""),
+    "another type": lambda name: name.replace("ubyte", "double"),
 }
 
 
@@ -94,7 +95,7 @@ def test_a_bad_folder_is_an_error_and_nothing_else_is_tried(
     origin = " (from MPSMNIST_DATA_DIR)" if given_by == "MPSMNIST_DATA_DIR" else ""
     message = f"the data folder '{folder}'{origin} "
     if fault == "absent":
-        message += "is not a folder"
+        message += "does not exist"
     elif fault == "a file":
         folder.write_bytes(b"")
         message += "is not a folder: name the folder that it is in"
@@ -252,6 +253,27 @@ def test_several_folders_below(tmp_path: Path) -> None:
     with pytest.raises(
         DatasetError, match=r"several datasets: '.*FashionMNIST/raw', '.*/MNIST/raw': name one"
     ):
+        load(data_dir=tmp_path)
+
+
+def test_prefixes_and_folders_tell_datasets_below_apart(tmp_path: Path) -> None:
+    write_named(tmp_path / "a", lambda name: f"mine-{name}")
+    write_set(tmp_path / "b")
+    with pytest.raises(DatasetError, match=r"several datasets: '.*/a' \(mine\), '.*/b': name one with"):
+        load(data_dir=tmp_path)
+
+
+def test_a_set_without_a_prefix_beside_one_with_it(tmp_path: Path) -> None:
+    write_set(tmp_path)
+    write_named(tmp_path, lambda name: f"mine-{name}")
+    with pytest.raises(DatasetError, match="several datasets: one without a prefix, mine: name one with"):
+        load(data_dir=tmp_path)
+
+
+def test_of_many_datasets_below_some_are_named(tmp_path: Path) -> None:
+    for number in range(14):
+        write_set(tmp_path / f"set{number:02}")
+    with pytest.raises(DatasetError, match=r"several datasets: '.*set00', .*set11' and 2 more: name one"):
         load(data_dir=tmp_path)
 
 

@@ -140,14 +140,30 @@ def test_classes_are_counted(tmp_path: Path, told: pytest.LogCaptureFixture) -> 
     labels = np.where(LABELS == 3, 11, LABELS).astype(np.uint8)
     dataset = load(data_dir=write(tmp_path, train_labels=labels, test_labels=np.full(20, 4, np.uint8)))
     assert dataset.classes == tuple(str(number) for number in range(12))
-    assert "of the 12 classes, 2 have no images: the first is 3" in told.text
+    assert "of the 12 classes, 2 have no images: the first is 3 (labels count from 0)" in told.text
+
+
+def test_labels_that_count_from_1_are_told(tmp_path: Path, told: pytest.LogCaptureFixture) -> None:
+    assert (
+        load(data_dir=write(tmp_path, train_labels=LABELS + 1, test_labels=LABELS[:20] + 1)).num_classes == 11
+    )
+    assert "of the 11 classes, 1 has no images: the first is 0 (labels count from 0)" in told.text
+
+
+def test_images_and_labels_may_be_swapped(tmp_path: Path) -> None:
+    write(tmp_path, train_images=LABELS, train_labels=TRAIN)
+    words = rf"{NAMES[0].removesuffix('.gz')}: .*, expected \(n, 28, 28\), .*: are images and labels swapped"
+    with pytest.raises(DatasetError, match=words):
+        load(data_dir=tmp_path)
 
 
 def test_the_number_of_classes_may_be_given(tmp_path: Path) -> None:
     write(tmp_path)
     assert load(data_dir=tmp_path, num_classes=12).num_classes == 12
     index = int(np.argmax(LABELS >= 9))
-    with pytest.raises(DatasetError, match=rf"label 9 at index {index}, expected 0 to 8"):
+    with pytest.raises(
+        DatasetError, match=rf"label 9 at index {index}, expected 0 to 8, as there are 9 classes"
+    ):
         load(data_dir=tmp_path, num_classes=9)
     with pytest.raises(DatasetError, match=r"holds mnist, which has 10 classes, but 12 are asked for"):
         load("mnist", data_dir=tmp_path, num_classes=12)

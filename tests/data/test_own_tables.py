@@ -276,13 +276,28 @@ def test_csv_of_levels_to_1(tmp_path: Path) -> None:
     assert_small_set(load(data_dir=tmp_path), "custom")
 
 
+def test_tables_named_as_a_known_set_are_that(tmp_path: Path) -> None:
+    """Kaggle's tables of EMNIST have its quirks: they are transposed, and letters count from 1."""
+    for part, images, labels in (("train", TRAIN, LABELS), ("test", TEST, TEST_LABELS)):
+        path = tmp_path / f"emnist-letters-{part}.csv"
+        path.write_text(table(images.transpose(0, 2, 1).reshape(len(images), -1), labels + 1, None))
+    dataset = load(data_dir=tmp_path)
+    assert (dataset.name, dataset.classes[0]) == ("emnist-letters", "A")
+    np.testing.assert_array_equal(dataset.train_images, TRAIN)
+    np.testing.assert_array_equal(dataset.test_labels, TEST_LABELS)
+    assert load("custom", data_dir=tmp_path).num_classes == LABELS.max() + 2
+
+
 GOOD = table(TRAIN[:3], LABELS[:3])
 BAD_TABLES = {
     "empty": ("", "it is an empty file"),
     "html": ("<html>", "it is an HTML or XML page"),
     "header only": (HEADER, "has a header, but no lines of numbers"),
-    "words": ("to be, or not\nto be", "its first line has 2 levels, expected a label and 784 levels"),
-    "one number": ("7", "its first line has 0 levels"),
+    "words": (
+        "to be, or not\nto be",
+        "its first line is a header without 'label', expected a label, which is a number",
+    ),
+    "one number": ("7", "its first line has 0 levels, expected a label, which is a number, and 784 levels"),
     "short line": (GOOD + "1,2,3\n", r"line 5 \(blank ones not counted\) has 3 fields, expected 785 numbers"),
     "one field": (GOOD + "5\n", r"line 5 \(blank ones not counted\) has 1 fields, expected 785 numbers"),
     "word": (GOOD.replace(f"\n{LABELS[1]},", "\nseven,", 1), "has a field that is no number"),
@@ -290,8 +305,13 @@ BAD_TABLES = {
     "large level": (GOOD.rstrip().rsplit(",", 1)[0] + ",1e300", "its levels are 0 to inf"),
     "large label": (GOOD + "1e300" + ",9" * 784, "label inf at index 3, expected a whole number"),
     "no number": (GOOD.replace(f"\n{LABELS[0]},", "\nnan,", 1), "label nan at index 0, expected a whole"),
-    "binary": ("\0\x01\x02" * 500, "its first line has "),
-    "semicolons": (GOOD.replace(",", ";"), "its first line has "),
+    "one level": ("7,0", "its first line has 1 level, "),
+    "binary": ("\0\x01\x02" * 500, "its first line is a header without 'label', "),
+    "semicolons": (
+        GOOD.replace(",", ";"),
+        "is a header without 'label', .* with commas between",
+    ),
+    "letters": (f"a{',0' * 784}\n", "its first line is a header without 'label', .* which is a number"),
     "negative": (table(-TRAIN[:3].astype(int), LABELS[:3]), r"its levels are -255 to 0"),
 }
 

@@ -216,6 +216,30 @@ def test_an_archive_without_the_split_says_so(tmp_path: Path) -> None:
         load("emnist-letters", data_dir=tmp_path)
 
 
+def test_an_archive_of_several_datasets_needs_a_name(tmp_path: Path) -> None:
+    (tmp_path / "gzip.zip").touch()
+    message = f"several datasets: {', '.join(EMNIST)}: name one with --dataset"
+    with pytest.raises(DatasetError, match=f"{message}$"):
+        load(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (
+            b"<!DOCTYPE html>",
+            "it is an HTML or XML page, as servers send in place of a file, expected a ZIP archive",
+        ),
+        (b"PK\x03\x04" + bytes(100), "damaged ZIP archive, or part of one: File is not a zip file"),
+    ],
+)
+def test_what_is_no_archive_is_named(tmp_path: Path, data: bytes, words: str) -> None:
+    path = tmp_path / "gzip.zip"
+    path.write_bytes(data)
+    with pytest.raises(DatasetError, match=rf"^{re.escape(str(path))}: {words}$"):
+        load("emnist-letters", data_dir=tmp_path)
+
+
 def test_a_folder_may_have_the_archive_or_what_was_unpacked(tmp_path: Path, serve: Serve) -> None:
     _, small = serve("emnist-letters")
     (tmp_path / "packed").mkdir()

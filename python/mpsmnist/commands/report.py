@@ -73,7 +73,8 @@ class TextReporter:
         held_out = "" if config.validation is None else f", {counted(config.validation, 'validation image')}"
         say(
             f"{dataset.name}: {counted(event.train_images, 'training image')}{held_out} and "
-            f"{counted(len(dataset.test_images), 'test image')}"
+            f"{counted(len(dataset.test_images), 'test image')} of {dataset.num_classes} "
+            f"class{'es' * (dataset.num_classes != 1)}"
         )
         if event.step >= event.total_steps:
             say(_what_next(event))

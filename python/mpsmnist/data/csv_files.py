@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..user_files import open_regular, reason_of
-from ..wording import listed
+from ..wording import counted, listed
 from .kinds import require_kind
 from .parts import Found, Part, role_of
 
@@ -98,8 +98,12 @@ def _columns(path: Path, fields: list[str], *, has_header: bool) -> tuple[int, N
         label = None if is_square and len(fields) > 1 else 0
         pixels = list(range(len(fields)))[0 if label is None else 1 :]
     if len(pixels) < 4 or math.isqrt(len(pixels)) ** 2 != len(pixels):
+        found = f"has {counted(len(pixels), 'level')}"
+        if has_header and label is None:
+            found = f"is a header without {_LABELS[0]!r}"
         raise DatasetError(
-            f"{path}: its first line has {len(pixels)} levels, expected a label and 784 levels"
+            f"{path}: its first line {found}, expected a label, which is a number, and 784 levels, "
+            "with commas between them"
         )
     return None if label is None else (label, np.array(pixels))
 

@@ -22,6 +22,7 @@ from .parquet import read_parquet
 from .parts import Found
 from .recognition import recognise_content, recognise_files
 from .sources import SOURCES, Source, number_names
+from .stored import has_archive
 
 CUSTOM = "custom"  # the name of a dataset that is not one of SOURCES
 _MAX_SEARCHED = 1000  # entries of a folder in which nothing was found
@@ -59,6 +60,8 @@ def read_folder(
     """
     described = f"the data folder {str(folder)!r}" + (f" (from {given_by})" if given_by else "")
     if not os.path.isdir(folder):  # unlike Path.is_dir, never an error
+        if not os.path.lexists(folder):
+            raise DatasetError(f"{described} does not exist")
         hint = ": name the folder that it is in" if os.path.isfile(folder) else ""
         raise DatasetError(f"{described} is not a folder{hint}")
     try:
@@ -92,8 +95,10 @@ def _read(folder: Path, wanted: str | None, described: str, *, resize: bool) -> 
     """
     if (files := _choose_idx(folder, wanted, described)) is not None:
         return _read_idx_files(files)
-    if (found := read_npz(folder) or read_csv(folder)) is not None:
+    if (found := read_npz(folder)) is not None:
         return found, None
+    if (found := read_csv(folder)) is not None:
+        return found, _named_by(Path(found.place))
     if below := suited(find_idx_below(folder), wanted):
         files = require_one(below, wanted, described)
         _log.info("reading the files in %s", files.folder)
@@ -101,6 +106,10 @@ def _read(folder: Path, wanted: str | None, described: str, *, resize: bool) -> 
     for read in (read_parquet, read_class_folders):
         if (found := read(folder, resize=resize)) is not None:
             return found, None
+    if archived := [source.name for source in SOURCES.values() if has_archive(source, folder)]:
+        raise DatasetError(
+            f"{described} has several datasets: {', '.join(archived)}: name one with --dataset"
+        )
     raise DatasetError(f"{described} holds no dataset: expected {_EXPECTED}\n  {_describe(folder)}")
 
 
@@ -121,6 +130,12 @@ def _choose_idx(folder: Path, wanted: str | None, described: str) -> IdxFiles | 
 def _read_idx_files(files: IdxFiles) -> tuple[Found, str | None]:
     told = files.prefix if files.prefix in SOURCES else recognise_files(files.paths)
     return files.read(), told
+
+
+def _named_by(table: Path) -> str | None:
+    """Tell which of SOURCES a table is by a name such as emnist-letters-train.csv."""
+    name = table.stem.lower().removesuffix("-train")
+    return name if name in SOURCES else None
 
 
 def _as_known(

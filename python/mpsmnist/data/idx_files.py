@@ -17,7 +17,7 @@ from .sources import SOURCES
 # train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-letters-test-images-idx3-ubyte, and so on.
 _NAME = re.compile(
     r"(?:(?P<set>[a-z0-9][a-z0-9_-]*)-)?(?P<part>train|t10k|test)[-_](?P<what>images|labels)"
-    r"[-_.]idx\d?(?:[-_.](?:ubyte|int))?(?P<gz>\.gz)?",
+    r"[-_.]idx\d?(?:[-_.](?:ubyte|byte|short|int|float|double))?(?P<gz>\.gz)?",
     re.IGNORECASE,
 )
 _USUAL = {
@@ -27,6 +27,7 @@ _USUAL = {
     ("test", "labels"): "t10k-labels-idx1-ubyte.gz",
 }
 _MAX_BELOW = 1000  # folders below one that are looked into
+_MAX_LISTED = 12  # datasets in a message
 
 _Key = tuple[str, str]
 _log = logging.getLogger(__name__)
@@ -161,11 +162,19 @@ def require_one(found: list[IdxFiles], wanted: str | None, described: str) -> Id
     if wanted is not None and len(found) > 1:
         found = [files for files in found if _is_named(files, wanted)] or found
     if len(found) > 1:
-        places = ", ".join(files.prefix or repr(str(files.folder)) for files in found)
+        more = f" and {len(found) - _MAX_LISTED} more" if len(found) > _MAX_LISTED else ""
         raise DatasetError(
-            f"{described} has several datasets: {places}: name one with --dataset, or its folder"
+            f"{described} has several datasets: {', '.join(_places(found)[:_MAX_LISTED])}{more}: "
+            "name one with --dataset, or its folder"
         )
     return found[0]
+
+
+def _places(found: list[IdxFiles]) -> list[str]:
+    """Say how to tell datasets apart: by their folders and prefixes, or by what of these differs."""
+    if len({files.folder for files in found}) == 1:
+        return [files.prefix or "one without a prefix" for files in found]
+    return [f"{str(files.folder)!r}{f' ({files.prefix})' * bool(files.prefix)}" for files in found]
 
 
 def _is_named(files: IdxFiles, wanted: str) -> bool:

@@ -104,7 +104,7 @@ def _as_pictures(part: Part) -> NDArray[Any]:
                 return images.reshape(-1, side, side)
     raise DatasetError(
         f"{part.images_name}: holds an array of shape {images.shape}, expected (n, 28, 28), (n, 784) or, in "
-        "colour, (n, 28, 28, 3)"
+        f"colour, (n, 28, 28, 3){': are images and labels swapped?' * (images.ndim == 1)}"
     )
 
 

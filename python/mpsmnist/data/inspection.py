@@ -9,7 +9,7 @@ from .idx import read_idx
 from .idx_files import IdxFiles, find_idx, find_idx_below
 from .recognition import recognise_file
 from .sources import SOURCES, Source
-from .stored import has_archive
+from .stored import has_archive, require_archive
 
 
 class Inspected(NamedTuple):
@@ -67,6 +67,8 @@ def _inspect(path: Path, *, is_idx: bool) -> Inspected:
         known_as = recognise_file(path)
         if is_idx:
             read_idx(path)
+        else:
+            require_archive(path)
     except DatasetError as error:
         return Inspected(path, None, str(error).removeprefix(f"{path}: "))
     return Inspected(path, known_as, None)

@@ -37,6 +37,7 @@ def to_labels(part: Part, num_classes: int | None = None, first: int = 0) -> NDA
         raise DatasetError(
             f"{part.labels_name}: label {labels[index]} at index {index}, "
             f"expected {'a whole number, ' if labels.dtype.kind == 'f' else ''}{first} to {last}"
+            + ("" if num_classes is None else f", as there are {num_classes} classes")
         )
     return (labels - first).astype(np.uint8)
 
@@ -50,7 +51,10 @@ def name_classes(labels: Sequence[NDArray[np.uint8]], num_classes: int | None) -
     count = int(present.max()) + 1 if num_classes is None else num_classes
     absent = sorted(set(range(count)) - set(present.tolist()))
     if absent:
-        _log.info("of the %d classes, %d have no images: the first is %d", count, len(absent), absent[0])
+        number = "1 has" if len(absent) == 1 else f"{len(absent)} have"
+        _log.info(
+            "of the %d classes, %s no images: the first is %d (labels count from 0)", count, number, absent[0]
+        )
     return number_names(count)
 
 

@@ -9,8 +9,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
+from ..file_kinds import FileKind
 from ..user_files import open_regular, reason_of
 from .idx import MAX_DEFLATE_RATIO, read_idx, read_idx_from
+from .kinds import require_kind
 from .sources import Download, Source, SourceFile
 
 _CHUNK = 1 << 20
@@ -36,6 +38,7 @@ def read_download(path: Path, file: SourceFile, *, shape: tuple[int | None, ...]
     """
     if file.member is None:
         return read_idx(path, shape=shape)
+    require_archive(path)
     name = stored_name(path, file)
     try:
         with open_regular(path) as opened, zipfile.ZipFile(opened) as archive:
@@ -51,6 +54,20 @@ def read_download(path: Path, file: SourceFile, *, shape: tuple[int | None, ...]
         raise DatasetError(f"{name}: is missing in the archive") from None
     except Exception as error:  # a damaged archive fails in many ways: zipfile.BadZipFile is one of them
         raise DatasetError(f"{name}: damaged zip data: {reason_of(error)}") from error
+
+
+def require_archive(path: Path) -> None:
+    """Raise DatasetError unless there is a zip archive at `path`. Of its members nothing is read."""
+    try:
+        with open_regular(path) as file:
+            require_kind(path, file, "a ZIP archive", FileKind.ZIP)
+            zipfile.ZipFile(file).close()
+    except DatasetError:
+        raise
+    except OSError as error:
+        raise DatasetError(f"{os.fspath(path)}: cannot be read: {reason_of(error)}") from error
+    except Exception as error:
+        raise DatasetError(f"{path}: damaged ZIP archive, or part of one: {reason_of(error)}") from error
 
 
 def checksum(path: Path, algorithm: str) -> str:

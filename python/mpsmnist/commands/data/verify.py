@@ -129,7 +129,8 @@ def _describe(dataset: Dataset) -> Iterator[str]:
         for labels in (dataset.train_labels, dataset.test_labels)
     )
     images = f"{counted(train.sum(), 'training image')} and {counted(test.sum(), 'test image')}"
-    yield f"{dataset.name}: {images} of {dataset.num_classes} class{'es' * (dataset.num_classes != 1)}"
+    classes = f"{dataset.num_classes} class{'es' * (dataset.num_classes != 1)}"
+    yield in_one_line(f"{dataset.name}: {images} of {classes}, in {dataset.source}")
     names = [in_one_line(name) for name in dataset.classes]
     width = max(map(len, names))
     for name, ours, theirs in zip(names, train, test, strict=True):
