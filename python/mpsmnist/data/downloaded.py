@@ -12,7 +12,7 @@ from ..errors import DatasetError
 from .arrays import FIELDS, Arrays, read_arrays, write_arrays
 from .cache import CacheError, cache_folder, locked
 from .dataset import Dataset, UnavailableError, read_downloads
-from .sources import Source
+from .sources import Download, Source
 from .stored import checksum_flaw, fingerprint
 
 _log = logging.getLogger(__name__)
@@ -50,17 +50,26 @@ def load_cached(source: Source, *, offline: bool = False) -> Dataset:
     return dataset
 
 
-def fetch(source: Source) -> Dataset:
+def fetch(source: Source, *, offline: bool = False) -> Dataset:
     """Load a dataset, after downloading what the cache lacks or has with other checksums than the mirrors'.
 
     Its `source` is the cache's folder if nothing was downloaded.
 
+    Args:
+        source: the dataset.
+        offline: MPSMNIST_OFFLINE forbids downloads.
+
     Raises:
-        UnavailableError: as of load_cached().
+        UnavailableError: as of load_cached(); or `offline`, and something would have to be downloaded.
     """
     folder = _folder(source)
     origin = str(folder)
-    if any(checksum_flaw(folder / each.name, each) for each in source.downloads):
+    wrong = _wrong_downloads(source, folder)
+    if wrong and offline:
+        file, flaw = next(iter(wrong.items()))
+        reason = "MPSMNIST_OFFLINE is 1, which forbids the network"
+        raise _unavailable(source, f"{folder / file.name}: {flaw}", reason)
+    if wrong:
         try:
             with _locked(source, folder):
                 origin = _download(source, folder)
@@ -110,8 +119,14 @@ def _download(source: Source, folder: Path) -> str:
     """Replace the downloads that are missing or have other checksums; returns where they came from."""
     from .mirrors import download  # noqa: PLC0415 (it takes long to import, and is seldom needed)
 
-    wrong = [each for each in source.downloads if checksum_flaw(folder / each.name, each)]
-    return download(source, wrong, folder) if wrong else str(folder)
+    wrong = _wrong_downloads(source, folder)
+    return download(source, list(wrong), folder) if wrong else str(folder)
+
+
+def _wrong_downloads(source: Source, folder: Path) -> dict[Download, str]:
+    """Find the downloads that are missing or have other checksums, and say what is wrong with each."""
+    flaws = {each: checksum_flaw(folder / each.name, each) for each in source.downloads}
+    return {each: flaw for each, flaw in flaws.items() if flaw is not None}
 
 
 @contextmanager

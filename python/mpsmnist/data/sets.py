@@ -96,17 +96,16 @@ def fetch(name: str) -> Dataset:
         The dataset; its `source` tells whether anything was downloaded.
 
     Raises:
-        DatasetError: a download failed, and lists what was tried; or MPSMNIST_OFFLINE forbids it.
+        DatasetError: a download failed, and lists what was tried; MPSMNIST_OFFLINE forbids one; or the
+            synthetic digits cannot be kept.
         ValueError: there is no such dataset, or MPSMNIST_OFFLINE is neither 1 nor 0.
     """
     if name not in FETCHABLE:
         raise ValueError(f"name is {name!r}, expected one of {', '.join(FETCHABLE)}")
     offline = offline_by_environment()
     if name == SYNTHETIC:
-        return load_synthetic()
-    if offline:
-        return downloaded.load_cached(SOURCES[name], offline=True)
-    return downloaded.fetch(SOURCES[name])
+        return load_synthetic(must_keep=True)
+    return downloaded.fetch(SOURCES[name], offline=offline)
 
 
 def _from_folder(
