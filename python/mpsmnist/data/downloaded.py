@@ -151,7 +151,7 @@ def _folder(source: Source) -> Path:
 def _made_from(source: Source, folder: Path) -> str:
     """Tell what the arrays would be made from. Raises DatasetError if a download cannot be read."""
     prints = [f"{each.name}: {fingerprint(folder / each.name)}" for each in source.downloads]
-    return "\n".join((f"form {_FORM}", *prints))
+    return "\n".join((f"{source.name}, form {_FORM}", *prints))  # datasets may share their downloads
 
 
 def _dataset(source: Source, arrays: Arrays, origin: str) -> Dataset:
