@@ -186,7 +186,7 @@ def test_a_line_too_short_for_any_image(call: Call, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("COLUMNS", "27")
     code, out, err = call(main, [*USUAL, "mnist"])
     assert (code, out) == (2, "")
-    assert "--columns is 1, of which none fits in the 27 characters of a line" in err
+    assert err.endswith("error: no image fits in the 27 characters of a line; --output FILE has room\n")
 
 
 def test_a_file_that_cannot_be_written(call: Call, tmp_path: Path) -> None:

@@ -4,13 +4,12 @@ import dataclasses
 import functools
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..errors import DatasetError
 from .arrays import FIELDS, Arrays, read_arrays, write_arrays
-from .cache import CacheError, cache_folder, locked
+from .cache import CacheError, cache_root, locked
 from .dataset import Dataset, UnavailableError, read_downloads
 from .sources import Download, Source
 from .stored import checksum_flaw, fingerprint
@@ -129,11 +128,9 @@ def _wrong_downloads(source: Source, folder: Path) -> dict[Download, str]:
     return {each: flaw for each, flaw in flaws.items() if flaw is not None}
 
 
-@contextmanager
-def _locked(source: Source, folder: Path) -> Iterator[None]:
+def _locked(source: Source, folder: Path) -> AbstractContextManager[None]:
     seconds = sum(each.largest for each in source.downloads) / _USUAL_RATE
-    with locked(folder, f"downloading {source.name}", seconds):
-        yield
+    return locked(folder, f"downloading {source.name}", seconds)
 
 
 @functools.cache  # said once
@@ -143,7 +140,7 @@ def _say_not_kept(name: str, reason: str) -> None:
 
 def _folder(source: Source) -> Path:
     try:
-        return cache_folder(source.cached_in)
+        return cache_root() / source.cached_in
     except CacheError as error:
         raise UnavailableError(f"{source.name} is not in the cache: {error}", "there is no cache") from error
 

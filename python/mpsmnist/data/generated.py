@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import DatasetError
 from . import synthetic
 from .arrays import FIELDS, Arrays, read_arrays, write_arrays
-from .cache import CacheError, cache_folder, locked
+from .cache import CacheError, cache_root, locked
 from .dataset import Dataset
 from .sources import DIGITS
 
@@ -43,7 +43,7 @@ def load_synthetic(*, must_keep: bool = False) -> Dataset:
 
 def drawn_path() -> Path:
     """Return the path of the digits in the cache. Raises CacheError if there can be no cache."""
-    return cache_folder(SYNTHETIC) / f"{SYNTHETIC}.npz"
+    return cache_root() / SYNTHETIC / f"{SYNTHETIC}.npz"
 
 
 def read_drawn(path: Path) -> Arrays | None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..file_kinds import ARCHIVES, HEAD, FileKind, file_kind
 from ..files import is_temporary
 from ..user_files import open_regular, reason_of
-from .cache import LOCK
+from .cache import LOCK, cache_root
 from .cached import CachedSet, find_cached
 from .downloaded import read_unpacked
 from .generated import SYNTHETIC, read_drawn
@@ -55,16 +55,17 @@ def verify_cached(before: Callable[[Path], object]) -> Iterator[Verdict]:
                 yield _verify_arrays(found) if path == found.unpacked else _verify_download(found, path)
 
 
-def strangers(root: Path) -> Iterator[tuple[Path, str]]:
-    """Find what the cache at `root` has besides the files of datasets: each path, and what it may be.
+def strangers() -> Iterator[tuple[Path, str]]:
+    """Find what the cache has besides the files of datasets: each path, and what it may be.
 
     Raises:
+        CacheError: there can be no cache.
         OSError: a folder cannot be listed.
     """
     found = [find_cached(name) for name in FETCHABLE]
     folders = {each.folder for each in found}
     known = {path for each in found for path in (*each.downloads, each.unpacked)} | folders
-    for folder in (root, *sorted(folders)):
+    for folder in (cache_root(), *sorted(folders)):
         with suppress(FileNotFoundError):
             for path in sorted(folder.iterdir()):
                 if path not in known and path.name != LOCK:

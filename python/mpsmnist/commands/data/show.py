@@ -79,9 +79,11 @@ def _columns_in_file(arguments: argparse.Namespace) -> int:
 
 def _columns_in_terminal(arguments: argparse.Namespace, width: int) -> int:
     most = most_columns(style_for(sys.stdout), width)
-    columns: int = arguments.columns or max(most, 1)
+    if most == 0:
+        raise UsageError(f"no image fits in the {width} characters of a line; --output FILE has room")
+    columns: int = arguments.columns or most
     if columns > most:
-        fit = f"{most or 'none'} fit{'' if most > 1 else 's'} in the {width} characters of a line"
+        fit = f"{most} fit{'' if most > 1 else 's'} in the {width} characters of a line"
         raise UsageError(f"columns is {columns}, of which {fit}; --output FILE has room for more")
     return columns
 
