@@ -47,8 +47,8 @@ def load(
             your own, in a folder.
         data_dir: a folder that holds a dataset in one of the forms that README.md lists.
         offline: never use the network; None leaves it to the environment variable MPSMNIST_OFFLINE (1 or 0).
-        num_classes: how many classes the data in the folder have, 1 to 256; None counts the labels. Of
-            other data it is the number that they have.
+        num_classes: how many classes the data in the folder have, 1 to 256; None counts the labels. Without
+            a folder, None or the number that the dataset has.
         resize: scale images in the folder that are not 28x28, instead of raising DatasetError.
 
     Raises:
