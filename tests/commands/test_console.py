@@ -152,6 +152,11 @@ def test_errors_become_one_line_and_an_exit_code(
     assert "Traceback" not in err
 
 
+def test_names_in_errors_do_not_command_the_terminal(call: Call) -> None:
+    error = mpsmnist.DatasetError("tried:\n  a\x1b[2J\r: absent")
+    assert call(run_command, raising(error), "prog", []) == (1, "", "prog: tried:\n  a\\x1b[2J\\r: absent\n")
+
+
 def test_a_bug_is_not_hidden(call: Call) -> None:
     with pytest.raises(ZeroDivisionError):
         call(run_command, raising(ZeroDivisionError()), "prog", [])

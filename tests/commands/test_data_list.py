@@ -117,7 +117,7 @@ def test_json_has_a_line_for_each(call: Call, cache: Path) -> None:
     }
     assert (objects["kmnist"]["train_images"], objects["kmnist"]["test_images"]) == (60000, 10000)
     assert (objects["kmnist"]["cached"], objects["kmnist"]["files"]) == (False, {})
-    assert objects["synthetic"]["licence"] is None
+    assert (objects["synthetic"]["cached"], objects["synthetic"]["licence"]) == (False, None)
 
 
 def test_without_a_home_there_is_no_cache(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

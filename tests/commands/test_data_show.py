@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mpsmnist.commands.data.sheet import GAP, NAME_HEIGHT, SCALE
+from mpsmnist.commands.loading import load_dataset
 from mpsmnist.commands.main import main
+from mpsmnist.data import Dataset
 from support.commands import Call
 from support.datasets import small_dataset
 from support.http_faults import FaultyServer
@@ -183,7 +186,7 @@ def test_a_line_too_short_for_any_image(call: Call, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("COLUMNS", "27")
     code, out, err = call(main, [*USUAL, "mnist"])
     assert (code, out) == (2, "")
-    assert "--columns is 1, of which none fits in the 27 characters of a line" in err
+    assert err.endswith("error: no image fits in the 27 characters of a line; --output FILE has room\n")
 
 
 def test_a_file_that_cannot_be_written(call: Call, tmp_path: Path) -> None:
@@ -191,3 +194,16 @@ def test_a_file_that_cannot_be_written(call: Call, tmp_path: Path) -> None:
     folder.mkdir()
     code, _, err = call(main, [*USUAL, "mnist", "--output", str(folder)])
     assert (code, "which is a folder, expected a file name" in err) == (2, True)
+
+
+def test_a_terminal_that_becomes_narrower_while_the_data_are_loaded(
+    call: Call, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_meanwhile(*arguments: Any, **options: Any) -> Dataset:
+        monkeypatch.setenv("COLUMNS", "10")
+        return load_dataset(*arguments, **options)
+
+    monkeypatch.setattr("mpsmnist.commands.data.show.load_dataset", load_meanwhile)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert call(main, [*USUAL, "mnist", "--rows", "1"])[0] == 0
+    assert terminal.getvalue().startswith("mnist: 5 of ")

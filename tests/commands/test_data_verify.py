@@ -138,6 +138,25 @@ def test_other_files_are_named_and_left(call: Call, cache: Path) -> None:
         assert path.exists()
 
 
+def test_a_cache_that_is_no_folder(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MPSMNIST_CACHE_DIR", f"{tmp_path}/file")
+    told = f"mpsmnist data verify: [Errno 20] Not a directory: '{tmp_path}/file'\n"
+    assert call(main, VERIFY) == (1, "", told)
+
+
+def test_digits_drawn_by_another_version(call: Call, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = small_set("mnist")[1:3]
+    monkeypatch.setattr("mpsmnist.data.synthetic.generate", lambda seed=0: (images, labels, images, labels))
+    load("synthetic")
+    path = cache / "synthetic" / "synthetic.npz"
+    assert f"{path}: right (CRC-32)\n" in call(main, VERIFY)[1]
+    monkeypatch.setattr("mpsmnist.data.synthetic.VERSION", 12345)
+    code, out, _ = call(main, VERIFY)
+    assert code == 0
+    assert f"{path}: right (CRC-32), but drawn by another version: loading makes it anew\n" in out
+
+
 def test_a_terminal_shows_which_file_is_read(
     call: Call, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

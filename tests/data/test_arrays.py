@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
+import os
 import pickle
 import threading
 import tracemalloc
@@ -194,6 +196,20 @@ def test_what_was_made_from_something_else_is_not_taken(path: Path) -> None:
     assert read_arrays(path, MADE_FROM, 1) is None
     np.savez(path, **some_arrays())
     assert read(path) is None
+
+
+def test_where_files_cannot_be_mapped_they_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+    monkeypatch.setattr(mmap, "mmap", fail)
+    found = read(path)
+    assert found is not None
+    assert same(found, some_arrays())
+    found["train_images"][:] = 7  # their own, as those that are mapped are
+    found = read(path)
+    assert found is not None
+    assert same(found, some_arrays())
 
 
 def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:

@@ -171,6 +171,26 @@ def test_the_number_of_classes_may_be_given(tmp_path: Path) -> None:
         load(data_dir=tmp_path, num_classes=257)
 
 
+@pytest.mark.usefixtures("drawings")
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("auto", "mnist has 10"),
+        ("emnist-letters", "emnist-letters has 26"),
+        ("synthetic", "synthetic has 10"),
+    ],
+)
+def test_another_number_of_classes_than_a_known_dataset_has(name: str, told: str) -> None:
+    """It was left out of account, so that a network for 12 classes would have had 10."""
+    with pytest.raises(ValueError, match=rf"^num_classes is 12, but {told} classes$"):
+        load(name, num_classes=12, offline=True)
+
+
+def test_the_number_of_classes_that_a_known_dataset_has(drawings: list[int]) -> None:
+    assert load("synthetic", num_classes=10).num_classes == 10
+    assert drawings == [0]
+
+
 def without_tests(folder: Path) -> Path:
     for name in NAMES[2:]:
         (folder / name.removesuffix(".gz")).unlink()

@@ -122,6 +122,15 @@ def test_emnists_archive_is_downloaded_once_for_all_splits(serve: Serve, cache: 
     assert {path.name for path in (cache / "emnist").iterdir()} == kept
 
 
+def test_arrays_of_another_split_are_not_used(serve: Serve, cache: Path) -> None:
+    """They are made from the same archive."""
+    serve("emnist-letters")
+    load("emnist-letters")
+    os.replace(cache / "emnist" / "emnist-letters.npz", cache / "emnist" / "emnist-balanced.npz")
+    _, balanced = serve("emnist-balanced")
+    assert_same(load("emnist-balanced", offline=True), balanced)
+
+
 def test_only_a_splits_own_members_are_read(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     original = zipfile.ZipFile.open

@@ -10,7 +10,7 @@ from .._core import __version__
 from ..errors import Error
 from .parser import Parser
 from .signals import Interrupted, check, deferred, handled
-from .streams import flush_stdout, standard_streams
+from .streams import flush_stdout, in_one_line, standard_streams
 
 DONE, FAILED, BAD_USAGE = 0, 1, 2
 
@@ -98,8 +98,9 @@ def run_command(load: Callable[[], Command], program: str, argv: Sequence[str] |
 
 
 def complain(program: str, message: object) -> None:
-    """Print a message to stderr, after the program's name."""
-    print(f"{program}: {message}", file=sys.stderr)
+    """Print a message of one line or more to stderr, after the program's name; see in_one_line()."""
+    lines = map(in_one_line, str(message).split("\n"))
+    print(f"{program}: " + "\n".join(lines), file=sys.stderr)
 
 
 def require_whole_number(name: str, value: int | None, low: int, high: int) -> None:

@@ -16,7 +16,7 @@ def load_dataset(program: str, name: str, **options: Any) -> Dataset:
         UsageError: an option has a value that it cannot have.
         DatasetError: as of load().
     """
-    with telling_warnings(program):
+    with _telling_warnings(program):
         try:
             return load(name, **options)
         except ValueError as error:
@@ -24,7 +24,7 @@ def load_dataset(program: str, name: str, **options: Any) -> Dataset:
 
 
 @contextmanager
-def telling_warnings(program: str) -> Iterator[None]:
+def _telling_warnings(program: str) -> Iterator[None]:
     """Print the block's warnings to stderr when it has ended well.
 
     That digits are not real MNIST must not be missed, however quiet the command.

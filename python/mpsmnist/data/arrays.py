@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.lib import format as npy
@@ -38,7 +38,7 @@ def read_arrays(path: Path, made_from: str, num_classes: int) -> Arrays | None:
     """
     try:
         with open_regular(path) as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+            mapped = _map(file)
             with zipfile.ZipFile(file) as archive:
                 members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if _member(mapped, members[_MADE_FROM]).item() != made_from:
@@ -65,7 +65,14 @@ def write_arrays(path: Path, arrays: Arrays, made_from: str, num_classes: int) -
     return written
 
 
-def _member(mapped: mmap.mmap, info: zipfile.ZipInfo) -> NDArray[Any]:
+def _map(file: IO[bytes]) -> mmap.mmap | bytearray:
+    try:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except OSError:  # some file systems cannot map files
+        return bytearray(file.read())
+
+
+def _member(mapped: mmap.mmap | bytearray, info: zipfile.ZipInfo) -> NDArray[Any]:
     """View the array of a member. Raises any Exception if it is damaged."""
     header = info.header_offset
     begin = header + _LOCAL_HEADER.size + sum(_LOCAL_HEADER.unpack_from(mapped, header))

@@ -34,14 +34,13 @@ class CacheError(Exception):
     """The cache cannot be used; says which folder, why, and what to do if that is known."""
 
 
-def cache_folder(name: str) -> Path:
-    """Return the folder for the dataset `name`: under MPSMNIST_CACHE_DIR, else in the platform's cache.
+def cache_root() -> Path:
+    """Return the folder that has the datasets' folders: MPSMNIST_CACHE_DIR, else one of the platform's cache.
 
     Raises:
         CacheError: there is no such place, because the user has no home.
     """
-    root = os.environ.get("MPSMNIST_CACHE_DIR") or _user_cache()
-    return expand_path(root) / name
+    return expand_path(os.environ.get("MPSMNIST_CACHE_DIR") or _user_cache())
 
 
 def _user_cache() -> str:

@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cache import cache_folder
+from .cache import cache_root
 from .downloaded import unpacked_path
 from .generated import SYNTHETIC, drawn_path
 from .sources import SOURCES
@@ -30,9 +30,9 @@ class CachedSet:
     sizes: dict[Path, int]
 
     @property
-    def whole(self) -> bool:
-        """Whether it can be loaded without the network: arrays that are missing are made of the downloads."""
-        return all(path in self.sizes for path in self.downloads or (self.unpacked,))
+    def missing(self) -> list[Path]:
+        """What it cannot be loaded without: not arrays that can be made of the downloads."""
+        return [path for path in self.downloads or (self.unpacked,) if path not in self.sizes]
 
 
 def find_cached(name: str) -> CachedSet:
@@ -42,7 +42,7 @@ def find_cached(name: str) -> CachedSet:
         unpacked = drawn_path()
     else:
         source = SOURCES[name]
-        unpacked = unpacked_path(source, cache_folder(source.cached_in))
+        unpacked = unpacked_path(source, cache_root() / source.cached_in)
         downloads = tuple(unpacked.parent / each.name for each in source.downloads)
     sizes = {path: size for path in (*downloads, unpacked) if (size := _size(path)) is not None}
     return CachedSet(name, unpacked.parent, downloads, unpacked, sizes)

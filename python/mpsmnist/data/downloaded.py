@@ -4,15 +4,14 @@ import dataclasses
 import functools
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..errors import DatasetError
 from .arrays import FIELDS, Arrays, read_arrays, write_arrays
-from .cache import CacheError, cache_folder, locked
+from .cache import CacheError, cache_root, locked
 from .dataset import Dataset, UnavailableError, read_downloads
-from .sources import Source
+from .sources import Download, Source
 from .stored import checksum_flaw, fingerprint
 
 _log = logging.getLogger(__name__)
@@ -50,17 +49,26 @@ def load_cached(source: Source, *, offline: bool = False) -> Dataset:
     return dataset
 
 
-def fetch(source: Source) -> Dataset:
+def fetch(source: Source, *, offline: bool = False) -> Dataset:
     """Load a dataset, after downloading what the cache lacks or has with other checksums than the mirrors'.
 
     Its `source` is the cache's folder if nothing was downloaded.
 
+    Args:
+        source: the dataset.
+        offline: MPSMNIST_OFFLINE forbids downloads.
+
     Raises:
-        UnavailableError: as of load_cached().
+        UnavailableError: as of load_cached(); or `offline`, and something would have to be downloaded.
     """
     folder = _folder(source)
     origin = str(folder)
-    if any(checksum_flaw(folder / each.name, each) for each in source.downloads):
+    wrong = _wrong_downloads(source, folder)
+    if wrong and offline:
+        file, flaw = next(iter(wrong.items()))
+        reason = "MPSMNIST_OFFLINE is 1, which forbids the network"
+        raise _unavailable(source, f"{folder / file.name}: {flaw}", reason)
+    if wrong:
         try:
             with _locked(source, folder):
                 origin = _download(source, folder)
@@ -110,15 +118,19 @@ def _download(source: Source, folder: Path) -> str:
     """Replace the downloads that are missing or have other checksums; returns where they came from."""
     from .mirrors import download  # noqa: PLC0415 (it takes long to import, and is seldom needed)
 
-    wrong = [each for each in source.downloads if checksum_flaw(folder / each.name, each)]
-    return download(source, wrong, folder) if wrong else str(folder)
+    wrong = _wrong_downloads(source, folder)
+    return download(source, list(wrong), folder) if wrong else str(folder)
 
 
-@contextmanager
-def _locked(source: Source, folder: Path) -> Iterator[None]:
+def _wrong_downloads(source: Source, folder: Path) -> dict[Download, str]:
+    """Find the downloads that are missing or have other checksums, and say what is wrong with each."""
+    flaws = {each: checksum_flaw(folder / each.name, each) for each in source.downloads}
+    return {each: flaw for each, flaw in flaws.items() if flaw is not None}
+
+
+def _locked(source: Source, folder: Path) -> AbstractContextManager[None]:
     seconds = sum(each.largest for each in source.downloads) / _USUAL_RATE
-    with locked(folder, f"downloading {source.name}", seconds):
-        yield
+    return locked(folder, f"downloading {source.name}", seconds)
 
 
 @functools.cache  # said once
@@ -128,7 +140,7 @@ def _say_not_kept(name: str, reason: str) -> None:
 
 def _folder(source: Source) -> Path:
     try:
-        return cache_folder(source.cached_in)
+        return cache_root() / source.cached_in
     except CacheError as error:
         raise UnavailableError(f"{source.name} is not in the cache: {error}", "there is no cache") from error
 
@@ -136,7 +148,7 @@ def _folder(source: Source) -> Path:
 def _made_from(source: Source, folder: Path) -> str:
     """Tell what the arrays would be made from. Raises DatasetError if a download cannot be read."""
     prints = [f"{each.name}: {fingerprint(folder / each.name)}" for each in source.downloads]
-    return "\n".join((f"form {_FORM}", *prints))
+    return "\n".join((f"{source.name}, form {_FORM}", *prints))  # datasets may share their downloads
 
 
 def _dataset(source: Source, arrays: Arrays, origin: str) -> Dataset:

@@ -4,9 +4,10 @@ import logging
 import warnings
 from pathlib import Path
 
+from ..errors import DatasetError
 from . import synthetic
 from .arrays import FIELDS, Arrays, read_arrays, write_arrays
-from .cache import CacheError, cache_folder, locked
+from .cache import CacheError, cache_root, locked
 from .dataset import Dataset
 from .sources import DIGITS
 
@@ -14,10 +15,13 @@ SYNTHETIC = "synthetic"  # the name of the dataset
 _log = logging.getLogger(__name__)
 
 
-def load_synthetic() -> Dataset:
+def load_synthetic(*, must_keep: bool = False) -> Dataset:
     """Map the synthetic digits from the cache, drawing them first if they are not there.
 
     If the cache cannot be written, it warns, and the next call takes a few seconds to draw them again.
+
+    Raises:
+        DatasetError: the cache cannot be written, and `must_keep`.
     """
     arrays: Arrays | None = None
     try:
@@ -31,13 +35,15 @@ def load_synthetic() -> Dataset:
                 arrays = _draw()
                 arrays = write_arrays(path, arrays, _made_from(), len(DIGITS))
     except CacheError as error:
+        if must_keep:
+            raise DatasetError(f"{SYNTHETIC}: the digits cannot be kept: {error}") from error
         warnings.warn(f"the synthetic digits are not kept for the next run: {error}", stacklevel=3)
     return _dataset(arrays or _draw(), "generated")
 
 
 def drawn_path() -> Path:
     """Return the path of the digits in the cache. Raises CacheError if there can be no cache."""
-    return cache_folder(SYNTHETIC) / f"{SYNTHETIC}.npz"
+    return cache_root() / SYNTHETIC / f"{SYNTHETIC}.npz"
 
 
 def read_drawn(path: Path) -> Arrays | None:

@@ -11,7 +11,7 @@ from .dataset import Dataset, UnavailableError, read_downloads
 from .folder import CUSTOM, read_folder
 from .generated import SYNTHETIC, load_synthetic
 from .labels import MAX_CLASSES
-from .sources import SOURCES, Source
+from .sources import DIGITS, SOURCES, Source
 from .stored import has_archive
 
 _FOLDER = "MPSMNIST_DATA_DIR"
@@ -47,7 +47,8 @@ def load(
             your own, in a folder.
         data_dir: a folder that holds a dataset in one of the forms that README.md lists.
         offline: never use the network; None leaves it to the environment variable MPSMNIST_OFFLINE (1 or 0).
-        num_classes: how many classes the data in the folder have, 1 to 256; None counts the labels.
+        num_classes: how many classes the data in the folder have, 1 to 256; None counts the labels. Without
+            a folder, None or the number that the dataset has.
         resize: scale images in the folder that are not 28x28, instead of raising DatasetError.
 
     Raises:
@@ -57,13 +58,14 @@ def load(
     if name not in DATASETS:
         raise ValueError(f"name is {name!r}, expected one of {', '.join(DATASETS)}")
     offline = offline_by_environment() if offline is None else offline
+    if num_classes is not None and not 1 <= num_classes <= MAX_CLASSES:
+        raise ValueError(f"num_classes is {num_classes}, expected 1 to {MAX_CLASSES}")
     if name == SYNTHETIC:
         if data_dir is not None:
             raise ValueError(f"data_dir is {os.fspath(data_dir)!r}, but synthetic digits need no data folder")
+        _check_number(name, len(DIGITS), num_classes)
         return load_synthetic()
 
-    if num_classes is not None and not 1 <= num_classes <= MAX_CLASSES:
-        raise ValueError(f"num_classes is {num_classes}, expected 1 to {MAX_CLASSES}")
     if data_dir is not None:
         return _from_folder(name, expand_path(data_dir), None, num_classes, resize=resize)
     if folder := os.environ.get(_FOLDER):
@@ -73,6 +75,7 @@ def load(
             f"{CUSTOM} is data of your own: name its folder with --data-dir (data_dir in Python) or {_FOLDER}"
         )
     source = SOURCES["mnist" if name == "auto" else name]
+    _check_number(source.name, source.num_classes, num_classes)
     try:
         return downloaded.load_cached(source, offline=offline)
     except UnavailableError as error:
@@ -96,17 +99,22 @@ def fetch(name: str) -> Dataset:
         The dataset; its `source` tells whether anything was downloaded.
 
     Raises:
-        DatasetError: a download failed, and lists what was tried; or MPSMNIST_OFFLINE forbids it.
+        DatasetError: a download failed, and lists what was tried; MPSMNIST_OFFLINE forbids one; or the
+            synthetic digits cannot be kept.
         ValueError: there is no such dataset, or MPSMNIST_OFFLINE is neither 1 nor 0.
     """
     if name not in FETCHABLE:
         raise ValueError(f"name is {name!r}, expected one of {', '.join(FETCHABLE)}")
     offline = offline_by_environment()
     if name == SYNTHETIC:
-        return load_synthetic()
-    if offline:
-        return downloaded.load_cached(SOURCES[name], offline=True)
-    return downloaded.fetch(SOURCES[name])
+        return load_synthetic(must_keep=True)
+    return downloaded.fetch(SOURCES[name], offline=offline)
+
+
+def _check_number(name: str, has: int, num_classes: int | None) -> None:
+    """Raise ValueError if another number of classes is asked for than a dataset has."""
+    if num_classes not in (None, has):
+        raise ValueError(f"num_classes is {num_classes}, but {name} has {has} classes")
 
 
 def _from_folder(

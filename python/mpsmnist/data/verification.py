@@ -1,6 +1,5 @@
 """Checks what the cache holds: the checksum of every download, and the arrays that were made of them."""
 
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,10 +9,10 @@ from typing import NamedTuple
 from ..file_kinds import ARCHIVES, HEAD, FileKind, file_kind
 from ..files import is_temporary
 from ..user_files import open_regular, reason_of
-from .cache import LOCK
+from .cache import LOCK, cache_root
 from .cached import CachedSet, find_cached
 from .downloaded import read_unpacked
-from .generated import read_drawn
+from .generated import SYNTHETIC, read_drawn
 from .sets import FETCHABLE
 from .sources import SOURCES
 from .stored import ALGORITHMS, checksum_flaw
@@ -56,19 +55,21 @@ def verify_cached(before: Callable[[Path], object]) -> Iterator[Verdict]:
                 yield _verify_arrays(found) if path == found.unpacked else _verify_download(found, path)
 
 
-def strangers(root: Path) -> Iterator[tuple[Path, str]]:
-    """Find what the cache at `root` has besides the files of datasets: each path, and what it may be.
+def strangers() -> Iterator[tuple[Path, str]]:
+    """Find what the cache has besides the files of datasets: each path, and what it may be.
 
     Raises:
+        CacheError: there can be no cache.
         OSError: a folder cannot be listed.
     """
     found = [find_cached(name) for name in FETCHABLE]
     folders = {each.folder for each in found}
     known = {path for each in found for path in (*each.downloads, each.unpacked)} | folders
-    for folder in (root, *sorted(folders)):
-        for path in sorted(folder.iterdir()) if os.path.isdir(folder) else ():
-            if path not in known and path.name != LOCK:
-                yield path, _guess(path)
+    for folder in (cache_root(), *sorted(folders)):
+        with suppress(FileNotFoundError):
+            for path in sorted(folder.iterdir()):
+                if path not in known and path.name != LOCK:
+                    yield path, _guess(path)
 
 
 def _guess(path: Path) -> str:
@@ -94,12 +95,13 @@ def _kind(path: Path) -> FileKind | None:
 
 
 def _verify_arrays(found: CachedSet) -> Verdict:
-    source = SOURCES.get(found.name)
-    arrays = read_drawn(found.unpacked) if source is None else read_unpacked(source, found.folder)
-    flaw, remark = None, ""
-    if arrays is None:
-        flaw = _zip_flaw(found.unpacked)
-        remark = ", but not made from the downloads beside it: loading makes it anew"
+    if found.name == SYNTHETIC:
+        up_to_date, otherwise = read_drawn(found.unpacked) is not None, "drawn by another version"
+    else:
+        up_to_date = read_unpacked(SOURCES[found.name], found.folder) is not None
+        otherwise = "not made from the downloads beside it"
+    flaw = None if up_to_date else _zip_flaw(found.unpacked)
+    remark = "" if up_to_date else f", but {otherwise}: loading makes it anew"
     return Verdict(found.unpacked, found.name, "CRC-32", flaw, remark)
 
 

@@ -3,14 +3,11 @@
 import argparse
 
 from ...data import FETCHABLE, fetch
-from ...data.cache import CacheError
 from ...data.cached import find_cached
 from ...data.generated import SYNTHETIC
-from ...data.sets import offline_by_environment
 from ...errors import DatasetError
 from ...wording import sized
 from ..console import DONE, FAILED, Command, UsageError, complain
-from ..loading import telling_warnings
 from ..log import telling
 from ..streams import in_one_line, print_line
 
@@ -26,37 +23,26 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace, program: str) -> int:
-    try:
-        offline = offline_by_environment()
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    failed = False
+    code = DONE
     with telling(program):
         for name in dict.fromkeys(arguments.names):
             try:
-                with telling_warnings(program):
-                    told = _fetch(name)
+                told = _fetch(name)
             except DatasetError as error:
                 complain(program, error)
-                told = None
-            if told is None:
-                failed = True
+                code = FAILED
             else:
                 print_line(in_one_line(told))
-    if failed and offline:
-        complain(program, "MPSMNIST_OFFLINE is 1, which forbids the network")
-    return FAILED if failed else DONE
+    return code
 
 
-def _fetch(name: str) -> str | None:
-    """Fetch a dataset, and say what was done; None if it is not in the cache then, as a warning says."""
-    origin = fetch(name).source
+def _fetch(name: str) -> str:
+    """Fetch a dataset, and say what was done."""
     try:
-        found = find_cached(name)
-    except CacheError:
-        return None
-    if not found.whole:
-        return None
+        origin = fetch(name).source
+    except ValueError as error:  # of MPSMNIST_OFFLINE
+        raise UsageError(str(error)) from error
+    found = find_cached(name)
     done = f"fetched from {origin}"
     if origin in (str(found.folder), str(found.unpacked)):
         done = "already in the cache"

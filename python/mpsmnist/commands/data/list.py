@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...data import FETCHABLE
-from ...data.cache import CacheError
+from ...data.cache import CacheError, cache_root
 from ...data.cached import find_cached
 from ...data.generated import SYNTHETIC
 from ...data.sources import DIGITS, SOURCES
@@ -52,7 +52,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace, program: str) -> int:
     try:
-        root = find_cached(SYNTHETIC).folder.parent
+        root = cache_root()
     except CacheError as error:
         root = None
         complain(program, error)
@@ -71,7 +71,7 @@ def _entry(name: str, *, in_cache: bool) -> _Entry:
     return _Entry(
         name,
         *_describe(name),
-        cached=found is not None and found.whole,
+        cached=found is not None and not found.missing,
         folder=None if found is None else str(found.folder),
         files={} if found is None else {str(path): size for path, size in found.sizes.items()},
     )

@@ -47,7 +47,8 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
     require_whole_number("rows", arguments.rows, 1, MOST)
     require_whole_number("columns", arguments.columns, 1, MOST)
     require_whole_number("seed", arguments.seed, 0, MAX_SEED)
-    columns = _columns_in_file(arguments) if arguments.output else _columns_in_terminal(arguments)
+    width = shutil.get_terminal_size().columns  # asked once: it may be another when the data are loaded
+    columns = _columns_in_file(arguments) if arguments.output else _columns_in_terminal(arguments, width)
     with telling(program):
         dataset = load_dataset(
             program,
@@ -58,7 +59,7 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
             resize=bool(arguments.resize),
         )
     if arguments.output is None:
-        _show(arguments, dataset, columns)
+        _show(arguments, dataset, columns, width)
     else:
         _save(arguments, dataset, columns, program)
     return DONE
@@ -76,20 +77,20 @@ def _columns_in_file(arguments: argparse.Namespace) -> int:
     return arguments.columns or FILE_COLUMNS
 
 
-def _columns_in_terminal(arguments: argparse.Namespace) -> int:
-    width = shutil.get_terminal_size().columns
+def _columns_in_terminal(arguments: argparse.Namespace, width: int) -> int:
     most = most_columns(style_for(sys.stdout), width)
-    columns: int = arguments.columns or max(most, 1)
+    if most == 0:
+        raise UsageError(f"no image fits in the {width} characters of a line; --output FILE has room")
+    columns: int = arguments.columns or most
     if columns > most:
-        fit = f"{most or 'none'} fit{'' if most > 1 else 's'} in the {width} characters of a line"
+        fit = f"{most} fit{'' if most > 1 else 's'} in the {width} characters of a line"
         raise UsageError(f"columns is {columns}, of which {fit}; --output FILE has room for more")
     return columns
 
 
-def _show(arguments: argparse.Namespace, dataset: Dataset, columns: int) -> None:
+def _show(arguments: argparse.Namespace, dataset: Dataset, columns: int, width: int) -> None:
     images, names, told = _choose(arguments, dataset, columns * (arguments.rows or ROWS))
     print_line(told)
-    width = shutil.get_terminal_size().columns
     for line in draw_grid(images, names, style_for(sys.stdout), columns, width):
         print_line(line)
 

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ...data import FETCHABLE, Dataset
-from ...data.cache import CacheError
+from ...data.cache import CacheError, cache_root
 from ...data.cached import find_cached
 from ...data.inspection import Inspected, datasets_in, inspect_files
 from ...data.verification import Verdict, strangers, verify_cached
@@ -40,9 +40,9 @@ def _run(arguments: argparse.Namespace, program: str) -> int:
 
 
 def _verify_cache(program: str) -> int:
-    root = find_cached(FETCHABLE[0]).folder.parent
+    root = cache_root()
     verdicts = list(_told())
-    for path, guess in strangers(root):
+    for path, guess in strangers():
         print_line(in_one_line(f"{path}: {guess}: not checked"))
     incomplete = _incomplete()
     for name, missing in incomplete.items():
@@ -67,11 +67,7 @@ def _told() -> Iterator[Verdict]:
 def _incomplete() -> dict[str, list[str]]:
     """Return the names of the downloads that the cache lacks of datasets of which it has others."""
     found = [find_cached(name) for name in FETCHABLE]
-    return {
-        each.name: [path.name for path in each.downloads if path not in each.sizes]
-        for each in found
-        if each.sizes and not each.whole
-    }
+    return {each.name: [path.name for path in each.missing] for each in found if each.sizes and each.missing}
 
 
 def _conclusion(root: Path, verdicts: list[Verdict], bad: list[Verdict]) -> str:
