@@ -18,6 +18,7 @@ from mpsmnist.train import StepEvent
 from support.checks import ROUNDING
 from support.datasets import write_mnist
 from support.pictures import drawing, save_weights, write_png
+from support.ranks import needs_mpi
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
@@ -82,9 +83,9 @@ def test_weights_travel_to_onnx(displayed: list[Any]) -> None:
     np.testing.assert_allclose(names["probabilities"], expected, rtol=0, atol=ROUNDING)
 
 
+@needs_mpi
 def test_a_loop_of_ones_own_on_several_ranks_trains(displayed: list[Any]) -> None:
     """Of which there is one here."""
-    pytest.importorskip("mpi4py", reason="mpi4py is not installed")
     assert run("all_reduce")["trainer"].steps == 30
 
 
