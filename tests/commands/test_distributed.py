@@ -100,13 +100,61 @@ def test_a_rank_without_the_data_ends_all(tmp_path: Path, data: Path) -> None:
     assert f"rank 1: the data folder '{tmp_path / 'nowhere'}' (from MPSMNIST_DATA_DIR) is not" in ended.stderr
 
 
-def test_a_rank_with_other_data_ends_all(tmp_path: Path, data: Path) -> None:
-    other = write_set(tmp_path / "other", train_labels=np.zeros(30, np.uint8))
+FEWER = {"train_images": np.ones((9, 28, 28), np.uint8) * 9, "train_labels": np.zeros(9, np.uint8)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "message"),
+    [
+        ({"train_labels": np.zeros(30, np.uint8)}, (), "the training images' checksum: "),
+        (FEWER, ("--validation", 20), "the training images' checksum: "),  # which are too few on rank 1 alone
+        ({"test_labels": np.full(20, 11, np.uint8)}, (), "the number of classes: 12 "),  # other weights, too
+    ],
+)
+def test_a_rank_with_other_data_ends_all(
+    tmp_path: Path, data: Path, changed: dict[str, np.ndarray], options: tuple[object, ...], message: str
+) -> None:
+    other = write_set(tmp_path / "other", **changed)
     places = ({"MPSMNIST_DATA_DIR": str(data)}, {"MPSMNIST_DATA_DIR": str(other)})
-    ended = ranks.run(ranks.words(2, *RUN, "--steps", 10**6, each=places))
+    ended = ranks.run(ranks.words(2, *RUN, *options, "--steps", 10**6, each=places))
     assert ended.returncode == 1
-    assert "the training images' checksum: " in ended.stderr
+    assert message in ended.stderr
     assert "on rank 1, expected" in ended.stderr
+
+
+BAD_LABEL = """
+import sys
+from dataclasses import replace
+
+from mpsmnist.data import load
+from mpsmnist.training.config import TrainConfig
+from mpsmnist.training.loop import train
+
+dataset = load(data_dir=sys.argv[1])
+labels = dataset.train_labels.copy()
+labels[7] = 200
+config = TrainConfig(distributed=True, device="cpu", batch_size=2, steps=1000)
+train(config, dataset=replace(dataset, train_labels=labels))
+"""
+
+
+def test_what_a_rank_refuses_ends_all(tmp_path: Path, data: Path) -> None:
+    """It is not taken for a sum that is not finite, which all ranks refuse."""
+    script = tmp_path / "script.py"
+    script.write_text(BAD_LABEL)
+    assert ranks.MPIRUN is not None
+    ended = ranks.run([ranks.MPIRUN, "-n", "2", sys.executable, "-m", "mpi4py", str(script), str(data)])
+    assert ended.returncode == 1, ended.stderr
+    assert "ValueError: labels: label 200 at index 0 is out of range" in ended.stderr
+
+
+def test_a_picture_is_drawn(tmp_path: Path, data: Path) -> None:
+    """Its curves are evaluated on the way, which all ranks wait for."""
+    options = (*RUN, "--data-dir", data, "--steps", 4, "--json", "--plot", tmp_path / "run.svg")
+    ended = ranks.run(ranks.words(2, *options))
+    assert ended.returncode == 0, ended.stderr
+    assert [event["event"] for event in json_lines(ended.stdout)].count("eval") == 4
+    assert (tmp_path / "run.svg").exists()
 
 
 @pytest.mark.parametrize(

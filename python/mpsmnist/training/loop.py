@@ -143,6 +143,7 @@ def train(
             )
     ranks = _join_ranks() if config.distributed else Ranks()
     config = ranks.agree_on(config)
+    curves = ranks.from_first(curves)
     saved = None if config.resume is None else load_checkpoint(config.resume)
     if saved is not None:
         _check_resume(config, saved)
@@ -210,6 +211,8 @@ class _Run:
         self._on_event = on_event
         self._stop = stop
         self._interrupted = False
+        if ranks.size > 1:
+            self._check_same_data()
         device = config.device
         if device == FASTEST:
             each = max(1, config.batch_size // ranks.size)
@@ -223,6 +226,7 @@ class _Run:
             init=config.init,
             threads=config.threads,
         )
+        ranks.check_same("device", self._trainer.device)
         self._check_batch_size()
         size = config.train_images(len(dataset.train_images))
         self._split = split(dataset, config.validation, config.seed)
@@ -239,6 +243,14 @@ class _Run:
         self._seconds = 0.0
         self._losses: list[NDArray[np.float32]] = []
         self._evaluations: list[EvaluationEvent] = []
+
+    def _check_same_data(self) -> None:
+        """Raise Error unless all ranks have the same training set.
+
+        It comes first: what fails on one rank alone leaves the others waiting for it.
+        """
+        self._ranks.check_same("the number of classes", str(self._dataset.num_classes))
+        self._ranks.check_same("the training images' checksum", self._fingerprint)
 
     def _check_batch_size(self) -> None:
         """Raise ConfigError if the device takes no batches so large: it is asked to run none of them."""
@@ -258,11 +270,7 @@ class _Run:
         self._trainer.load_state_dict({**self._trainer.state_dict(), **weights})
 
     def join(self) -> None:
-        """Begin as rank 0 does. Raises Error if the ranks do not fit together."""
-        if self._ranks.size == 1:
-            return
-        self._ranks.check_same("device", self._trainer.device)
-        self._ranks.check_same("the training images' checksum", self._fingerprint)
+        """Begin as rank 0 does."""
         self._ranks.begin_alike(self._trainer)
         self._step = self._ranks.from_first(self._step)
 

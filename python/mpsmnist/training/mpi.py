@@ -83,9 +83,7 @@ class MpiRanks(Ranks):
             config = dataclasses.replace(
                 config, checkpoint=None, checkpoint_every=None, overwrite=False, resume=None, init_from=None
             )
-        if config.threads is None:
-            config = dataclasses.replace(config, threads=self._share_of_cores())
-        return config
+        return dataclasses.replace(config, threads=self._take_cores(config.threads))
 
     def check_same(self, what: str, value: str) -> None:
         values = self._world.allgather(value)
@@ -125,8 +123,10 @@ class MpiRanks(Ranks):
                     all_reduce=self.all_reduce,
                     global_batch_size=batch_size,
                 )
-            except ValueError:  # the sum of the gradients is not finite, on all ranks
-                break
+            except ValueError as error:
+                if not str(error).startswith("gradients: "):
+                    raise  # what this rank alone has got
+                break  # the sum is not finite, on all ranks
             losses[step] = loss * len(rows) / batch_size
         trainer.learning_rate = rate_before
         self._world.Allreduce(self._mpi.IN_PLACE, losses)
@@ -136,23 +136,23 @@ class MpiRanks(Ranks):
         """Begin to add up the part over all ranks, in place, for Trainer.step()."""
         return _Sum(self._adder.submit(self._world.Allreduce, self._mpi.IN_PLACE, part))
 
-    def _share_of_cores(self) -> int:
-        """Return how many threads this rank may use of its host, which it shares with other ranks.
+    def _take_cores(self, threads: int | None) -> int:
+        """Return `threads`, by default this rank's share of its host's cores, which are let run there.
 
-        mpirun binds each of two ranks to one core, unless it is told otherwise: a rank that is bound to less
-        than its share frees itself.
+        mpirun binds each of two ranks to one core, unless it is told otherwise: a rank that is bound to fewer
+        cores than it has threads frees itself.
         """
         host = self._world.Split_type(self._mpi.COMM_TYPE_SHARED)
         ranks: int = host.Get_size()
         host.Free()
         if not hasattr(os, "sched_getaffinity"):  # not Linux, where nothing binds processes
-            return max(1, _usable_cores() // ranks)
+            return threads or max(1, _usable_cores() // ranks)
         bound = os.sched_getaffinity(0)
         os.sched_setaffinity(0, range(_MOST_CORES))  # those of them that the system grants
-        share = max(1, _usable_cores() // ranks)
-        if len(bound) >= share:
+        threads = threads or max(1, _usable_cores() // ranks)
+        if len(bound) >= threads:
             os.sched_setaffinity(0, bound)
-        return share
+        return threads
 
 
 def _usable_cores() -> int:
