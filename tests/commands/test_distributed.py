@@ -122,30 +122,53 @@ def test_a_rank_with_other_data_ends_all(
     assert "on rank 1, expected" in ended.stderr
 
 
-BAD_LABEL = """
+# What goes wrong in a script of one's own, and what it says. Labels that a rank refuses are not taken for a
+# sum of gradients that is not finite, which all ranks refuse.
+FAILURES = {
+    "labels[7] = 200": "ValueError: labels: label 200 at index 0 is out of range",
+    "on_step = refuse": "LookupError: rank 1 had enough",
+    "on_step = interrupt": "KeyboardInterrupt",
+}
+SCRIPT = """
+import dataclasses
+import os
+import signal
 import sys
-from dataclasses import replace
 
 from mpsmnist.data import load
 from mpsmnist.training.config import TrainConfig
 from mpsmnist.training.loop import train
 
+
+def refuse(event):
+    if os.environ["OMPI_COMM_WORLD_RANK"] == "1":
+        raise LookupError("rank 1 had enough")
+
+
+def interrupt(event):
+    if os.environ["OMPI_COMM_WORLD_RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 dataset = load(data_dir=sys.argv[1])
-labels = dataset.train_labels.copy()
-labels[7] = 200
-config = TrainConfig(distributed=True, device="cpu", batch_size=2, steps=1000)
-train(config, dataset=replace(dataset, train_labels=labels))
+labels, on_step = dataset.train_labels.copy(), None
+{change}
+config = TrainConfig(distributed=True, device="cpu", batch_size=2, steps=10**6)
+train(config, dataset=dataclasses.replace(dataset, train_labels=labels), on_step=on_step)
 """
 
 
-def test_what_a_rank_refuses_ends_all(tmp_path: Path, data: Path) -> None:
-    """It is not taken for a sum that is not finite, which all ranks refuse."""
+@pytest.mark.parametrize("change", FAILURES)
+@pytest.mark.parametrize("launcher", [(), ("-m", "mpi4py")])
+def test_an_exception_on_one_rank_ends_a_script_on_all(
+    tmp_path: Path, data: Path, change: str, launcher: tuple[str, ...]
+) -> None:
     script = tmp_path / "script.py"
-    script.write_text(BAD_LABEL)
+    script.write_text(SCRIPT.format(change=change))
     assert ranks.MPIRUN is not None
-    ended = ranks.run([ranks.MPIRUN, "-n", "2", sys.executable, "-m", "mpi4py", str(script), str(data)])
-    assert ended.returncode == 1, ended.stderr
-    assert "ValueError: labels: label 200 at index 0 is out of range" in ended.stderr
+    ended = ranks.run([ranks.MPIRUN, "-n", "2", sys.executable, *launcher, str(script), str(data)])
+    assert ended.returncode == (130 if "interrupt" in change else 1), ended.stderr
+    assert FAILURES[change] in ended.stderr
 
 
 def test_a_picture_is_drawn(tmp_path: Path, data: Path) -> None:

@@ -57,25 +57,25 @@ class Host:
 
 
 @pytest.mark.parametrize(
-    ("cores", "ranks", "bound", "asked", "expected"),
+    ("host", "asked", "expected"),
     [
-        (16, 2, range(3, 4), None, (8, range(16))),  # as mpirun does it
-        (16, 2, range(8), None, (8, range(8))),  # to a socket of its own
-        (16, 4, range(8), None, (4, range(8))),  # to a socket that it shares with another rank
-        (16, 2, range(16), None, (8, range(16))),
-        (2, 3, range(2), None, (1, range(2))),
-        (16, 2, range(3, 4), 4, (4, range(16))),  # --threads is of no use on one core
-        (16, 2, range(3, 4), 1, (1, range(3, 4))),
+        ((16, 2, range(3, 4)), None, (8, range(16))),  # as mpirun does it
+        ((16, 2, range(8)), None, (8, range(8))),  # to a socket of its own
+        ((16, 4, range(8)), None, (4, range(8))),  # to a socket that it shares with another rank
+        ((16, 2, range(16)), None, (8, range(16))),
+        ((2, 3, range(2)), None, (1, range(2))),
+        ((16, 2, range(3, 4)), 4, (4, range(16))),  # --threads is of no use on one core
+        ((16, 2, range(3, 4)), 1, (1, range(3, 4))),
     ],
 )
 def test_each_rank_takes_its_share_of_the_cores(
     monkeypatch: pytest.MonkeyPatch,
-    cores: int,
-    ranks: int,
-    bound: range,
+    host: tuple[int, int, range],
     asked: int | None,
     expected: tuple[int, range],
 ) -> None:
-    host = Host(monkeypatch, cores, ranks, set(bound))
-    config = host.ranks.agree_on(TrainConfig(distributed=True, threads=asked))
-    assert (config.threads, host.bound) == (expected[0], set(expected[1]))
+    """`host` is of Host's arguments: the cores, the ranks and the cores that this one is bound to."""
+    cores, count, bound = host
+    one = Host(monkeypatch, cores, count, set(bound))
+    config = one.ranks.agree_on(TrainConfig(distributed=True, threads=asked))
+    assert (config.threads, one.bound) == (expected[0], set(expected[1]))

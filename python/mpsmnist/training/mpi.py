@@ -5,8 +5,11 @@ part, the dense layers' first: 98% of 13 MB, which travel while the convolutions
 """
 
 import dataclasses
+import functools
 import os
+import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,8 +32,9 @@ def connect(*, finalize: bool = True) -> "MpiRanks":
     """Join the ranks that mpirun started together with this process; without it, be the only one.
 
     Args:
-        finalize: let MPI end with the process, which then waits for the other ranks. Otherwise it ends by
-            close(), and a process that ends without it makes mpirun end the others.
+        finalize: let MPI end with the process, which then waits for the other ranks, unless an exception that
+            nothing caught ends them all. Otherwise it ends by close(), and a process that ends without makes
+            mpirun end the others.
 
     Raises:
         Error: mpi4py cannot be imported.
@@ -46,7 +50,28 @@ def connect(*, finalize: bool = True) -> "MpiRanks":
         from mpi4py import MPI  # noqa: PLC0415 (which initializes MPI)
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is mpi4py, but no MPI
         raise Error(f"training on several ranks needs mpi4py and an MPI: {EXTRA} ({error})") from error
+    if finalize:
+        _end_all_with_this()
     return MpiRanks(MPI)
+
+
+@functools.cache
+def _end_all_with_this() -> None:
+    """Let an exception that nothing catches end all ranks, as `python -m mpi4py` does.
+
+    MPI_Finalize would wait for the others, which wait for this one.
+    """
+    from mpi4py.run import set_abort_status  # noqa: PLC0415 (it is optional)
+
+    report = sys.excepthook
+
+    def report_and_abort(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        report(kind, error, traceback)
+        set_abort_status(error)
+
+    sys.excepthook = report_and_abort
 
 
 class _Sum:
