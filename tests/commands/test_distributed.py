@@ -163,12 +163,39 @@ train(config, dataset=dataclasses.replace(dataset, train_labels=labels), on_step
 def test_an_exception_on_one_rank_ends_a_script_on_all(
     tmp_path: Path, data: Path, change: str, launcher: tuple[str, ...]
 ) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(change=change))
-    assert ranks.MPIRUN is not None
-    ended = ranks.run([ranks.MPIRUN, "-n", "2", sys.executable, *launcher, str(script), str(data)])
+    ended = _run_script(tmp_path, SCRIPT.format(change=change), data, *launcher)
     assert ended.returncode == (130 if "interrupt" in change else 1), ended.stderr
     assert FAILURES[change] in ended.stderr
+
+
+DIVERGING = """
+import sys
+
+from mpsmnist.training.config import TrainConfig
+from mpsmnist.training.loop import DivergedError, train
+
+for rate in (1e38, 0.01):
+    try:
+        train(TrainConfig(distributed=True, device="cpu", steps=1, learning_rate=rate, data_dir=sys.argv[1]))
+    except DivergedError as error:
+        print(error, error.result.steps)
+print("the end")
+"""
+
+
+def test_all_ranks_get_to_know_what_the_evaluation_finds(tmp_path: Path, data: Path) -> None:
+    """A script may catch it, and go on."""
+    ended = _run_script(tmp_path, DIVERGING, data)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("the test loss after it is nan 1\n") == 2, ended.stdout
+    assert ended.stdout.count("the end") == 2
+
+
+def _run_script(folder: Path, text: str, data: Path, *launcher: str) -> subprocess.CompletedProcess[str]:
+    script = folder / "script.py"
+    script.write_text(text)
+    assert ranks.MPIRUN is not None
+    return ranks.run([ranks.MPIRUN, "-n", "2", sys.executable, *launcher, str(script), str(data)])
 
 
 def test_a_picture_is_drawn(tmp_path: Path, data: Path) -> None:

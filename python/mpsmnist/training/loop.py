@@ -1,6 +1,5 @@
 """The training loop: chunks of native steps, with evaluations and checkpoints in between."""
 
-import contextlib
 import functools
 import math
 import os
@@ -73,6 +72,10 @@ class UnsavedError(_ResultError, CheckpointError):
 
 class _StopAskedError(Exception):
     """The run was asked to stop in the middle of an evaluation."""
+
+
+class _NotFiniteError(Exception):
+    """An evaluation found a loss that is no finite number."""
 
 
 def resumed_config(path: str | os.PathLike[str], **options: Any) -> TrainConfig:
@@ -377,11 +380,17 @@ class _Run:
         return LabelledImages(images, self._split.train.labels[drawn]), rows
 
     def _evaluate(self) -> None:
-        event = None
+        found: EvaluationEvent | _NotFiniteError | None = None
         if self._ranks.is_first:
-            with contextlib.suppress(_StopAskedError):
-                event = self._measure_all()
-        event = self._ranks.from_first(event)
+            try:
+                found = self._measure_all()
+            except _StopAskedError:
+                found = None
+            except _NotFiniteError as error:
+                found = error
+        event = self._ranks.from_first(found)
+        if isinstance(event, _NotFiniteError):
+            raise self._diverged(f"; {event}")
         if event is None:
             self._interrupted = True
             return
@@ -426,7 +435,7 @@ class _Run:
             loss += (part.loss - loss) * (part.total / (first + part.total))  # the mean so far
             correct += part.correct
         if not np.isfinite(loss):
-            raise self._diverged(f"; the {name} loss after it is {loss}")
+            raise _NotFiniteError(f"the {name} loss after it is {loss}")
         return loss, correct / total
 
     def _target_reached(self) -> bool:
