@@ -191,6 +191,23 @@ def test_all_ranks_get_to_know_what_the_evaluation_finds(tmp_path: Path, data: P
     assert ended.stdout.count("the end") == 2
 
 
+BAR = """
+import sys
+
+from mpsmnist.training.config import TrainConfig
+from mpsmnist.training.loop import train
+
+config = TrainConfig(distributed=True, device="cpu", steps=1, data_dir=sys.argv[1])
+train(config, progress=True)
+"""
+
+
+def test_rank_0_alone_shows_progress(tmp_path: Path, data: Path) -> None:
+    ended = _run_script(tmp_path, BAR, data)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("| 0/1 [") == 1, ended.stderr
+
+
 def _run_script(folder: Path, text: str, data: Path, *launcher: str) -> subprocess.CompletedProcess[str]:
     script = folder / "script.py"
     script.write_text(text)

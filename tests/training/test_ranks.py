@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -31,6 +31,15 @@ def test_shares_cover_a_batch_in_order_and_are_alike(size: int, batch: int) -> N
 def test_without_mpi4py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(Error, match=r"needs mpi4py and an MPI: pip install 'mpsmnist\[mpi\]'"):
+        mpi.connect()
+
+
+def test_an_mpi_without_threads_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody imported it before, with other settings."""
+    fake = ModuleType("mpi4py")
+    fake.rc, fake.MPI = SimpleNamespace(), SimpleNamespace(Query_thread=lambda: 1, THREAD_SERIALIZED=2)
+    monkeypatch.setitem(sys.modules, "mpi4py", fake)
+    with pytest.raises(Error, match="MPI was initialized for a single thread, expected "):
         mpi.connect()
 
 

@@ -134,7 +134,8 @@ def train(
     if not isinstance(config, TrainConfig):
         raise TypeError(f"config is a {type(config).__name__}, expected a TrainConfig")
     on_event = on_event or _warn_of_lost_saves
-    if progress:
+    ranks = _join_ranks() if config.distributed else Ranks()
+    if progress and ranks.is_first:
         with ProgressBar() as bar:
             return train(
                 config,
@@ -144,7 +145,6 @@ def train(
                 stop=stop,
                 curves=curves,
             )
-    ranks = _join_ranks() if config.distributed else Ranks()
     config = ranks.agree_on(config)
     curves = ranks.from_first(curves)
     saved = None if config.resume is None else load_checkpoint(config.resume)

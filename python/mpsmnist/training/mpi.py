@@ -37,7 +37,7 @@ def connect(*, finalize: bool = True) -> "MpiRanks":
             mpirun end the others.
 
     Raises:
-        Error: mpi4py cannot be imported.
+        Error: mpi4py cannot be imported, or was before, without MPI's support of threads.
     """
     try:
         import mpi4py  # noqa: PLC0415 (it is optional)
@@ -50,6 +50,10 @@ def connect(*, finalize: bool = True) -> "MpiRanks":
         from mpi4py import MPI  # noqa: PLC0415 (which initializes MPI)
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is mpi4py, but no MPI
         raise Error(f"training on several ranks needs mpi4py and an MPI: {EXTRA} ({error})") from error
+    if MPI.Query_thread() < MPI.THREAD_SERIALIZED:  # MpiRanks has a thread of its own call it
+        raise Error(
+            "MPI was initialized for a single thread, expected mpi4py.rc.thread_level 'serialized' or more"
+        )
     if finalize:
         _end_all_with_this()
     return MpiRanks(MPI)
