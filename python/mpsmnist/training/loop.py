@@ -130,6 +130,7 @@ def train(
         DatasetError, DeviceError, CheckpointError: the data, the device or the checkpoint cannot be used.
         UnsavedError: a CheckpointError; the last save failed. It has the result.
         DivergedError: the loss is no longer finite. The last good checkpoint stays in place.
+        Error: `distributed`, but there is no MPI, or the ranks' training sets or devices differ.
     """
     if not isinstance(config, TrainConfig):
         raise TypeError(f"config is a {type(config).__name__}, expected a TrainConfig")
