@@ -48,6 +48,10 @@ def start(line: list[str], **options: Any) -> subprocess.Popen[str]:
 
 
 def run(line: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        line, env=environment() | PERMISSIONS, capture_output=True, text=True, timeout=120, check=False
-    )
+    with start(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        try:
+            stdout, stderr = started.communicate(timeout=120)
+        except BaseException:
+            started.terminate()  # SIGKILL, of which mpirun cannot tell the ranks, may leave some of them
+            raise
+    return subprocess.CompletedProcess(line, started.returncode, stdout, stderr)
