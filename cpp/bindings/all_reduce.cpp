@@ -12,7 +12,9 @@ namespace {
 /// torch.distributed returns has wait().
 py::object wait_of(py::handle handle) {
   for (const char* name : {"Wait", "wait"}) {
-    if (has_attribute(handle, name)) return get_attribute(handle, name);
+    if (!has_attribute(handle, name)) continue;
+    py::object wait = get_attribute(handle, name);
+    if (PyCallable_Check(wait.ptr()) != 0) return wait;
   }
   throw py::type_error("all_reduce: it returned " + shown(handle) +
                        "; expected None, or an object with Wait() or wait()");

@@ -20,8 +20,8 @@ def fastest_device(batch_size: int = 16, *, threads: int | None = None) -> str:
     """Time training steps on each device that there is, and return the name of the fastest, such as "cpu".
 
     Each device trains a Trainer of its own on noise, for about a quarter of a second after its first steps;
-    the median of five rounds by turns counts. Where there is one device, nothing is timed. The logger
-    "mpsmnist.fastest" (INFO) has the milliseconds, and why a device was left out.
+    the median of five rounds by turns counts. Where there is one device, nothing is timed or tried. The
+    logger "mpsmnist.fastest" (INFO) has the milliseconds, and why a device was left out.
 
     Args:
         batch_size: images a step, 1 or more.
@@ -29,8 +29,8 @@ def fastest_device(batch_size: int = 16, *, threads: int | None = None) -> str:
 
     Raises:
         TypeError: `batch_size` is no integer.
-        ValueError: it is below 1, or no device takes so many images or `threads`.
-        DeviceError: no device works, or one fails while it is timed.
+        ValueError: it is below 1, or none of several devices takes so many images or `threads`.
+        DeviceError: none of several devices works, or one fails while it is timed.
     """
     size = operator.index(batch_size)
     if size < 1:

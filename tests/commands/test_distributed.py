@@ -100,13 +100,128 @@ def test_a_rank_without_the_data_ends_all(tmp_path: Path, data: Path) -> None:
     assert f"rank 1: the data folder '{tmp_path / 'nowhere'}' (from MPSMNIST_DATA_DIR) is not" in ended.stderr
 
 
-def test_a_rank_with_other_data_ends_all(tmp_path: Path, data: Path) -> None:
-    other = write_set(tmp_path / "other", train_labels=np.zeros(30, np.uint8))
+FEWER = {"train_images": np.ones((9, 28, 28), np.uint8) * 9, "train_labels": np.zeros(9, np.uint8)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "options", "message"),
+    [
+        ({"train_labels": np.zeros(30, np.uint8)}, (), "the training images' checksum: "),
+        (FEWER, ("--validation", 20), "the training images' checksum: "),  # which are too few on rank 1 alone
+        ({"test_labels": np.full(20, 11, np.uint8)}, (), "the number of classes: 12 "),  # other weights, too
+    ],
+)
+def test_a_rank_with_other_data_ends_all(
+    tmp_path: Path, data: Path, changed: dict[str, np.ndarray], options: tuple[object, ...], message: str
+) -> None:
+    other = write_set(tmp_path / "other", **changed)
     places = ({"MPSMNIST_DATA_DIR": str(data)}, {"MPSMNIST_DATA_DIR": str(other)})
-    ended = ranks.run(ranks.words(2, *RUN, "--steps", 10**6, each=places))
+    ended = ranks.run(ranks.words(2, *RUN, *options, "--steps", 10**6, each=places))
     assert ended.returncode == 1
-    assert "the training images' checksum: " in ended.stderr
+    assert message in ended.stderr
     assert "on rank 1, expected" in ended.stderr
+
+
+# What goes wrong in a script of one's own, and what it says. Labels that a rank refuses are not taken for a
+# sum of gradients that is not finite, which all ranks refuse.
+FAILURES = {
+    "labels[7] = 200": "ValueError: labels: label 200 at index 0 is out of range",
+    "on_step = refuse": "LookupError: rank 1 had enough",
+    "on_step = interrupt": "KeyboardInterrupt",
+}
+SCRIPT = """
+import dataclasses
+import os
+import signal
+import sys
+
+from mpsmnist.data import load
+from mpsmnist.training.config import TrainConfig
+from mpsmnist.training.loop import train
+
+
+def refuse(event):
+    if os.environ["OMPI_COMM_WORLD_RANK"] == "1":
+        raise LookupError("rank 1 had enough")
+
+
+def interrupt(event):
+    if os.environ["OMPI_COMM_WORLD_RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+dataset = load(data_dir=sys.argv[1])
+labels, on_step = dataset.train_labels.copy(), None
+{change}
+config = TrainConfig(distributed=True, device="cpu", batch_size=2, steps=10**6)
+train(config, dataset=dataclasses.replace(dataset, train_labels=labels), on_step=on_step)
+"""
+
+
+@pytest.mark.parametrize("change", FAILURES)
+@pytest.mark.parametrize("launcher", [(), ("-m", "mpi4py")])
+def test_an_exception_on_one_rank_ends_a_script_on_all(
+    tmp_path: Path, data: Path, change: str, launcher: tuple[str, ...]
+) -> None:
+    ended = _run_script(tmp_path, SCRIPT.format(change=change), data, *launcher)
+    assert ended.returncode == (130 if "interrupt" in change else 1), ended.stderr
+    assert FAILURES[change] in ended.stderr
+
+
+DIVERGING = """
+import sys
+
+from mpsmnist.training.config import TrainConfig
+from mpsmnist.training.loop import DivergedError, train
+
+for rate in (1e38, 0.01):
+    try:
+        train(TrainConfig(distributed=True, device="cpu", steps=1, learning_rate=rate, data_dir=sys.argv[1]))
+    except DivergedError as error:
+        print(error, error.result.steps)
+print("the end")
+"""
+
+
+def test_all_ranks_get_to_know_what_the_evaluation_finds(tmp_path: Path, data: Path) -> None:
+    """A script may catch it, and go on."""
+    ended = _run_script(tmp_path, DIVERGING, data)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("the test loss after it is nan 1\n") == 2, ended.stdout
+    assert ended.stdout.count("the end") == 2
+
+
+BAR = """
+import sys
+
+from mpsmnist.training.config import TrainConfig
+from mpsmnist.training.loop import train
+
+config = TrainConfig(distributed=True, device="cpu", steps=1, data_dir=sys.argv[1])
+train(config, progress=True)
+"""
+
+
+def test_rank_0_alone_shows_progress(tmp_path: Path, data: Path) -> None:
+    ended = _run_script(tmp_path, BAR, data)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count("| 0/1 [") == 1, ended.stderr
+
+
+def _run_script(folder: Path, text: str, data: Path, *launcher: str) -> subprocess.CompletedProcess[str]:
+    script = folder / "script.py"
+    script.write_text(text)
+    assert ranks.MPIRUN is not None
+    return ranks.run([ranks.MPIRUN, "-n", "2", sys.executable, *launcher, str(script), str(data)])
+
+
+def test_a_picture_is_drawn(tmp_path: Path, data: Path) -> None:
+    """Its curves are evaluated on the way, which all ranks wait for."""
+    options = (*RUN, "--data-dir", data, "--steps", 4, "--json", "--plot", tmp_path / "run.svg")
+    ended = ranks.run(ranks.words(2, *options))
+    assert ended.returncode == 0, ended.stderr
+    assert [event["event"] for event in json_lines(ended.stdout)].count("eval") == 4
+    assert (tmp_path / "run.svg").exists()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ needs_mpi = pytest.mark.skipif(
 )
 
 # Containers run as root and have few cores, either of which Open MPI refuses unless it is told otherwise.
-_PERMISSIONS = {
+PERMISSIONS = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
@@ -44,10 +44,14 @@ def words(count: int, *arguments: object, each: tuple[dict[str, str], ...] = ())
 
 
 def start(line: list[str], **options: Any) -> subprocess.Popen[str]:
-    return subprocess.Popen(line, env=environment() | _PERMISSIONS, text=True, **options)
+    return subprocess.Popen(line, env=environment() | PERMISSIONS, text=True, **options)
 
 
 def run(line: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        line, env=environment() | _PERMISSIONS, capture_output=True, text=True, timeout=120, check=False
-    )
+    with start(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        try:
+            stdout, stderr = started.communicate(timeout=120)
+        except BaseException:
+            started.terminate()  # SIGKILL, of which mpirun cannot tell the ranks, may leave some of them
+            raise
+    return subprocess.CompletedProcess(line, started.returncode, stdout, stderr)

@@ -282,6 +282,16 @@ def test_other_threads_wait_for_their_turn(make_trainer):
     assert set(steps) == {1}
 
 
+class Unready:
+    """Has nothing to call."""
+
+    Wait = None
+    wait = 3
+
+    def __repr__(self) -> str:
+        return "an Unready"
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -290,6 +300,11 @@ def test_other_threads_wait_for_their_turn(make_trainer):
             {"all_reduce": lambda part: 3},
             TypeError,
             r"all_reduce: it returned 3; expected None, or an object with Wait\(\) or wait\(\)",
+        ),
+        (
+            {"all_reduce": lambda part: Unready()},
+            TypeError,
+            "all_reduce: it returned an Unready; expected None",
         ),
         (
             {"all_reduce": ignore, "global_batch_size": 2},

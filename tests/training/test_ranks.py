@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from mpsmnist.errors import Error
 from mpsmnist.training import mpi
+from mpsmnist.training.config import TrainConfig
 from mpsmnist.training.ranks import Ranks
 
 
@@ -33,6 +34,15 @@ def test_without_mpi4py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
         mpi.connect()
 
 
+def test_an_mpi_without_threads_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody imported it before, with other settings."""
+    fake = ModuleType("mpi4py")
+    fake.rc, fake.MPI = SimpleNamespace(), SimpleNamespace(Query_thread=lambda: 1, THREAD_SERIALIZED=2)
+    monkeypatch.setitem(sys.modules, "mpi4py", fake)
+    with pytest.raises(Error, match="MPI was initialized for a single thread, expected "):
+        mpi.connect()
+
+
 class Host:
     """A host with `cores`, on which `ranks` run, bound to the cores `bound`."""
 
@@ -42,7 +52,12 @@ class Host:
         monkeypatch.setattr(os, "sched_setaffinity", self.bind, raising=False)
         monkeypatch.setattr(mpi, "_usable_cores", lambda: len(self.bound))
         host = SimpleNamespace(Get_size=lambda: ranks, Free=lambda: None)
-        world = SimpleNamespace(Get_rank=lambda: 0, Get_size=lambda: ranks, Split_type=lambda _kind: host)
+        world = SimpleNamespace(
+            Get_rank=lambda: 0,
+            Get_size=lambda: ranks,
+            Split_type=lambda _kind: host,
+            bcast=lambda config: config,
+        )
         self.ranks = mpi.MpiRanks(SimpleNamespace(COMM_WORLD=world, COMM_TYPE_SHARED=0))
 
     def bind(self, _process: int, cores: object) -> None:
@@ -51,17 +66,25 @@ class Host:
 
 
 @pytest.mark.parametrize(
-    ("cores", "ranks", "bound", "expected"),
+    ("host", "asked", "expected"),
     [
-        (16, 2, range(3, 4), (8, range(16))),  # as mpirun does it
-        (16, 2, range(8), (8, range(8))),  # to a socket of its own
-        (16, 4, range(8), (4, range(8))),  # to a socket that it shares with another rank
-        (16, 2, range(16), (8, range(16))),
-        (2, 3, range(2), (1, range(2))),
+        ((16, 2, range(3, 4)), None, (8, range(16))),  # as mpirun does it
+        ((16, 2, range(8)), None, (8, range(8))),  # to a socket of its own
+        ((16, 4, range(8)), None, (4, range(8))),  # to a socket that it shares with another rank
+        ((16, 2, range(16)), None, (8, range(16))),
+        ((2, 3, range(2)), None, (1, range(2))),
+        ((16, 2, range(3, 4)), 4, (4, range(16))),  # --threads is of no use on one core
+        ((16, 2, range(3, 4)), 1, (1, range(3, 4))),
     ],
 )
 def test_each_rank_takes_its_share_of_the_cores(
-    monkeypatch: pytest.MonkeyPatch, cores: int, ranks: int, bound: range, expected: tuple[int, range]
+    monkeypatch: pytest.MonkeyPatch,
+    host: tuple[int, int, range],
+    asked: int | None,
+    expected: tuple[int, range],
 ) -> None:
-    host = Host(monkeypatch, cores, ranks, set(bound))
-    assert (host.ranks._share_of_cores(), host.bound) == (expected[0], set(expected[1]))
+    """`host` is of Host's arguments: the cores, the ranks and the cores that this one is bound to."""
+    cores, count, bound = host
+    one = Host(monkeypatch, cores, count, set(bound))
+    config = one.ranks.agree_on(TrainConfig(distributed=True, threads=asked))
+    assert (config.threads, one.bound) == (expected[0], set(expected[1]))

@@ -1,6 +1,5 @@
 """The training loop: chunks of native steps, with evaluations and checkpoints in between."""
 
-import contextlib
 import functools
 import math
 import os
@@ -75,6 +74,10 @@ class _StopAskedError(Exception):
     """The run was asked to stop in the middle of an evaluation."""
 
 
+class _NotFiniteError(Exception):
+    """An evaluation found a loss that is no finite number."""
+
+
 def resumed_config(path: str | os.PathLike[str], **options: Any) -> TrainConfig:
     """Take the options of the checkpointed run, with `options` over them, to continue it.
 
@@ -127,11 +130,13 @@ def train(
         DatasetError, DeviceError, CheckpointError: the data, the device or the checkpoint cannot be used.
         UnsavedError: a CheckpointError; the last save failed. It has the result.
         DivergedError: the loss is no longer finite. The last good checkpoint stays in place.
+        Error: `distributed`, but there is no MPI, or the ranks' training sets or devices differ.
     """
     if not isinstance(config, TrainConfig):
         raise TypeError(f"config is a {type(config).__name__}, expected a TrainConfig")
     on_event = on_event or _warn_of_lost_saves
-    if progress:
+    ranks = _join_ranks() if config.distributed else Ranks()
+    if progress and ranks.is_first:
         with ProgressBar() as bar:
             return train(
                 config,
@@ -141,8 +146,8 @@ def train(
                 stop=stop,
                 curves=curves,
             )
-    ranks = _join_ranks() if config.distributed else Ranks()
     config = ranks.agree_on(config)
+    curves = ranks.from_first(curves)
     saved = None if config.resume is None else load_checkpoint(config.resume)
     if saved is not None:
         _check_resume(config, saved)
@@ -210,6 +215,8 @@ class _Run:
         self._on_event = on_event
         self._stop = stop
         self._interrupted = False
+        if ranks.size > 1:
+            self._check_same_data()
         device = config.device
         if device == FASTEST:
             each = max(1, config.batch_size // ranks.size)
@@ -223,6 +230,7 @@ class _Run:
             init=config.init,
             threads=config.threads,
         )
+        ranks.check_same("device", self._trainer.device)
         self._check_batch_size()
         size = config.train_images(len(dataset.train_images))
         self._split = split(dataset, config.validation, config.seed)
@@ -239,6 +247,14 @@ class _Run:
         self._seconds = 0.0
         self._losses: list[NDArray[np.float32]] = []
         self._evaluations: list[EvaluationEvent] = []
+
+    def _check_same_data(self) -> None:
+        """Raise Error unless all ranks have the same training set.
+
+        It comes first: what fails on one rank alone leaves the others waiting for it.
+        """
+        self._ranks.check_same("the number of classes", str(self._dataset.num_classes))
+        self._ranks.check_same("the training images' checksum", self._fingerprint)
 
     def _check_batch_size(self) -> None:
         """Raise ConfigError if the device takes no batches so large: it is asked to run none of them."""
@@ -258,11 +274,7 @@ class _Run:
         self._trainer.load_state_dict({**self._trainer.state_dict(), **weights})
 
     def join(self) -> None:
-        """Begin as rank 0 does. Raises Error if the ranks do not fit together."""
-        if self._ranks.size == 1:
-            return
-        self._ranks.check_same("device", self._trainer.device)
-        self._ranks.check_same("the training images' checksum", self._fingerprint)
+        """Begin as rank 0 does."""
         self._ranks.begin_alike(self._trainer)
         self._step = self._ranks.from_first(self._step)
 
@@ -369,11 +381,17 @@ class _Run:
         return LabelledImages(images, self._split.train.labels[drawn]), rows
 
     def _evaluate(self) -> None:
-        event = None
+        found: EvaluationEvent | _NotFiniteError | None = None
         if self._ranks.is_first:
-            with contextlib.suppress(_StopAskedError):
-                event = self._measure_all()
-        event = self._ranks.from_first(event)
+            try:
+                found = self._measure_all()
+            except _StopAskedError:
+                found = None
+            except _NotFiniteError as error:
+                found = error
+        event = self._ranks.from_first(found)
+        if isinstance(event, _NotFiniteError):
+            raise self._diverged(f"; {event}")
         if event is None:
             self._interrupted = True
             return
@@ -418,7 +436,7 @@ class _Run:
             loss += (part.loss - loss) * (part.total / (first + part.total))  # the mean so far
             correct += part.correct
         if not np.isfinite(loss):
-            raise self._diverged(f"; the {name} loss after it is {loss}")
+            raise _NotFiniteError(f"the {name} loss after it is {loss}")
         return loss, correct / total
 
     def _target_reached(self) -> bool:

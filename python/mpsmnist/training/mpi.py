@@ -5,8 +5,11 @@ part, the dense layers' first: 98% of 13 MB, which travel while the convolutions
 """
 
 import dataclasses
+import functools
 import os
+import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,11 +32,12 @@ def connect(*, finalize: bool = True) -> "MpiRanks":
     """Join the ranks that mpirun started together with this process; without it, be the only one.
 
     Args:
-        finalize: let MPI end with the process, which then waits for the other ranks. Otherwise it ends by
-            close(), and a process that ends without it makes mpirun end the others.
+        finalize: let MPI end with the process, which then waits for the other ranks, unless an exception that
+            nothing caught ends them all. Otherwise it ends by close(), and a process that ends without makes
+            mpirun end the others.
 
     Raises:
-        Error: mpi4py cannot be imported.
+        Error: mpi4py cannot be imported, or was before, without MPI's support of threads.
     """
     try:
         import mpi4py  # noqa: PLC0415 (it is optional)
@@ -46,7 +50,32 @@ def connect(*, finalize: bool = True) -> "MpiRanks":
         from mpi4py import MPI  # noqa: PLC0415 (which initializes MPI)
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is mpi4py, but no MPI
         raise Error(f"training on several ranks needs mpi4py and an MPI: {EXTRA} ({error})") from error
+    if MPI.Query_thread() < MPI.THREAD_SERIALIZED:  # MpiRanks has a thread of its own call it
+        raise Error(
+            "MPI was initialized for a single thread, expected mpi4py.rc.thread_level 'serialized' or more"
+        )
+    if finalize:
+        _end_all_with_this()
     return MpiRanks(MPI)
+
+
+@functools.cache
+def _end_all_with_this() -> None:
+    """Let an exception that nothing catches end all ranks, as `python -m mpi4py` does.
+
+    MPI_Finalize would wait for the others, which wait for this one.
+    """
+    from mpi4py.run import set_abort_status  # noqa: PLC0415 (it is optional)
+
+    report = sys.excepthook
+
+    def report_and_abort(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        report(kind, error, traceback)
+        set_abort_status(error)
+
+    sys.excepthook = report_and_abort
 
 
 class _Sum:
@@ -83,9 +112,7 @@ class MpiRanks(Ranks):
             config = dataclasses.replace(
                 config, checkpoint=None, checkpoint_every=None, overwrite=False, resume=None, init_from=None
             )
-        if config.threads is None:
-            config = dataclasses.replace(config, threads=self._share_of_cores())
-        return config
+        return dataclasses.replace(config, threads=self._take_cores(config.threads))
 
     def check_same(self, what: str, value: str) -> None:
         values = self._world.allgather(value)
@@ -125,8 +152,10 @@ class MpiRanks(Ranks):
                     all_reduce=self.all_reduce,
                     global_batch_size=batch_size,
                 )
-            except ValueError:  # the sum of the gradients is not finite, on all ranks
-                break
+            except ValueError as error:
+                if not str(error).startswith("gradients: "):
+                    raise  # what this rank alone has got
+                break  # the sum is not finite, on all ranks
             losses[step] = loss * len(rows) / batch_size
         trainer.learning_rate = rate_before
         self._world.Allreduce(self._mpi.IN_PLACE, losses)
@@ -136,23 +165,23 @@ class MpiRanks(Ranks):
         """Begin to add up the part over all ranks, in place, for Trainer.step()."""
         return _Sum(self._adder.submit(self._world.Allreduce, self._mpi.IN_PLACE, part))
 
-    def _share_of_cores(self) -> int:
-        """Return how many threads this rank may use of its host, which it shares with other ranks.
+    def _take_cores(self, threads: int | None) -> int:
+        """Return `threads`, by default this rank's share of its host's cores, which are let run there.
 
-        mpirun binds each of two ranks to one core, unless it is told otherwise: a rank that is bound to less
-        than its share frees itself.
+        mpirun binds each of two ranks to one core, unless it is told otherwise: a rank that is bound to fewer
+        cores than it has threads frees itself.
         """
         host = self._world.Split_type(self._mpi.COMM_TYPE_SHARED)
         ranks: int = host.Get_size()
         host.Free()
         if not hasattr(os, "sched_getaffinity"):  # not Linux, where nothing binds processes
-            return max(1, _usable_cores() // ranks)
+            return threads or max(1, _usable_cores() // ranks)
         bound = os.sched_getaffinity(0)
         os.sched_setaffinity(0, range(_MOST_CORES))  # those of them that the system grants
-        share = max(1, _usable_cores() // ranks)
-        if len(bound) >= share:
+        threads = threads or max(1, _usable_cores() // ranks)
+        if len(bound) >= threads:
             os.sched_setaffinity(0, bound)
-        return share
+        return threads
 
 
 def _usable_cores() -> int:
