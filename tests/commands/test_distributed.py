@@ -94,13 +94,11 @@ def test_rank_0_alone_reports(data: Path) -> None:
 
 
 def test_a_rank_without_the_data_ends_all(tmp_path: Path, data: Path) -> None:
-    places = ({"MPSMNIST_DATA_DIR": str(data)}, {"MPSMNIST_DATA_DIR": str(tmp_path / "nowhere")})
+    nowhere = tmp_path / "nowhere"
+    places = ({"MPSMNIST_DATA_DIR": str(data)}, {"MPSMNIST_DATA_DIR": str(nowhere)})
     ended = ranks.run(ranks.words(2, *RUN, "--steps", 10**6, each=places))
     assert ended.returncode == 1
-    assert (
-        f"rank 1: the data folder '{tmp_path / 'nowhere'}' (from MPSMNIST_DATA_DIR) does not exist"
-        in ended.stderr
-    )
+    assert f"rank 1: the data folder '{nowhere}' (from MPSMNIST_DATA_DIR) does not exist" in ended.stderr
 
 
 FEWER = {"train_images": np.ones((9, 28, 28), np.uint8) * 9, "train_labels": np.zeros(9, np.uint8)}
