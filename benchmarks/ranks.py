@@ -71,7 +71,7 @@ def _batch_size(options: argparse.Namespace, ranks: int) -> int:
 def _round(options: argparse.Namespace, ranks: int, batch_size: int) -> dict[str, float]:
     task = {
         "dataset": options.dataset,
-        "data_dir": None if options.data_dir is None else str(options.data_dir),
+        "data_dir": None if options.data_dir is None else str(options.data_dir.resolve()),  # seen from there
         "threads": options.rank_threads,
         "batch_size": batch_size,
         "steps": options.steps,

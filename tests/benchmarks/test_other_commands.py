@@ -119,9 +119,12 @@ def test_pictures_are_counted_by_kind_and_shown(digits: Path, tmp_path: Path) ->
 
 
 @needs_mpi
-def test_ranks_makes_steps_in_every_way(digits: Path, tmp_path: Path) -> None:
+def test_ranks_makes_steps_in_every_way(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(digits.parent)
     options = ["--ranks", "1", "2", "--rounds", "1", "--steps", "1", "--batch-size", "2"]
-    run = benchmarks.run("ranks.py", options, digits, tmp_path, plot=False)
+    run = benchmarks.run("ranks.py", options, Path(digits.name), tmp_path, plot=False)
     assert run.status == 0
     ways = ["alone", "gradients", "summed after", "summed meanwhile"]
     assert [(row["ranks"], row["way"]) for row in run.summary["rows"]] == [
