@@ -15,6 +15,7 @@ __all__ = [
     "parameter_shapes",
     "state_shapes",
     "to_channels_first",
+    "without_momentum",
 ]
 
 FloatArray = NDArray[np.float32]
@@ -34,6 +35,11 @@ def state_shapes(num_classes: int = 10, *, momentum: bool = False) -> dict[str, 
     if momentum:
         shapes |= {MOMENTUM_PREFIX + name: shape for name, shape in shapes.items()}
     return shapes
+
+
+def without_momentum(state: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Return the parameters in a state dict, in its order, without the momentum buffers."""
+    return {name: value for name, value in state.items() if not name.startswith(MOMENTUM_PREFIX)}
 
 
 def channels_first_shapes(num_classes: int = 10) -> dict[str, tuple[int, ...]]:

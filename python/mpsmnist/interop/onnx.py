@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._core import Trainer, __version__
 from ..errors import Error
 from ..files import atomic_write, resolve
-from ..network import parameter_shapes, to_channels_first
+from ..network import to_channels_first, without_momentum
 from ..user_files import reason_of
 
 try:
@@ -68,8 +68,7 @@ def export(path: str | os.PathLike[str], trainer: Trainer, *, pixels: Pixels = "
 
 
 def _make_model(trainer: Trainer, pixels: Pixels) -> ModelProto:
-    state = trainer.state_dict()
-    weights = to_channels_first({name: state[name] for name in parameter_shapes(trainer.num_classes)})
+    weights = to_channels_first(without_momentum(trainer.state_dict()))
     initializers = [numpy_helper.from_array(value, name) for name, value in weights.items()]
     initializers.append(numpy_helper.from_array(np.array(255, np.float32), "white"))
     element = TensorProto.UINT8 if pixels == "uint8" else TensorProto.FLOAT

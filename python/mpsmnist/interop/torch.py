@@ -11,7 +11,7 @@ import reprlib
 from collections.abc import Mapping
 
 from .._core import Trainer
-from ..network import channels_first_shapes, from_channels_first, parameter_shapes, to_channels_first
+from ..network import channels_first_shapes, from_channels_first, to_channels_first, without_momentum
 
 try:
     import torch
@@ -53,9 +53,8 @@ def to_state_dict(trainer: Trainer) -> dict[str, Tensor]:
     has the layouts. What is trained with them goes back by load_state_dict().
     """
     _check_trainer(trainer)
-    state = trainer.state_dict()
-    weights = {name: state[name] for name in parameter_shapes(trainer.num_classes)}
-    return {name: torch.from_numpy(value) for name, value in to_channels_first(weights).items()}
+    weights = to_channels_first(without_momentum(trainer.state_dict()))
+    return {name: torch.from_numpy(value) for name, value in weights.items()}
 
 
 def to_module(trainer: Trainer) -> Network:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._core import Trainer
 from ..errors import Error
-from ..network import parameter_shapes
+from ..network import without_momentum
 from ..picture_files import Picture
 from ..prediction.predictor import Network, Prediction, predict_picture
 from ..training.checkpoint import SavedWeights
@@ -59,7 +59,7 @@ class Opened:
     """The network of a checkpoint."""
 
     def __init__(self, saved: SavedWeights) -> None:
-        self._weights = Weights(saved.step, _parameters(saved.state))
+        self._weights = Weights(saved.step, without_momentum(saved.state))
         self.familiarity = familiarity_of(saved)
         self.classes = saved.classes
 
@@ -104,7 +104,7 @@ class Following:
 
     def _take(self) -> Weights:
         assert self._run.start is not None
-        return Weights(self._run.step, _parameters(self._run.start.trainer.state_dict()))
+        return Weights(self._run.step, without_momentum(self._run.start.trainer.state_dict()))
 
 
 class Reader:
@@ -138,7 +138,3 @@ class Reader:
             network = Network(self._trainer, self._source.familiarity, self._source.classes)
             prediction = predict_picture(network, "", picture, invert, advice="draw one at a time")
             return prediction, weights.step
-
-
-def _parameters(state: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    return {name: state[name] for name in parameter_shapes()}

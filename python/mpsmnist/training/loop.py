@@ -1,5 +1,6 @@
 """The training loop: chunks of native steps, with evaluations and checkpoints in between."""
 
+import contextlib
 import functools
 import math
 import os
@@ -15,7 +16,7 @@ from .._core import Trainer, augment, devices
 from ..data import Dataset, load
 from ..errors import CheckpointError, Error
 from ..fastest import fastest_device
-from ..network import parameter_shapes
+from ..network import without_momentum
 from ..user_files import expand_path
 from ..wording import counted
 from .chance import learned
@@ -270,8 +271,7 @@ class _Run:
 
     def begin_with(self, source: SavedWeights) -> None:
         """Take the weights of another run; the momentum, if there is any, begins at zero."""
-        weights = {name: source.state[name] for name in parameter_shapes(source.num_classes)}
-        self._trainer.load_state_dict({**self._trainer.state_dict(), **weights})
+        self._trainer.load_state_dict(without_momentum(source.state))
 
     def join(self) -> None:
         """Begin as rank 0 does."""
@@ -364,18 +364,18 @@ class _Run:
         """
         drawn = batches.ravel()
         size = self._config.batch_size
-        together = 1 if batches.shape[1] < size else len(batches)  # batches whose places are consecutive
-        images = np.concatenate(
-            [
-                augment(
-                    self._split.train.images[batches[row : row + together].ravel()],
-                    seed=augmentation_seed(self._config.seed),
-                    first=(self._step + row) * size + offset,
-                    threads=self._config.threads,
-                )
-                for row in range(0, len(batches), together)
-            ]
-        )
+        # Places in the run are consecutive within a share, and from one whole batch to the next.
+        consecutive = batches if batches.shape[1] < size else [drawn]
+        parts = [
+            augment(
+                self._split.train.images[places],
+                seed=augmentation_seed(self._config.seed),
+                first=(self._step + step) * size + offset,
+                threads=self._config.threads,
+            )
+            for step, places in enumerate(consecutive)
+        ]
+        images = parts[0] if len(parts) == 1 else np.concatenate(parts)
         images[nearly_black(images)] = 0  # what distortion leaves of a faint image: see split()
         rows = np.arange(drawn.size).reshape(batches.shape)
         return LabelledImages(images, self._split.train.labels[drawn]), rows
@@ -384,9 +384,8 @@ class _Run:
         found: EvaluationEvent | _NotFiniteError | None = None
         if self._ranks.is_first:
             try:
-                found = self._measure_all()
-            except _StopAskedError:
-                found = None
+                with contextlib.suppress(_StopAskedError):
+                    found = self._measure_all()
             except _NotFiniteError as error:
                 found = error
         event = self._ranks.from_first(found)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._core import Trainer
 from ..data.sources import number_names
-from ..network import parameter_shapes
+from ..network import without_momentum
 from .checkpoint import SavedWeights, save
 
 
@@ -57,8 +57,7 @@ def save_weights(
     familiarity = None
     if images is not None or labels is not None:
         familiarity = _learn(images, labels, count)
-    state = trainer.state_dict()
-    weights = {name: state[name] for name in parameter_shapes(count)}
+    weights = without_momentum(trainer.state_dict())
     save(path, SavedWeights(state=weights, classes=names, step=trainer.steps, familiarity=familiarity))
 
 
