@@ -11,7 +11,6 @@ import socket
 import sys
 import threading
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +21,7 @@ from mpsmnist.data import load, transfer
 from mpsmnist.data.sources import SOURCES, single_file
 from mpsmnist.errors import DatasetError
 from support.http_faults import ANSWERS, FaultyServer, closed_port
+from support.memory import peak
 from support.secure import Certificate, make_certificate, proxying, secure, serving_securely
 from support.small_mnist import (
     FILES,
@@ -95,15 +95,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
 @pytest.fixture
 def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "CONNECT_SECONDS", 0.5)
-
-
-def peak_memory(function: Callable[[], object]) -> int:
-    tracemalloc.start()
-    try:
-        function()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def assert_no_request_goes_on() -> None:
@@ -219,12 +210,12 @@ def test_even_a_steady_line_must_come_to_an_end(
 @pytest.mark.usefixtures("impatient")
 def test_what_a_mirror_sends_is_not_kept_in_memory(use_mirrors: Callable[..., None], fault: str) -> None:
     use_mirrors(fault, "good")
-    assert peak_memory(lambda: load("mnist")) < 8 << 20
+    assert peak(lambda: load("mnist")) < 8 << 20
 
 
 def test_a_redirects_body_is_not_kept_in_memory(use_mirrors: Callable[..., None]) -> None:
     use_mirrors("redirecting")
-    assert peak_memory(lambda: load("mnist")) < 8 << 20
+    assert peak(lambda: load("mnist")) < 8 << 20
 
 
 def test_a_socket_that_is_made_too_late_is_shut_down() -> None:

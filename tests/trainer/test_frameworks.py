@@ -10,6 +10,7 @@ import pytest
 
 import mpsmnist
 from support import checks, examples
+from support.protocols import ArrayOnly, DlpackOnly
 
 N = 512
 
@@ -23,25 +24,6 @@ class Interface:
     @property
     def __array_interface__(self):
         return self._values.__array_interface__
-
-
-class Array:
-    def __init__(self, values):
-        self._values = values
-
-    def __array__(self, dtype=None, copy=None):
-        return self._values
-
-
-class Dlpack:
-    def __init__(self, values):
-        self._values = values
-
-    def __dlpack__(self, **options):
-        return self._values.__dlpack__(**options)
-
-    def __dlpack_device__(self):
-        return self._values.__dlpack_device__()
 
 
 def torch_tensor(x):
@@ -72,8 +54,8 @@ SOURCES = {
     "read-only": read_only,
     "memoryview": memoryview,
     "__array_interface__": Interface,
-    "__array__": Array,
-    "__dlpack__": Dlpack,
+    "__array__": ArrayOnly,
+    "__dlpack__": DlpackOnly,
     "torch": torch_tensor,
     "jax": jax_array,
     "mlx": mlx_array,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from mpsmnist.prediction.pictures import prepare
 from mpsmnist.training import familiarity
 from mpsmnist.training.familiarity import COMMON, LEAST_IMAGES, Familiarity, learn
 from support import clean_kinds
+from support.memory import peak
 from support.not_digits import LOOKALIKES
 from support.strokes import write
 
@@ -42,12 +42,7 @@ def test_images_like_those_learned_from_are_near(known: Familiarity) -> None:
 def test_it_takes_little_memory() -> None:
     """Of more images, no more are looked at; all of these at once would take ten times as much."""
     images, labels = (np.tile(part.T, 4).T for part in digits(familiarity.IMAGES // 4))
-    tracemalloc.start()
-    try:
-        learn(images, labels)
-        assert tracemalloc.get_traced_memory()[1] < 60e6
-    finally:
-        tracemalloc.stop()
+    assert peak(lambda: learn(images, labels)) < 60e6
 
 
 def few_pictures(count: int) -> Images:
