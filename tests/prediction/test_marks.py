@@ -90,6 +90,14 @@ def test_what_is_around_a_pale_speck_stays(level: float, inside: str) -> None:
     np.testing.assert_array_equal(kept, RING | mark if is_speck else mark)
 
 
+@pytest.mark.parametrize(("level", "width"), [(0.6, 1), (0.6, 6), (0.9, 1)])
+def test_a_piece_of_a_rule_in_a_loop_is_nothing(level: float, width: int) -> None:
+    """It has hardly any of the ink and is paler: what has more, or is as dark, may be a digit in a frame."""
+    mark = block(72, 98, 55, width)
+    kept = drop_surroundings_of_ink(np.where(RING, 1, level * mark).astype(np.float32), RING | mark)
+    np.testing.assert_array_equal(kept, RING | mark if (level, width) == (0.6, 1) else mark)
+
+
 def test_a_corner_goes_although_the_digit_reaches_the_edge() -> None:
     digit = np.roll(STROKE, 65, 0)
     np.testing.assert_array_equal(drop_surroundings(digit | (ROWS + COLUMNS < 70)), digit)

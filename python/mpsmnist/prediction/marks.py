@@ -10,6 +10,7 @@ from scipy import ndimage
 from .colours import Levels
 
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.floating[Any]]
 Box = tuple[slice, ...]  # rows and columns
 Corners = NDArray[np.intp]  # (n, 2)
 
@@ -24,6 +25,7 @@ ALONG_THE_EDGE = (
 WHOLE = 0.95  # of the length of a mark: all of it lies along the edge
 SPECK = 0.06  # of the heaviest mark's ink
 PALE = 0.4  # of the heaviest mark's strength
+CRUMB, PALER = 0.015, 0.75  # of the ink and the strength of a digit that has a piece of a rule in its loop
 NEAR = 0.25  # of the longest side of the heaviest mark
 DISC = 0.15  # of a hole's length, or of its box: punched holes are round, and alike, to this
 LEAN = 0.15  # of its height: a line, or a 1, is no wider
@@ -34,7 +36,8 @@ SMALL = 0.4  # of the longest digit's length; a punch hole, a stain or a comma b
 def drop_surroundings(ink: Levels, mask: Mask) -> Mask:
     """Drop what lies around the rest: frames, tables, edges of scans. What lies around nothing is kept.
 
-    Pale specks are nothing, such as what is in the loops of an 8 of a stain that it is written across.
+    Pale specks are nothing, such as what is in the loops of an 8 of a stain or of the rules that it is written
+    across. A digit in a printed box has 2% of the box's ink or more, and is about as strong.
     """
     labels, count = ndimage.label(mask, SQUARE)
     if count <= 1:
@@ -59,13 +62,20 @@ def drop_surroundings(ink: Levels, mask: Mask) -> Mask:
         dropped |= corners
     for label in np.argsort(-lengths):
         if large[label] and not dropped[label]:
-            specks = (mass < SPECK * mass[label]) & (strength < PALE * strength[label])
+            specks = _are_specks(mass, strength, label)
             remaining = np.where(dropped | flat | specks, 0, lengths)
             within = _are_far_within(starts, stops, label - 1)
             dropped[label] = bool((within & (large & ~dropped & ~specks)[1:]).any()) or _encloses_much(
                 labels[boxes[label - 1]], label, remaining
             )
     return labelled(labels, ~dropped)
+
+
+def _are_specks(mass: Floats, strength: Floats, label: int) -> Mask:
+    """Tell of each mark whether, beside that of the label, it is light and pale, or much lighter and paler."""
+    lighter, paler = mass / mass[label], strength / strength[label]
+    specks: Mask = ((lighter < SPECK) & (paler < PALE)) | ((lighter < CRUMB) & (paler < PALER))
+    return specks
 
 
 def drop_borders(mask: Mask) -> Mask:
