@@ -10,6 +10,7 @@ from mpsmnist.prediction.marks import (
     drop_borders,
     drop_holes,
     drop_specks,
+    has_a_dot,
     one_digit,
     split_into_digits,
     thickness,
@@ -214,3 +215,27 @@ def test_a_mark_much_smaller_than_the_digits_is_none() -> None:
     np.testing.assert_array_equal(digits_of(STROKE | hole), [STROKE])
     small = (abs(COLUMNS - 160) < 3) & (abs(ROWS - 100) < 20)
     np.testing.assert_array_equal(digits_of(STROKE | small), [STROKE, small])
+
+
+def test_a_dot_above_a_stroke_is_told() -> None:
+    stem = block(70, 95, 90, 10)
+    dot = block(50, 94, 12, 12)
+    assert has_a_dot(stem | dot)
+    assert has_a_dot(stem | disc(55, 100) | block(150, 75, 10, 30))
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        block(70, 95, 90, 10),
+        block(70, 95, 90, 10) | block(50, 95, 12, 40),
+        block(70, 95, 90, 10) | block(45, 95, 20, 10),
+        block(70, 95, 90, 10) | block(30, 85, 34, 34),
+        block(50, 95, 90, 10) | block(150, 94, 12, 12),
+        block(50, 95, 90, 10) | block(60, 115, 12, 12),
+        block(90, 95, 70, 10) | block(50, 94, 12, 12) | block(70, 94, 12, 12),
+    ],
+    ids=["no dot", "bar of a 5", "top of a broken 1", "too large", "below", "beside", "two"],
+)
+def test_what_is_no_dot_above_a_stroke(marks: Mask) -> None:
+    assert not has_a_dot(marks)

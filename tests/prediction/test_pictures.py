@@ -408,6 +408,15 @@ def test_a_line_from_top_to_bottom_is_read_as_a_1_or_a_fold(lean: float) -> None
     assert prepare(np.pad(picture, 20, constant_values=235)).doubt is None
 
 
+def test_a_dotted_stroke_is_an_i() -> None:
+    rows, columns = np.mgrid[:200, :200]
+    stem, dot = (abs(columns - 100) < 7) & (abs(rows - 115) < 50), np.hypot(columns - 100, rows - 45) < 9
+    assert (
+        prepare(np.where(stem | dot, 40, 235).astype(np.uint8)).doubt == "a dot above a stroke: an i or a j"
+    )
+    assert prepare(np.where(stem, 40, 235).astype(np.uint8)).doubt is None
+
+
 def test_a_stroke_that_glare_fades_is_one_digit() -> None:
     rows, columns = np.mgrid[:200, :200]
     strength = 1 - 0.7 * np.exp(-(((rows - 100) / 18) ** 2))

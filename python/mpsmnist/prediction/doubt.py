@@ -28,8 +28,8 @@ def reason_to_doubt(
 ) -> str | None:
     """Say in a few words why an answer is unsure, None if it is not.
 
-    Letters that look like digits, such as O, l, Z and S, are taken for these: 9 in 10 are not doubted. Nearly
-    half of the other letters that are not doubted are j and J, taken for 1.
+    Letters that look like digits, such as O, l, Z and S, are taken for these: 9 in 10 are not doubted. So are
+    a tenth of the others, most of them a, e, y and J.
 
     Args:
         probabilities: of the classes, (C,).

@@ -28,6 +28,7 @@ PALE = 0.4  # of the heaviest mark's strength
 CRUMB, PALER = 0.015, 0.75  # of the ink and the strength of a digit that has a piece of a rule in its loop
 NEAR = 0.25  # of the longest side of the heaviest mark
 DISC = 0.15  # of a hole's length, or of its box: punched holes are round, and alike, to this
+DOT = 0.25  # of the length of what it is above; the bar of a 5 is longer
 LEAN = 0.15  # of its height: a line, or a 1, is no wider
 ROOMY = 0.5  # of its height: the width of a picture that was not cut out around a 1
 SMALL = 0.4  # of the longest digit's length; a punch hole, a stain or a comma beside it is no digit
@@ -221,6 +222,20 @@ def is_line_across(mask: Mask) -> bool:
     height, width = mask.shape
     across = rows.start <= 1 and rows.stop >= height - 1
     return bool(across and columns.stop - columns.start <= LEAN * height and width > ROOMY * height)
+
+
+def has_a_dot(mask: Mask) -> bool:
+    """Tell whether there are two marks, and the upper one is a dot, as that of an i or a j.
+
+    A dot is about as high as wide. The bar of a 5 is not, nor is what glare breaks off the top of a 1.
+    """
+    labels, count = ndimage.label(mask, SQUARE)
+    if count != 2:
+        return False
+    (rows, columns), (below, _) = boxes = sorted(ndimage.find_objects(labels), key=lambda box: box[0].stop)
+    high, wide = rows.stop - rows.start, columns.stop - columns.start
+    is_round = abs(high - wide) <= 1 + DOT * max(high, wide)
+    return bool(is_round and max(high, wide) <= DOT * length(boxes[1]) and rows.stop < below.start)
 
 
 def thickness(ink: Levels, mask: Mask) -> float:

@@ -18,6 +18,7 @@ from .marks import (
     drop_holes,
     drop_specks,
     drop_surroundings,
+    has_a_dot,
     is_line_across,
     length,
     one_digit,
@@ -256,6 +257,8 @@ def _as_mnists(found: _Found, mask: Mask) -> Digit:
     doubt = None
     if is_line_across(mask):
         doubt = "a line from edge to edge: a fold, or a 1"
+    elif has_a_dot(mask):
+        doubt = "a dot above a stroke: an i or a j"
     elif found.evidence < EVIDENT:
         doubt = "hardly like ink on paper"
     return Digit(_centred(_fitted(drawn[bounds(drawn > EDGE)])), found.inverted, doubt)
