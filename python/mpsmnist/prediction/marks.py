@@ -10,7 +10,6 @@ from scipy import ndimage
 from .colours import Levels
 
 Mask = NDArray[np.bool_]
-Floats = NDArray[np.floating[Any]]
 Box = tuple[slice, ...]  # rows and columns
 Corners = NDArray[np.intp]  # (n, 2)
 
@@ -37,8 +36,8 @@ SMALL = 0.4  # of the longest digit's length; a punch hole, a stain or a comma b
 def drop_surroundings(ink: Levels, mask: Mask) -> Mask:
     """Drop what lies around the rest: frames, tables, edges of scans. What lies around nothing is kept.
 
-    Pale specks are nothing, such as what is in the loops of an 8 of a stain or of the rules that it is written
-    across. A digit in a printed box has 2% of the box's ink or more, and is about as strong.
+    Pale specks are nothing, such as what is in the loops of an 8 of a stain or of the rules that it is
+    written across. A digit in a printed box has 2% of the box's ink or more, and is about as strong.
     """
     labels, count = ndimage.label(mask, SQUARE)
     if count <= 1:
@@ -72,8 +71,8 @@ def drop_surroundings(ink: Levels, mask: Mask) -> Mask:
     return labelled(labels, ~dropped)
 
 
-def _are_specks(mass: Floats, strength: Floats, label: int) -> Mask:
-    """Tell of each mark whether, beside that of the label, it is light and pale, or much lighter and paler."""
+def _are_specks(mass: NDArray[Any], strength: NDArray[Any], label: int) -> Mask:
+    """Tell of each mark whether, beside the label's, it is light and pale, or much lighter and paler."""
     lighter, paler = mass / mass[label], strength / strength[label]
     specks: Mask = ((lighter < SPECK) & (paler < PALE)) | ((lighter < CRUMB) & (paler < PALER))
     return specks
