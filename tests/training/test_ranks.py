@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from mpsmnist.errors import Error
-from mpsmnist.training import mpi
+from mpsmnist.training import mpi, traffic
 from mpsmnist.training.config import TrainConfig
 from mpsmnist.training.ranks import Ranks
 
@@ -88,3 +88,16 @@ def test_each_rank_takes_its_share_of_the_cores(
     one = Host(monkeypatch, cores, count, set(bound))
     config = one.ranks.agree_on(TrainConfig(distributed=True, threads=asked))
     assert (config.threads, one.bound) == (expected[0], set(expected[1]))
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_second", "most"),
+    [(0, 1543), (125e6, 1122), (traffic.NETWORK, 324), (traffic.MEMORY, 118), (12.5e9, 40)],
+)
+def test_factors_are_gathered_for_batches_that_are_small_for_the_network(
+    bytes_per_second: float, most: int
+) -> None:
+    for count in (2, 3, 64):
+        assert traffic.prefers_factors(most, count, bytes_per_second)
+        assert not traffic.prefers_factors(most + 1, count, bytes_per_second)
+    assert not traffic.prefers_factors(1, 1, bytes_per_second)
