@@ -99,9 +99,7 @@ class MpiRanks(Ranks):
         self._world = mpi.COMM_WORLD
         self.rank = self._world.Get_rank()
         self.size = self._world.Get_size()
-        host = self._world.Split_type(mpi.COMM_TYPE_SHARED)
-        self._size_here: int = host.Get_size()  # the ranks on this machine
-        host.Free()
+        self._bytes_per_second = NETWORK  # until agree_on() knows better
         # Sums travel while a thread of their own is in MPI: Open MPI does nothing for MPI_Iallreduce between
         # two calls, and its sum of 13 MB then takes longer than that of MPI_Allreduce.
         self._adder = ThreadPoolExecutor(1, "mpsmnist all_reduce")
@@ -150,8 +148,7 @@ class MpiRanks(Ranks):
     ) -> NDArray[np.float32]:
         losses = np.full(len(batches), np.nan)
         rate_before = trainer.learning_rate
-        speed = MEMORY if self._size_here == self.size else NETWORK
-        factors = prefers_factors(batch_size, self.size, speed)
+        factors = prefers_factors(batch_size, self.size, self._bytes_per_second)
         all_gather = self.gatherer(batch_size) if factors else None
         for step, (rows, rate) in enumerate(zip(batches, learning_rates.tolist(), strict=True)):
             trainer.learning_rate = rate
@@ -196,7 +193,11 @@ class MpiRanks(Ranks):
         mpirun binds each of two ranks to one core, unless it is told otherwise: a rank that is bound to fewer
         cores than it has threads frees itself.
         """
-        ranks = self._size_here
+        host = self._world.Split_type(self._mpi.COMM_TYPE_SHARED)
+        ranks: int = host.Get_size()
+        host.Free()
+        if ranks == self.size:
+            self._bytes_per_second = MEMORY
         if not hasattr(os, "sched_getaffinity"):  # not Linux, where nothing binds processes
             return threads or max(1, _usable_cores() // ranks)
         bound = os.sched_getaffinity(0)
