@@ -154,7 +154,8 @@ struct Factors {
 /// How the factors of several processes become those of all their images, on devices that offer them: there
 /// AllReduce is not told of fc0.weight. That is 16,640 bytes an image instead of 12.8 MB.
 struct AllGather {
-  std::function<void(const Factors& factors)> begin;  ///< begins to collect the rows; called before AllReduce::begin
+  /// Begins to collect the rows; called before AllReduce::begin.
+  std::function<void(const Factors& factors)> begin;
   /// Called after AllReduce::finish: returns the rows of all processes, (global_batch_size, kColumns), in the same
   /// order everywhere. They must stay until the step returns.
   std::function<const float*()> finish;
