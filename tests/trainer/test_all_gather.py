@@ -136,13 +136,13 @@ def test_rows_may_be_kept():
 
 
 class Later:
-    """What gathers rows in its own time."""
+    """What adds a part up, or gathers rows, in its own time."""
 
-    def __init__(self, rows: Part, told: list[str]) -> None:
-        self.rows, self.told = rows, told
+    def __init__(self, rows: Part, told: list[str], word: str = "rows") -> None:
+        self.rows, self.told, self.word = rows, told, word
 
     def wait(self) -> Part:
-        self.told.append("wait")
+        self.told.append(self.word)
         return self.rows
 
 
@@ -152,11 +152,11 @@ def test_what_it_returns_is_waited_for_after_the_last_part():
     trainer, expected = make_cpu(), make_cpu()
     trainer.step(
         *batch,
-        all_reduce=lambda part: told.append("part"),
+        all_reduce=lambda part: Later(part, told, "part"),
         all_gather=lambda rows: Later(rows, told),
         global_batch_size=3,
     )
-    assert told == ["part", "part", "wait"]
+    assert told == ["part", "part", "rows"]
     expected.apply_gradients(expected.gradients(*batch))
     checks.assert_same_bits(checks.flat_state(trainer), checks.flat_state(expected))
 
