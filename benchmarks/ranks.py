@@ -7,7 +7,11 @@ The ways to make a step take turns in each round, and so do the numbers of ranks
 - "alone": each rank trains by itself, all at once: what the machine's memory and clock leave to each.
 - "gradients": the same with an all_reduce that does nothing: taking the gradients out of a step.
 - "summed after": the gradients are added up when all are computed.
-- "summed meanwhile": as `train --distributed` does it, while the convolutions' backward pass runs.
+- "summed meanwhile": while the convolutions' backward pass runs.
+- "factors": the same, but for fc0's gradient, which is made from its gathered factors.
+
+`train --distributed` takes one of the last two, by the rule in mpsmnist/training/traffic.py. Beside the times
+are the bytes that a rank sends in a step, counted in what is summed and gathered, as if in a ring.
 
 The efficiency is a rank's speed, in images per second, over that of one rank that trains alone, in the same
 round: with --global-batch-size on all images of the batch, of which several ranks have a share each.
@@ -53,14 +57,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
-    """For each number of ranks the seconds of a step, by way: one figure a round."""
+    """For each number of ranks the seconds of a step, by way: one figure a round; and a rank's bytes."""
     measured = [
-        {"ranks": count, "batch_size": _batch_size(options, count), "seconds": {}} for count in options.ranks
+        {"ranks": count, "batch_size": _batch_size(options, count), "seconds": {}, "bytes": {}}
+        for count in options.ranks
     ]
     for _ in range(options.rounds):
         for each in measured:
-            for way, seconds in _round(options, each["ranks"], each["batch_size"]).items():
-                each["seconds"].setdefault(way, []).append(seconds)
+            for way, found in _round(options, each["ranks"], each["batch_size"]).items():
+                each["seconds"].setdefault(way, []).append(found["seconds"])
+                each["bytes"][way] = found["bytes"]
     yield measured
 
 
@@ -68,7 +74,7 @@ def _batch_size(options: argparse.Namespace, ranks: int) -> int:
     return options.batch_size if options.global_batch_size is None else options.global_batch_size // ranks
 
 
-def _round(options: argparse.Namespace, ranks: int, batch_size: int) -> dict[str, float]:
+def _round(options: argparse.Namespace, ranks: int, batch_size: int) -> dict[str, dict[str, float]]:
     task = {
         "dataset": options.dataset,
         "data_dir": None if options.data_dir is None else str(options.data_dir.resolve()),  # seen from there
@@ -85,8 +91,8 @@ def _round(options: argparse.Namespace, ranks: int, batch_size: int) -> dict[str
         text=True,
         check=True,
     )
-    seconds: dict[str, float] = json.loads(done.stdout)
-    return seconds
+    found: dict[str, dict[str, float]] = json.loads(done.stdout)
+    return found
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -222,9 +222,10 @@ def _overhead(measured: Rows, settings: Result) -> dict[str, Rows]:
 
 
 def _ranks(measured: Rows, settings: Result) -> dict[str, Rows]:
-    """Milliseconds of a step by number of ranks and way, and its efficiency: medians and quartiles of rounds.
+    """Milliseconds of a step by number of ranks and way, its efficiency, and the bytes that a rank sends.
 
-    Efficiency is the speed per rank, in images per second, over that of one rank that trains alone.
+    Times and efficiency are medians and quartiles of rounds. Efficiency is the speed per rank, in images per
+    second, over that of one rank that trains alone.
     """
     del settings
     (one,) = (each for each in measured if each["ranks"] == 1)
@@ -235,7 +236,7 @@ def _ranks(measured: Rows, settings: Result) -> dict[str, Rows]:
             seconds = np.array(values)
             rows.append(
                 {"ranks": each["ranks"], "batch_size": each["batch_size"], "way": way}
-                | {"milliseconds": _quartiles(MILLISECONDS * seconds)}
+                | {"milliseconds": _quartiles(MILLISECONDS * seconds), "bytes_sent": each["bytes"][way]}
                 | {"efficiency_percent": _quartiles(PERCENT * alone / (seconds / each["batch_size"]))}
             )
     return {"rows": rows}

@@ -254,7 +254,7 @@ def ranks(rows: Rows) -> list[str]:
     ways = list(dict.fromkeys(row["way"] for row in rows))
     cells = {
         (row["ranks"], row["way"]): f"{interval(row['milliseconds'], '.2f')}: "
-        f"{row['efficiency_percent']['median']:.0f}%"
+        f"{row['efficiency_percent']['median']:.0f}%{_sent(row)}"
         for row in rows
     }
     sizes = {row["ranks"]: row["batch_size"] for row in rows}
@@ -268,8 +268,12 @@ def ranks(rows: Rows) -> list[str]:
     return [
         *lines,
         "",
-        "Milliseconds a step: the median of the rounds (quartiles): the efficiency of a rank.",
+        "Milliseconds a step: the median of the rounds (quartiles): the efficiency of a rank, what it sends.",
     ]
+
+
+def _sent(row: Result) -> str:
+    return f", {row['bytes_sent'] / 1e6:.1f} MB" if row["bytes_sent"] else ""
 
 
 def _phases(summary: Result) -> list[str]:

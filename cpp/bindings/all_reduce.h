@@ -1,6 +1,7 @@
-// The Python function that adds up gradients over processes, as the core calls it.
+// The Python functions that combine gradients over processes, as the core calls them.
 #pragma once
 
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <vector>
@@ -28,6 +29,26 @@ class PythonAllReduce {
   const py::object& all_reduce_;
   PyThreadState* const state_ = PyThreadState_Get();
   std::vector<py::object> waits_;  // to be called before the update
+};
+
+/// The same for the one that gathers the factors of fc0.weight's gradient.
+class PythonAllGather {
+ public:
+  PythonAllGather(const py::object& all_gather, std::int64_t global_batch_size);
+  PythonAllGather(const PythonAllGather&) = delete;
+  PythonAllGather& operator=(const PythonAllGather&) = delete;
+
+  AllGather hooks();
+
+ private:
+  void begin(const Factors& factors);
+  const float* finish();
+
+  const py::object& all_gather_;
+  const std::int64_t global_batch_size_;
+  PyThreadState* const state_ = PyThreadState_Get();
+  py::object returned_;
+  py::array_t<float> rows_;  // of all processes, once they are there
 };
 
 }  // namespace mpsmnist::bindings

@@ -36,6 +36,25 @@ struct EngineOptions {
   int threads = 0;     ///< CPU threads; 0: the cores that this process may use
 };
 
+using OnFactors = std::function<void(const Factors& factors)>;
+
+/// What an engine offers beside Engine if it can leave the gradient of fc0.weight as its factors.
+class FactoredGradients {
+ public:
+  virtual ~FactoredGradients() = default;
+
+  /// Engine::backpropagate(), but tells on_factors the factors, and on_part of everything but fc0.weight, whose part of
+  /// the gradients is left as it was.
+  virtual Gradients backpropagate(int slot, std::int64_t divisor, const OnFactors& on_factors,
+                                  const OnGradientPart& on_part) = 0;
+
+  /// Engine::apply_gradients(), with the gradient of fc0.weight from factors (count, Factors::kColumns), which it may
+  /// write to its part of `flat`. False, and no weight has changed, unless factors and gradients are finite. What the
+  /// factors become during the call does no harm.
+  [[nodiscard]] virtual bool apply_gradients(float* flat, const float* factors, std::int64_t count,
+                                             float learning_rate) = 0;
+};
+
 /// One device with the weights of one network on it. Trainer serialises the calls, stages only into a slot that has
 /// nothing in flight, and calls everything but stage() and begin_step() with nothing in flight at all.
 /// A call that throws leaves the weights as they were.
@@ -76,6 +95,9 @@ class Engine {
   /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,). False, and nothing has changed, unless all of g
   /// is finite. The engine checks that itself, as it can use all its threads: the check is a pass over memory too.
   [[nodiscard]] virtual bool apply_gradients(const float* flat, float learning_rate) = 0;
+
+  /// Null if it cannot.
+  virtual FactoredGradients* factored_gradients() noexcept { return nullptr; }
 
   virtual void read_parameters(float* flat) = 0;         ///< (P,)
   virtual void write_parameters(const float* flat) = 0;  ///< (P,)

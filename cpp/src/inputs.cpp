@@ -91,6 +91,15 @@ void check_finite(const char* what, const std::vector<Parameter>& parameters, co
   }
 }
 
+void check_factors_finite(const float* factors, std::int64_t count) {
+  const std::int64_t size = count * Factors::kColumns;
+  const std::int64_t bad = first_not_finite(factors, size);
+  if (bad < size) {
+    reject("gradients: element ", bad % Factors::kColumns, " of row ", bad / Factors::kColumns, " from all_gather is ",
+           factors[bad], "; expected finite values");
+  }
+}
+
 void check_threads(std::int64_t threads) {
   constexpr int kMaxThreads = 1024;
   if (threads < 0 || threads > kMaxThreads) {

@@ -18,12 +18,6 @@ float Session::step(int slot, float learning_rate) {
   }
 }
 
-bool Session::apply_gradients(const float* flat, float learning_rate) {
-  const bool finite = engine_->apply_gradients(flat, learning_rate);
-  if (finite) ++steps_;
-  return finite;
-}
-
 std::shared_ptr<StepOutcome> Session::begin(int slot, float learning_rate, Steps* ended) {
   auto outcome = std::make_shared<StepOutcome>();
   in_flight_.push_back({outcome, ended});

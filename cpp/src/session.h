@@ -40,7 +40,13 @@ class Session {
 
   /// Updates with the batch in `slot`, with nothing in flight.
   float step(int slot, float learning_rate);
-  bool apply_gradients(const float* flat, float learning_rate);
+  /// Updates by a call of apply(), of the engine: false, and nothing has changed, if that returns false.
+  template <typename Apply>
+  bool update(const Apply& apply) {
+    const bool updated = apply();
+    if (updated) ++steps_;
+    return updated;
+  }
   /// The same begun with the batch in the next slot.
   std::shared_ptr<detail::StepOutcome> begin(int slot, float learning_rate, Steps* ended = nullptr);
 

@@ -59,11 +59,11 @@ struct CallbackFailure {
   std::exception_ptr exception;
 };
 
-template <typename... Arguments>
-void call_back(const std::function<void(Arguments...)>& callback, std::type_identity_t<Arguments>... arguments) {
-  if (!callback) return;
+template <typename Result, typename... Arguments>
+Result call_back(const std::function<Result(Arguments...)>& callback, std::type_identity_t<Arguments>... arguments) {
+  if (!callback) return Result();
   try {
-    callback(arguments...);
+    return callback(arguments...);
   } catch (const std::bad_alloc&) {
     throw CallbackFailure{std::current_exception()};
   } catch (const std::system_error&) {
@@ -83,16 +83,16 @@ class Pause {
   TurnLock& lock_;
 };
 
-/// Raises a flag while it lives.
-class Raised {
+/// Says which function is being called while it lives.
+class Inside {
  public:
-  explicit Raised(bool& flag) : flag_(flag) { flag_ = true; }
-  ~Raised() { flag_ = false; }
-  Raised(const Raised&) = delete;
-  Raised& operator=(const Raised&) = delete;
+  Inside(const char*& place, const char* name) : place_(place) { place_ = name; }
+  ~Inside() { place_ = nullptr; }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
 
  private:
-  bool& flag_;
+  const char*& place_;
 };
 
 /// Below the smallest normal float32 momentum is 0: with denormal numbers, whether there are momentum buffers would
@@ -130,7 +130,7 @@ class Trainer::Impl {
     });
   }
 
-  float step(const Images& images, const Labels& labels, const AllReduce& all_reduce) {
+  float step(const Images& images, const Labels& labels, const AllReduce& all_reduce, const AllGather& all_gather) {
     check_batch_size("images", images.count);
     check_examples(images, labels, num_classes_, standardized_);
     if (all_reduce.global_batch_size < images.count) {
@@ -140,13 +140,11 @@ class Trainer::Impl {
     return in_turn([&] {
       session().drain();
       const int slot = stage(images, labels);
-      const Gradients gradients = [&] {
-        const Raised raised(in_all_reduce_);
-        const auto begin = [&](const GradientPart& part) { call_back(all_reduce.begin, part); };
-        Gradients local = session_->engine().backpropagate(slot, all_reduce.global_batch_size, begin);
-        call_back(all_reduce.finish);
-        return local;
-      }();
+      FactoredGradients* const factored = all_gather.begin ? session().engine().factored_gradients() : nullptr;
+      if (factored != nullptr) return step_with_factors(*factored, slot, all_reduce, all_gather);
+      const auto begin = [&](const GradientPart& part) { in_all_reduce(all_reduce.begin, part); };
+      const Gradients gradients = session_->engine().backpropagate(slot, all_reduce.global_batch_size, begin);
+      in_all_reduce(all_reduce.finish);
       apply(gradients.flat.get());
       return gradients.loss;
     });
@@ -330,9 +328,45 @@ class Trainer::Impl {
     reject(argument, ": a batch of ", n, " images; device \"", device_, "\" takes at most ", most, why);
   }
 
+  float step_with_factors(FactoredGradients& engine, int slot, const AllReduce& all_reduce,
+                          const AllGather& all_gather) {
+    const std::int64_t n = all_reduce.global_batch_size;
+    const auto gather = [&](const Factors& factors) { in_all_gather(all_gather.begin, factors); };
+    const auto begin = [&](const GradientPart& part) { in_all_reduce(all_reduce.begin, part); };
+    const Gradients gradients = engine.backpropagate(slot, n, gather, begin);
+    in_all_reduce(all_reduce.finish);
+    const float* factors = in_all_gather(all_gather.finish);
+    float* flat = gradients.flat.get();
+    if (!session().update([&] { return engine.apply_gradients(flat, factors, n, float_rate()); })) {
+      check_factors_finite(factors, n);
+      refuse_gradients(flat);
+    }
+    return gradients.loss;
+  }
+
+  /// Calls a function of all_reduce or all_gather, in the middle of a step.
+  template <typename Result, typename... Arguments>
+  Result in_all_reduce(const std::function<Result(Arguments...)>& callback,
+                       std::type_identity_t<Arguments>... arguments) {
+    const Inside inside(inside_, "all_reduce");
+    return call_back(callback, arguments...);
+  }
+  template <typename Result, typename... Arguments>
+  Result in_all_gather(const std::function<Result(Arguments...)>& callback,
+                       std::type_identity_t<Arguments>... arguments) {
+    const Inside inside(inside_, "all_gather");
+    return call_back(callback, arguments...);
+  }
+
   /// Updates with the gradients (P,), with nothing in flight. ArgumentError unless all are finite.
   void apply(const float* flat) {
-    if (session().apply_gradients(flat, float_rate())) return;
+    if (!session().update([&] { return session_->engine().apply_gradients(flat, float_rate()); })) {
+      refuse_gradients(flat);
+    }
+  }
+
+  /// Throws ArgumentError, for gradients (P,) that an engine found not to be all finite.
+  [[noreturn]] void refuse_gradients(const float* flat) const {
     check_finite("gradients", parameters_, flat);
     reject("gradients: they were not all finite, and changed during the call");
   }
@@ -349,7 +383,7 @@ class Trainer::Impl {
   std::invoke_result_t<Call> in_turn(const Call& call) try {
     return with_device_errors(device_, [&] {
       const std::lock_guard lock(turns_);
-      if (in_all_reduce_) reject("all_reduce: it called the Trainer whose step it is part of");
+      if (inside_ != nullptr) reject(inside_, ": it called the Trainer whose step it is part of");
       return call();
     });
   } catch (const CallbackFailure& failure) {
@@ -413,8 +447,8 @@ class Trainer::Impl {
   }
 
   const int threads_option_;
-  TurnLock turns_;              // recursive, because callbacks may call the Trainer
-  bool in_all_reduce_ = false;  // but not this one: a step is half done
+  TurnLock turns_;                // recursive, because callbacks may call the Trainer
+  const char* inside_ = nullptr;  // but not those of this name: a step is half done
   std::unique_ptr<Session> session_;
   Session* abandoned_ = nullptr;  // in a forked child that lost it: never touched again, but for its count of steps
   std::string lost_because_;
@@ -426,8 +460,9 @@ Trainer::Trainer(const TrainerOptions& options) : impl_(std::make_unique<Impl>(o
 Trainer::~Trainer() = default;
 
 float Trainer::step(const Images& images, const Labels& labels) { return impl_->step(images, labels); }
-float Trainer::step(const Images& images, const Labels& labels, const AllReduce& all_reduce) {
-  return impl_->step(images, labels, all_reduce);
+float Trainer::step(const Images& images, const Labels& labels, const AllReduce& all_reduce,
+                    const AllGather& all_gather) {
+  return impl_->step(images, labels, all_reduce, all_gather);
 }
 PendingLoss Trainer::step_async(const Images& images, const Labels& labels) {
   return PendingLoss(impl_->step_async(images, labels));

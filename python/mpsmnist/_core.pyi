@@ -84,6 +84,7 @@ class Trainer:
         labels: ArrayLike,
         *,
         all_reduce: Callable[[NDArray[np.float32]], object] | None = None,
+        all_gather: Callable[[NDArray[np.float32]], object] | None = None,
         global_batch_size: int | None = None,
     ) -> float: ...
     def step_async(self, images: ArrayLike, labels: ArrayLike) -> PendingLoss: ...

@@ -126,8 +126,15 @@ def test_ranks_makes_steps_in_every_way(
     options = ["--ranks", "1", "2", "--rounds", "1", "--steps", "1", "--batch-size", "2"]
     run = benchmarks.run("ranks.py", options, Path(digits.name), tmp_path, plot=False)
     assert run.status == 0
-    ways = ["alone", "gradients", "summed after", "summed meanwhile"]
+    ways = ["alone", "gradients", "summed after", "summed meanwhile", "factors"]
     assert [(row["ranks"], row["way"]) for row in run.summary["rows"]] == [
         (n, w) for n in (1, 2) for w in ways
     ]
+    # All parameters but fc0.weight's, half of them twice, and two images' factors; or all parameters.
+    fewer = 4 * (3_274_634 - 3136 * 1024) + 2 * 4 * (3136 + 1024)
+    sent = {(row["ranks"], row["way"]): row["bytes_sent"] for row in run.summary["rows"]}
+    assert sent[2, "factors"] == pytest.approx(fewer, rel=1e-4)
+    assert sent[2, "summed after"] == pytest.approx(4 * 3_274_634, rel=1e-4)
+    assert sent[2, "alone"] == 0
+    assert "13.1 MB" in run.text
     assert "| ranks | images each |" in run.text

@@ -162,13 +162,15 @@ def test_overhead_is_the_median_of_the_rounds_differences() -> None:
 
 
 def test_efficiency_compares_with_one_rank_alone_in_the_same_round() -> None:
+    seconds = [{"alone": [1e-3, 4e-3], "summed after": [2e-3, 4e-3]}, {"alone": [1e-3, 2e-3]}]
     measured = [
-        {"ranks": 1, "batch_size": 8, "seconds": {"alone": [1e-3, 4e-3], "summed after": [2e-3, 4e-3]}},
-        {"ranks": 4, "batch_size": 2, "seconds": {"alone": [1e-3, 2e-3]}},
+        {"ranks": 1, "batch_size": 8, "seconds": seconds[0], "bytes": {"alone": 0, "summed after": 64}},
+        {"ranks": 4, "batch_size": 2, "seconds": seconds[1], "bytes": {"alone": 0}},
     ]
     rows = summaries.summarize(raw("ranks", measured))["rows"]
     assert [(row["ranks"], row["way"]) for row in rows] == [(1, "alone"), (1, "summed after"), (4, "alone")]
     assert rows[1]["milliseconds"]["median"] == pytest.approx(3)
+    assert [row["bytes_sent"] for row in rows] == [0, 64, 0]
     assert rows[1]["efficiency_percent"] == pytest.approx({"median": 75, "low": 62.5, "high": 87.5})
     assert rows[2]["efficiency_percent"]["median"] == pytest.approx(100 * (0.25 + 0.5) / 2)
 

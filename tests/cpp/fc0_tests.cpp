@@ -83,8 +83,19 @@ void check_forward(const Kernels& kernels, const Input& input, const std::vector
                                .squares = sum(terms)});
 }
 
+// Both gradients of fc0, of some rows, by one kernel or by two.
+using Backward = void (*)(const Kernels& kernels, const float* pooled, const float* weight,
+                          const float* hidden_gradient, std::int64_t n, int row, float* scratch, float* pooled_gradient,
+                          const Sink& sink);
+
+void backward_in_halves(const Kernels& kernels, const float* pooled, const float* weight, const float* hidden_gradient,
+                        std::int64_t n, int row, float* scratch, float* pooled_gradient, const Sink& sink) {
+  fc0_data_gradient(kernels, pooled, weight, hidden_gradient, n, row, scratch, pooled_gradient);
+  fc0_weight_gradient(kernels, pooled, weight, hidden_gradient, n, row, scratch, sink);
+}
+
 // Two tasks, the first and the last.
-void check_backward(const Kernels& kernels, const Input& input, const std::vector<float>& weight) {
+void check_backward(const Kernels& kernels, const Input& input, const std::vector<float>& weight, Backward backward) {
   Random random(input.n);
   const auto x = random.floats(input.n * kFlat, 0, input.scale, input.zeros);
   const auto gradient = random.floats(input.n * kHidden, -1, 1, 0.5F);
@@ -92,9 +103,8 @@ void check_backward(const Kernels& kernels, const Input& input, const std::vecto
   Misaligned scratch(kScratchFloats, kNan), pooled_gradient(x.size(), -7), weight_gradient(weight.size(), -7);
   for (const std::size_t row : {std::size_t{0}, std::size_t{kFlat - kFc0Rows}}) {
     CAPTURE(row);
-    fc0_backward(kernels, pooled.data(), packed_weight.data(), hidden_gradient.data(),
-                 static_cast<std::int64_t>(input.n), static_cast<int>(row), scratch.data(), pooled_gradient.data(),
-                 store_to(weight_gradient.data()));
+    backward(kernels, pooled.data(), packed_weight.data(), hidden_gradient.data(), static_cast<std::int64_t>(input.n),
+             static_cast<int>(row), scratch.data(), pooled_gradient.data(), store_to(weight_gradient.data()));
     // The same rows for the scalar version. Where an input is zero, its gradient is not computed.
     std::vector<float> x_rows, data_gradient;
     for (std::size_t image = 0; image < input.n; ++image) {
@@ -147,7 +157,7 @@ TEST_CASE("fc0 forward") {
   });
 }
 
-TEST_CASE("fc0 backward") {
+TEST_CASE("fc0 backward, at once and in halves") {
   for_each_instruction_set([](const Kernels& kernels) {
     const auto weight = Random().floats(kWeights, -0.2F, 0.2F);
     for (const Input& input : {Input{1, 0.5F, 1},
@@ -159,7 +169,8 @@ TEST_CASE("fc0 backward") {
                                {64, 0.5F, 1},
                                {97, 0.5F, 1}}) {
       CAPTURE(input.n);
-      check_backward(kernels, input, weight);
+      check_backward(kernels, input, weight, fc0_backward);
+      check_backward(kernels, input, weight, backward_in_halves);
     }
   });
 }
@@ -188,7 +199,35 @@ TEST_CASE("fc0 backward: an update in place has the bits of a stored gradient an
                    descend(separate.weight.data(), velocity_of(separate), 0.3F, momentum));
         CHECK(separate.weight != start);
         CHECK_MESSAGE(fused == separate, "other bits");
+
+        Updated halves{start, std::vector<float>(kWeights, 0.25F), std::vector<float>(x.size())};
+        backward_in_halves(kernels, x.data(), halves.weight.data(), gradient.data(), n, kRow, scratch.data(),
+                           halves.pooled_gradient.data(),
+                           descend(halves.weight.data(), velocity_of(halves), 0.3F, momentum));
+        CHECK_MESSAGE(halves == fused, "other bits in halves");
       }
+    }
+  });
+}
+
+TEST_CASE("fc0 backward: its halves leave each other's memory alone") {
+  for_each_instruction_set([](const Kernels& kernels) {
+    constexpr std::int64_t kImages = 37;
+    const auto start = Random().floats(kWeights, -1, 1);
+    const auto x = Random(1).floats(kImages * kFlat, 0, 1, 0.5F);
+    const auto gradient = Random(2).floats(kImages * kHidden, -1, 1);
+    std::vector<float> weight = start, scratch(kScratchFloats), data_gradient(x.size(), -7);
+    fc0_data_gradient(kernels, x.data(), weight.data(), gradient.data(), kImages, 0, scratch.data(),
+                      data_gradient.data());
+    CHECK(weight == start);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      REQUIRE((data_gradient[i] == -7) == (x[i] == 0 || i % kFlat >= kFc0Rows));
+    }
+    // With nowhere to put the data gradient.
+    fc0_weight_gradient(kernels, x.data(), weight.data(), gradient.data(), kImages, 0, scratch.data(),
+                        descend(weight.data(), nullptr, 0.3F, 0));
+    for (std::size_t i = 0; i < kWeights; ++i) {
+      REQUIRE((weight[i] == start[i]) == (i / kPanel % kFlat >= kFc0Rows));
     }
   });
 }

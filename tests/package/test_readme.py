@@ -53,7 +53,7 @@ def run(words: str) -> dict[str, Any]:
 
 
 def test_there_is_no_block_that_is_not_run_here() -> None:
-    assert len(BLOCKS) == 8
+    assert len(BLOCKS) == 9
 
 
 def test_pictures_are_read(displayed: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,7 +86,14 @@ def test_weights_travel_to_onnx(displayed: list[Any]) -> None:
 @needs_mpi
 def test_a_loop_of_ones_own_on_several_ranks_trains(displayed: list[Any]) -> None:
     """Of which there is one here."""
-    assert run("all_reduce")["trainer"].steps == 30
+    names = run("all_reduce")
+    trainer = names["trainer"]
+    assert trainer.steps == 30
+    all_gather = run("def all_gather")["all_gather"]
+    all_gather.__globals__.update(names)  # it comes next
+    batch = names["digits"].train_images[:64], names["digits"].train_labels[:64]
+    trainer.step(*batch, all_reduce=lambda part: None, all_gather=all_gather, global_batch_size=64)
+    assert trainer.steps == 31
 
 
 def test_the_loop_of_the_command_trains(displayed: list[Any]) -> None:

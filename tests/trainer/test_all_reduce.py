@@ -4,53 +4,13 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import mpsmnist
 from support import checks, examples
-
-Part = NDArray[np.float32]
-
-
-class Threads:
-    """Stands for `count` processes: all_reduce(rank) adds up what each of them brings."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self._barrier = threading.Barrier(count, timeout=60)
-        self._parts: list[Part | None] = [None] * count
-
-    def all_reduce(self, rank: int) -> Callable[[Part], None]:
-        def add_up(part: Part) -> None:
-            self._parts[rank] = part
-            self._barrier.wait()
-            total = np.sum([np.asarray(each) for each in self._parts], axis=0, dtype=np.float32)
-            self._barrier.wait()
-            part[...] = total
-
-        return add_up
-
-    def run(self, work: Callable[[int], None]) -> None:
-        errors: list[BaseException] = []
-
-        def guarded(rank: int) -> None:
-            try:
-                work(rank)
-            except BaseException as error:
-                errors.append(error)
-                self._barrier.abort()
-
-        threads = [threading.Thread(target=guarded, args=(rank,)) for rank in range(self.count)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if errors:
-            raise errors[0]
+from support.rank_threads import Part, Threads
 
 
 def ignore(part: Part) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType, SimpleNamespace
+from typing import cast
 
+import numpy as np
 import pytest
 
+from mpsmnist import Trainer
 from mpsmnist.errors import Error
-from mpsmnist.training import mpi
+from mpsmnist.training import mpi, traffic
 from mpsmnist.training.config import TrainConfig
 from mpsmnist.training.ranks import Ranks
+from mpsmnist.training.split import LabelledImages
 
 
 def rank_of(rank: int, size: int) -> Ranks:
@@ -44,9 +48,11 @@ def test_an_mpi_without_threads_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 class Host:
-    """A host with `cores`, on which `ranks` run, bound to the cores `bound`."""
+    """A host of `cores` with `ranks`, bound to the cores `bound`, beside hosts with `others`."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, cores: int, ranks: int, bound: set[int]) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, cores: int, ranks: int, bound: set[int], others: int = 0
+    ) -> None:
         self.cores, self.bound = cores, bound
         monkeypatch.setattr(os, "sched_getaffinity", lambda _process: self.bound, raising=False)
         monkeypatch.setattr(os, "sched_setaffinity", self.bind, raising=False)
@@ -54,11 +60,12 @@ class Host:
         host = SimpleNamespace(Get_size=lambda: ranks, Free=lambda: None)
         world = SimpleNamespace(
             Get_rank=lambda: 0,
-            Get_size=lambda: ranks,
+            Get_size=lambda: ranks + others,
             Split_type=lambda _kind: host,
             bcast=lambda config: config,
+            Allreduce=lambda *_buffers: None,
         )
-        self.ranks = mpi.MpiRanks(SimpleNamespace(COMM_WORLD=world, COMM_TYPE_SHARED=0))
+        self.ranks = mpi.MpiRanks(SimpleNamespace(COMM_WORLD=world, COMM_TYPE_SHARED=0, IN_PLACE=0))
 
     def bind(self, _process: int, cores: object) -> None:
         assert isinstance(cores, range | set)
@@ -88,3 +95,35 @@ def test_each_rank_takes_its_share_of_the_cores(
     one = Host(monkeypatch, cores, count, set(bound))
     config = one.ranks.agree_on(TrainConfig(distributed=True, threads=asked))
     assert (config.threads, one.bound) == (expected[0], set(expected[1]))
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_second", "most"),
+    [(0, 1543), (125e6, 1122), (traffic.NETWORK, 324), (traffic.MEMORY, 118), (12.5e9, 40)],
+)
+def test_factors_are_gathered_for_batches_that_are_small_for_the_network(
+    bytes_per_second: float, most: int
+) -> None:
+    for count in (2, 3, 64):
+        assert traffic.prefers_factors(most, count, bytes_per_second)
+        assert not traffic.prefers_factors(most + 1, count, bytes_per_second)
+    assert not traffic.prefers_factors(1, 1, bytes_per_second)
+
+
+@pytest.mark.parametrize(("others", "most"), [(0, 118), (2, 324)])
+def test_a_run_gathers_factors_by_that_rule(monkeypatch: pytest.MonkeyPatch, others: int, most: int) -> None:
+    """On one machine and on two."""
+    ranks = Host(monkeypatch, 2, 2, {0, 1}, others).ranks
+    gathered: list[bool] = []
+
+    def step(*batch: object, all_gather: object, **options: object) -> float:
+        gathered.append(all_gather is not None)
+        return 1.0
+
+    trainer = cast(Trainer, SimpleNamespace(learning_rate=0.1, step=step))
+    examples = LabelledImages(np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.uint8))
+    for batch_size in (most, most + 1):
+        ranks.agree_on(TrainConfig(distributed=True, batch_size=batch_size))
+        batches = np.zeros((1, batch_size // ranks.size), np.int64)
+        ranks.run(trainer, examples, batches, np.ones(1, np.float32), batch_size)
+    assert gathered == [True, False]

@@ -25,7 +25,7 @@ struct Slot {
   Batch batch() const { return {images.data(), labels.data(), count}; }
 };
 
-class CpuEngine final : public Engine {
+class CpuEngine final : public Engine, private FactoredGradients {
  public:
   explicit CpuEngine(const EngineOptions& options)
       : network_(options),
@@ -39,6 +39,12 @@ class CpuEngine final : public Engine {
   void logits(int slot, float* out) override { network_.logits(slots_[slot].images.data(), slots_[slot].count, out); }
   Gradients backpropagate(int slot, std::int64_t divisor, const OnGradientPart& on_part) override;
   bool apply_gradients(const float* flat, float learning_rate) override { return network_.apply(flat, learning_rate); }
+  FactoredGradients* factored_gradients() noexcept override { return this; }
+  Gradients backpropagate(int slot, std::int64_t divisor, const OnFactors& on_factors,
+                          const OnGradientPart& on_part) override;
+  bool apply_gradients(float* flat, const float* factors, std::int64_t count, float learning_rate) override {
+    return network_.apply(flat, factors, count, learning_rate);
+  }
   void read_parameters(float* flat) override { network_.read_parameters(flat); }
   void write_parameters(const float* flat) override { network_.write_parameters(flat); }
   void read_momentum(float* flat) override { network_.read_momentum(flat); }
@@ -50,6 +56,7 @@ class CpuEngine final : public Engine {
   Network network_;
   const int num_classes_;
   GradientMemory gradient_memory_;
+  GradientMemory factor_memory_{0};  // for batches of one size
   Slot slots_[kSlots];
   bool failed_ = false;
   Executor executor_;  // last, so that it stops first
@@ -96,6 +103,21 @@ Gradients CpuEngine::backpropagate(int slot, std::int64_t divisor, const OnGradi
     if (on_part) on_part({{gradients.flat, gradients.flat.get() + offset}, offset, size});
   };
   gradients.loss = network_.gradients(slots_[slot].batch(), divisor, gradients.flat.get(), on_final);
+  return gradients;
+}
+
+Gradients CpuEngine::backpropagate(int slot, std::int64_t divisor, const OnFactors& on_factors,
+                                   const OnGradientPart& on_part) {
+  const Batch batch = slots_[slot].batch();
+  const auto floats = static_cast<std::size_t>(batch.n * Factors::kColumns);
+  if (factor_memory_.size() != floats) factor_memory_ = GradientMemory(floats);
+  Gradients gradients{.flat = gradient_memory_.lend()};
+  const Factors factors{factor_memory_.lend(), batch.n};
+  const auto on_final = [&](std::int64_t offset, std::int64_t size) {
+    on_part({{gradients.flat, gradients.flat.get() + offset}, offset, size});
+  };
+  gradients.loss = network_.factored_gradients(
+      batch, divisor, gradients.flat.get(), factors.rows.get(), [&] { on_factors(factors); }, on_final);
   return gradients;
 }
 

@@ -8,7 +8,8 @@
 // For a row and some panels, a visit of four images does, with `weight` the row of W, vector by vector:
 //   dots[image] += weight . hidden_gradient[image]              the data gradient
 //   sum = before + sum of input[image] * hidden_gradient[image]  the weight gradient
-// The visit of the last images hands the sum on to the sink (update.h), the others keep it for the next.
+// The visit of the last images hands the sum on to the sink (update.h), the others keep it for the next. Where only one
+// of the two gradients is wanted, the same visits leave the other out: its bits are those of both together.
 //
 // The kernel is limited by loads as much as by arithmetic: four images together load less than one vector for each
 // multiply-add.
@@ -17,6 +18,9 @@
 
 namespace mpsmnist::cpu::MPSMNIST_ISA {
 namespace {
+
+// Which of the two gradients a kernel computes.
+enum class Wanted { kBoth, kData, kWeight };
 
 // Backward works on at most this many images at a time.
 constexpr int kChunk = 32;
@@ -85,21 +89,22 @@ struct RowVisit {
   int panels;
 };
 
-template <int Images, typename End>
+template <Wanted wanted, int Images, typename End>
 MPSMNIST_INLINE void visit_vector(const float* weight, const float* const* from, int panel, int v, const Vec* input,
                                   const float* before, const End& end, Vec* dot) {
   const Vec row = in_register(load(weight + v));
-  Vec sum = load(before + v);
+  Vec sum = {};
+  if constexpr (wanted != Wanted::kData) sum = load(before + v);
   for (int i = 0; i < Images; ++i) {
     const Vec value = in_register(load(from[i] + v));
-    dot[i] += row * value;
-    sum += input[i] * value;
+    if constexpr (wanted != Wanted::kWeight) dot[i] += row * value;
+    if constexpr (wanted != Wanted::kData) sum += input[i] * value;
   }
-  end(panel, v, sum, row);
+  if constexpr (wanted != Wanted::kData) end(panel, v, sum, row);
 }
 
 // One visit of the listed images, whose sums go to `end`.
-template <int Images, typename End>
+template <Wanted wanted, int Images, typename End>
 MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, const float* inputs, const End& end,
                                   float* dots) {
   Vec even[kTogether] = {};
@@ -114,13 +119,14 @@ MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, cons
   const float* before = visit.before;
   for (int panel = 0; panel < visit.panels; ++panel) {
     for (int v = 0; v < kPanel; v += 2 * kLanes) {
-      visit_vector<Images>(weight, from, panel, v, input, before, end, even);
-      visit_vector<Images>(weight, from, panel, v + kLanes, input, before, end, odd);
+      visit_vector<wanted, Images>(weight, from, panel, v, input, before, end, even);
+      visit_vector<wanted, Images>(weight, from, panel, v + kLanes, input, before, end, odd);
     }
     weight += kWeightStride;
     before += visit.before_stride;
     for (int i = 0; i < Images; ++i) from[i] += visit.hidden_gradient_stride;
   }
+  if constexpr (wanted == Wanted::kWeight) return;
   Vec4 sums;
   memcpy(&sums, dots, sizeof sums);
   sums += sum_lanes(even[0] + odd[0], even[1] + odd[1], even[2] + odd[2], even[3] + odd[3]);
@@ -128,27 +134,27 @@ MPSMNIST_INLINE void visit_images(const RowVisit& visit, const int* images, cons
 }
 
 // Visits the images `kTogether` at a time. The sums go to `end` in the visit of the last ones, which may be none.
-template <typename End>
+template <Wanted wanted, typename End>
 MPSMNIST_INLINE void visit_row(const ActiveImages& active, RowVisit visit, const Keep& keep, const End& end,
                                float* dots) {
   static_assert(kTogether == 4, "one case for each number of last images");
   int i = 0;
   for (; i + kTogether < active.count; i += kTogether) {
-    visit_images<kTogether>(visit, active.images + i, active.inputs + i, keep, dots + i);
+    visit_images<wanted, kTogether>(visit, active.images + i, active.inputs + i, keep, dots + i);
     visit.before = keep.emit.sink.gradient;
     visit.before_stride = kGradientStride;
   }
   switch (active.count - i) {
     case 4:
-      return visit_images<4>(visit, active.images + i, active.inputs + i, end, dots + i);
+      return visit_images<wanted, 4>(visit, active.images + i, active.inputs + i, end, dots + i);
     case 3:
-      return visit_images<3>(visit, active.images + i, active.inputs + i, end, dots + i);
+      return visit_images<wanted, 3>(visit, active.images + i, active.inputs + i, end, dots + i);
     case 2:
-      return visit_images<2>(visit, active.images + i, active.inputs + i, end, dots + i);
+      return visit_images<wanted, 2>(visit, active.images + i, active.inputs + i, end, dots + i);
     case 1:
-      return visit_images<1>(visit, active.images + i, active.inputs + i, end, dots + i);
+      return visit_images<wanted, 1>(visit, active.images + i, active.inputs + i, end, dots + i);
     default:
-      return visit_images<0>(visit, active.images + i, active.inputs + i, end, dots + i);
+      return visit_images<wanted, 0>(visit, active.images + i, active.inputs + i, end, dots + i);
   }
 }
 
@@ -173,9 +179,8 @@ struct RowStates {
 constexpr int64_t kRowStates = kHalfPage + kPanels * kGradientStride;
 static_assert(kRowStates + kLine + sizeof(RowStates) / sizeof(float) <= kScratchFloats);
 
-}  // namespace
-
-void fc0_backward(const Fc0Backward& layer, int row, int next_row) {
+template <Wanted wanted>
+MPSMNIST_INLINE void backward(const Fc0Backward& layer, int row, int next_row) {
   const int64_t n = layer.n;
   auto& [active, dots] = *in_scratch<RowStates>(layer.scratch + kRowStates);
   // The sums of the weight gradient [panels][rows][64], from chunk to chunk.
@@ -199,22 +204,35 @@ void fc0_backward(const Fc0Backward& layer, int row, int next_row) {
                              .before = first == 0 ? kZeros : keep.emit.sink.gradient,
                              .before_stride = first == 0 ? 0 : kGradientStride,
                              .panels = panels};
-        if (first + kChunk < n) {
-          visit_row(active[r], visit, keep, keep, dots[r]);
+        if (wanted == Wanted::kData || first + kChunk < n) {
+          visit_row<wanted>(active[r], visit, keep, keep, dots[r]);
         } else {
           // Called instead of inlined, this would take everything from memory again: 15 % slower with 16 registers.
           with_rule(layer.sink, [&]<Rule rule>(const Emit<rule>& emit) __attribute__((always_inline)) {
-            visit_row(active[r], visit, keep, row_sink(emit, row + r, panel), dots[r]);
+            visit_row<wanted>(active[r], visit, keep, row_sink(emit, row + r, panel), dots[r]);
           });
         }
       }
     }
+    if constexpr (wanted == Wanted::kWeight) continue;
     for (int r = 0; r < kFc0Rows; ++r) {
       for (int i = 0; i < active[r].count; ++i) {
         layer.pooled_gradient[(first + active[r].images[i]) * kFlat + row + r] = dots[r][i];
       }
     }
   }
+}
+
+}  // namespace
+
+void fc0_backward(const Fc0Backward& layer, int row, int next_row) { backward<Wanted::kBoth>(layer, row, next_row); }
+
+void fc0_data_gradient(const Fc0Backward& layer, int row, int next_row) {
+  backward<Wanted::kData>(layer, row, next_row);
+}
+
+void fc0_weight_gradient(const Fc0Backward& layer, int row, int next_row) {
+  backward<Wanted::kWeight>(layer, row, next_row);
 }
 
 void fc0_update(const float* gradient, int row, const Sink& sink) {

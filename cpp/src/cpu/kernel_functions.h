@@ -18,6 +18,8 @@ Conv1WeightGradient conv1_weight_gradient;
 Fc0ListActive fc0_list_active;
 Fc0Forward fc0_forward;
 Fc0BackwardRows fc0_backward;
+Fc0BackwardRows fc0_data_gradient;
+Fc0BackwardRows fc0_weight_gradient;
 Fc0Update fc0_update;
 
 Fc1Forward fc1_forward;

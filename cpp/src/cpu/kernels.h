@@ -28,7 +28,7 @@ inline constexpr int kConv0PartialRow = 8;
 inline constexpr int kConv0PartialBias = kConv0Channels * kKernelSide * kConv0PartialRow;
 inline constexpr int kConv0Partial = kConv0PartialBias + kConv0Channels;
 
-/// fc0_backward and fc0_update take this many rows of the weights (inputs of the layer) at a time.
+/// fc0_backward, its halves and fc0_update take this many rows of the weights (inputs of the layer) at a time.
 inline constexpr int kFc0Rows = 32;
 inline constexpr int kFc0RowTasks = kFlat / kFc0Rows;
 static_assert(kFlat % kFc0Rows == 0);
@@ -108,7 +108,8 @@ struct LayerSink {
   Sink bias;
 };
 
-/// What fc0_backward reads and writes.
+/// What fc0_backward reads and writes. fc0_data_gradient, its first half, leaves the sink alone, and
+/// fc0_weight_gradient, the other, the gradient of the inputs.
 struct Fc0Backward {
   std::int64_t n = 0;
   const float* pooled = nullptr;           ///< [n][3136]
@@ -146,8 +147,8 @@ using Fc0ListActive = void(const float* pooled, int images, std::int64_t group, 
 /// One panel of hidden = relu(pooled * W + b). The range begins and ends where groups do, or ends at n.
 using Fc0Forward = void(const ActiveInputs& active, const Layer& layer, const ImageRange& images, int panel,
                         float* hidden);
-/// Rows row..row+kFc0Rows-1: their gradient, and that of their inputs. `next_row` is where this thread will
-/// probably continue; those rows are only prefetched.
+/// Rows row..row+kFc0Rows-1: their gradient, and that of their inputs, or one of the two. `next_row` is where this
+/// thread will probably continue; those rows are only prefetched.
 using Fc0BackwardRows = void(const Fc0Backward& layer, int row, int next_row);
 /// Updates rows row..row+kFc0Rows-1 of the weights from their gradient in the flat order, (3136,1024).
 using Fc0Update = void(const float* gradient, int row, const Sink& sink);
@@ -180,6 +181,8 @@ struct Kernels {
   Fc0ListActive* fc0_list_active;
   Fc0Forward* fc0_forward;
   Fc0BackwardRows* fc0_backward;
+  Fc0BackwardRows* fc0_data_gradient;
+  Fc0BackwardRows* fc0_weight_gradient;
   Fc0Update* fc0_update;
   Fc1Forward* fc1_forward;
   Fc1DataGradient* fc1_data_gradient;

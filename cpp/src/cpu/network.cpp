@@ -1,7 +1,9 @@
 #include "cpu/network.h"
 
 #include <atomic>
+#include <cmath>
 #include <iterator>
+#include <limits>
 #include <new>
 #include <string>
 
@@ -40,16 +42,51 @@ float Network::step(const Batch& batch, float learning_rate) {
 float Network::gradients(const Batch& batch, std::int64_t divisor, float* flat, const OnFinal& on_final) {
   ensure_packed_gradients();
   const Target target{.gradient = flat};
-  const std::int64_t dense = parameters_[kFc0Weight].offset;
   const float loss = forward(batch, divisor);
   dense_backward(batch.n, target);
+  finish_dense_gradients(kFc0Weight, flat, on_final);
+  convolution_gradients(batch, flat, on_final);
+  return loss;
+}
+
+float Network::factored_gradients(const Batch& batch, std::int64_t divisor, float* flat, float* factors,
+                                  const std::function<void()>& on_factors, const OnFinal& on_final) {
+  ensure_packed_gradients();
+  const Target target{.gradient = flat};
+  const float loss = forward(batch, divisor);
+  const LogitGradient logits{activations_.logit_gradient.data(), num_classes_};
+  const Hidden hidden{activations_.hidden.data(), activations_.hidden_gradient.data()};
+  const LayerSink fc1 = layer_sink(kFc1Weight, kFc1Bias, target);
+  const Sink fc0_bias = sink(kFc0Bias, target);
+  team_.run(kPanels + batch.n, [&](std::int64_t task, int) {
+    if (task < kPanels) {
+      kernels_.fc1_weight_gradient(logits, hidden, batch.n, static_cast<int>(task), fc1, fc0_bias);
+      return;
+    }
+    const std::int64_t image = task - kPanels;
+    write_factors(activations_.pooled.data(), hidden.gradient, batch.n, image, factors + image * Factors::kColumns);
+  });
+  on_factors();
+  finish_dense_gradients(kFc0Bias, flat, on_final);
+  const Fc0Backward fc0 = fc0_of_batch(batch.n, {});
+  team_.run(kFc0RowTasks, [&](std::int64_t task, int thread) {
+    fc0_backward_rows(kernels_.fc0_data_gradient, fc0, static_cast<int>(task), thread);
+  });
+  convolution_gradients(batch, flat, on_final);
+  return loss;
+}
+
+void Network::finish_dense_gradients(ParameterIndex first, float* flat, const OnFinal& on_final) {
   packing_.unpack(kFc1Weight, packed_fc1_.data(), flat + parameters_[kFc1Weight].offset);
-  on_final(dense, total_size(parameters_) - dense);
+  on_final(parameters_[first].offset, total_size(parameters_) - parameters_[first].offset);
+}
+
+void Network::convolution_gradients(const Batch& batch, float* flat, const OnFinal& on_final) {
+  const Target target{.gradient = flat};
   convolutions_backward(batch.images, batch.n, target);
   convolutions_finish(batch.n, target);
   packing_.unpack(kConv1Weight, packed_conv1_.data(), flat + parameters_[kConv1Weight].offset);
-  on_final(0, dense);
-  return loss;
+  on_final(0, parameters_[kFc0Weight].offset);
 }
 
 float Network::forward(const Batch& batch, std::int64_t divisor) {
@@ -144,23 +181,30 @@ void Network::dense_backward(std::int64_t n, const Target& target) {
   const LogitGradient logits{activations_.logit_gradient.data(), num_classes_};
   const Hidden hidden{activations_.hidden.data(), activations_.hidden_gradient.data()};
   const LayerSink fc1 = layer_sink(kFc1Weight, kFc1Bias, target);
-  const LayerSink fc0 = layer_sink(kFc0Weight, kFc0Bias, target);
+  const Sink fc0_bias = sink(kFc0Bias, target);
+  const Fc0Backward fc0 = fc0_of_batch(n, sink(kFc0Weight, target));
   team_.run(kFc0RowTasks + kPanels, [&](std::int64_t task, int thread) {
     if (task < kPanels) {
-      kernels_.fc1_weight_gradient(logits, hidden, n, static_cast<int>(task), fc1, fc0.bias);
-      return;
+      kernels_.fc1_weight_gradient(logits, hidden, n, static_cast<int>(task), fc1, fc0_bias);
+    } else {
+      fc0_backward_rows(kernels_.fc0_backward, fc0, static_cast<int>(task - kPanels), thread);
     }
-    const auto row_task = static_cast<int>(task - kPanels);
-    const int next_task = std::min(row_task + team_.threads(), kFc0RowTasks - 1);
-    const Fc0Backward rows{.n = n,
-                           .pooled = activations_.pooled.data(),
-                           .weight = weight(kFc0Weight),
-                           .hidden_gradient = hidden.gradient,
-                           .pooled_gradient = activations_.pooled_gradient.data(),
-                           .scratch = scratch(thread),
-                           .sink = fc0.weight};
-    kernels_.fc0_backward(rows, row_task * kFc0Rows, next_task * kFc0Rows);
   });
+}
+
+Fc0Backward Network::fc0_of_batch(std::int64_t n, const Sink& sink) {
+  return {.n = n,
+          .pooled = activations_.pooled.data(),
+          .weight = weight(kFc0Weight),
+          .hidden_gradient = activations_.hidden_gradient.data(),
+          .pooled_gradient = activations_.pooled_gradient.data(),
+          .sink = sink};
+}
+
+void Network::fc0_backward_rows(Fc0BackwardRows* kernel, Fc0Backward layer, int row_task, int thread) {
+  layer.scratch = scratch(thread);
+  const int next_task = std::min(row_task + team_.threads(), kFc0RowTasks - 1);
+  kernel(layer, row_task * kFc0Rows, next_task * kFc0Rows);
 }
 
 void Network::convolutions_backward(const float* images, std::int64_t n, const Target& target) {
@@ -257,14 +301,70 @@ void Network::logits(const float* images, std::int64_t n, float* out) {
 
 bool Network::apply(const float* flat, float learning_rate) {
   ensure_packed_gradients();
-  const auto size = static_cast<std::size_t>(total_size(parameters_));
+  if (!all_finite(flat, static_cast<std::size_t>(total_size(parameters_)))) return false;
+  const Sink fc0 = sink(kFc0Weight, {.learning_rate = learning_rate});
+  update(flat, learning_rate, [&](int row_task, int) {
+    kernels_.fc0_update(flat + parameters_[kFc0Weight].offset, row_task * kFc0Rows, fc0);
+  });
+  return true;
+}
+
+bool Network::apply(float* flat, const float* factors, std::int64_t n, float learning_rate) {
+  ensure_packed_gradients();
+  const double bound = read_factors(factors, n);
+  if (!std::isfinite(bound)) return false;
+  Fc0Backward fc0{.n = n,
+                  .pooled = factors_.inputs(),
+                  .weight = weight(kFc0Weight),
+                  .hidden_gradient = factors_.gradients(),
+                  .sink = {}};
+  const auto before = static_cast<std::size_t>(parameters_[kFc0Weight].offset);
+  const auto after = static_cast<std::size_t>(parameters_[kFc0Bias].offset);
+  const auto end = static_cast<std::size_t>(total_size(parameters_));
+  // Half of what a float holds is left for rounding.
+  const bool no_overflow = bound < std::numeric_limits<float>::max() / 2;
+  if (!no_overflow || !all_finite(flat, before) || !all_finite(flat + after, end - after)) {
+    // What is not finite, if anything is, shows in the whole gradient, before anything changes.
+    fc0.sink = sink(kFc0Weight, {.gradient = flat});
+    team_.run(kFc0RowTasks, [&](std::int64_t task, int thread) {
+      fc0_backward_rows(kernels_.fc0_weight_gradient, fc0, static_cast<int>(task), thread);
+    });
+    return apply(flat, learning_rate);
+  }
+  fc0.sink = sink(kFc0Weight, {.learning_rate = learning_rate});
+  update(flat, learning_rate,
+         [&](int row_task, int thread) { fc0_backward_rows(kernels_.fc0_weight_gradient, fc0, row_task, thread); });
+  return true;
+}
+
+double Network::read_factors(const float* factors, std::int64_t n) {
+  if (n > factors_.capacity()) {
+    try {
+      factors_ = FactorBatch();
+      factors_ = FactorBatch(n);
+    } catch (const std::bad_alloc&) {
+      throw out_of_memory(n);
+    }
+  }
+  team_.run(n, [&](std::int64_t image, int) {
+    factors_.bounds()[image] = factors_.read(factors + image * Factors::kColumns, n, image);
+  });
+  double sum = 0;
+  for (std::int64_t image = 0; image < n; ++image) sum += factors_.bounds()[image];
+  return sum;
+}
+
+bool Network::all_finite(const float* values, std::size_t size) {
   constexpr std::size_t kChunk = 1 << 16;
   std::atomic<bool> finite = true;
   team_.run(divide_up(static_cast<std::int64_t>(size), kChunk), [&](std::int64_t task, int) {
     const std::size_t first = static_cast<std::size_t>(task) * kChunk;
-    if (!kernels_.all_finite(flat + first, std::min(kChunk, size - first))) finite = false;
+    if (!kernels_.all_finite(values + first, std::min(kChunk, size - first))) finite = false;
   });
-  if (!finite) return false;
+  return finite;
+}
+
+void Network::update(const float* flat, float learning_rate, const std::function<void(int, int)>& update_fc0_rows) {
   const Target target{.learning_rate = learning_rate};
   const auto gradient = [&](ParameterIndex index) { return flat + parameters_[index].offset; };
   // The tensors but fc0's weights, one a task, then those, some rows a task.
@@ -272,10 +372,9 @@ bool Network::apply(const float* flat, float learning_rate) {
                                         kConv1Bias, kFc0Bias,     kFc1Bias};
   constexpr int kOtherTasks = std::size(kOthers);
   static_assert(kOtherTasks + 1 == kParameterTensors, "every tensor is updated");
-  team_.run(kOtherTasks + kFc0RowTasks, [&](std::int64_t task, int) {
+  team_.run(kOtherTasks + kFc0RowTasks, [&](std::int64_t task, int thread) {
     if (task >= kOtherTasks) {
-      kernels_.fc0_update(gradient(kFc0Weight), static_cast<int>(task - kOtherTasks) * kFc0Rows,
-                          sink(kFc0Weight, target));
+      update_fc0_rows(static_cast<int>(task - kOtherTasks), thread);
       return;
     }
     const ParameterIndex index = kOthers[task];
@@ -288,7 +387,6 @@ bool Network::apply(const float* flat, float learning_rate) {
     kernels_.update(values, packing_.size(index), sink(index, target));
   });
   transform_conv1_weights();
-  return true;
 }
 
 void Network::write_parameters(const float* flat) {

@@ -9,6 +9,7 @@
 
 #include "buffer.h"
 #include "cpu/activations.h"
+#include "cpu/factors.h"
 #include "cpu/kernels.h"
 #include "cpu/packing.h"
 #include "engine.h"
@@ -46,11 +47,18 @@ class Network {
   /// Writes the gradients of the summed loss, divided by `divisor`, to flat (P,) and returns the mean loss. Calls
   /// on_final(offset, size) for the dense layers' part, then for the convolutions'.
   float gradients(const Batch& batch, std::int64_t divisor, float* flat, const OnFinal& on_final);
+  /// The same, but in place of fc0.weight's gradient, whose part of `flat` is left alone, its factors are written to
+  /// `factors`, (n, Factors::kColumns). Calls on_factors() when they are, before on_final.
+  float factored_gradients(const Batch& batch, std::int64_t divisor, float* flat, float* factors,
+                           const std::function<void()>& on_factors, const OnFinal& on_final);
   /// Logits (n, C) of n images.
   void logits(const float* images, std::int64_t n, float* out);
   /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,). False, and nothing has changed, unless all of g
   /// is finite.
   bool apply(const float* flat, float learning_rate);
+  /// The same with fc0.weight's gradient from factors (n, Factors::kColumns), which also have to be finite. Its part of
+  /// `flat` may be written to. DeviceError if there is no memory for n images.
+  bool apply(float* flat, const float* factors, std::int64_t n, float learning_rate);
 
   // The phases of a step, in their order. prepare() makes room for a batch of n images.
   void prepare(std::int64_t n);
@@ -76,6 +84,19 @@ class Network {
  private:
   /// Everything up to the loss, and its gradient back to the hidden layer.
   float forward(const Batch& batch, std::int64_t divisor);
+  /// The gradients from tensor `first` on are final, but for fc1's packed ones: unpacks these, and tells of all.
+  void finish_dense_gradients(ParameterIndex first, float* flat, const OnFinal& on_final);
+  void convolution_gradients(const Batch& batch, float* flat, const OnFinal& on_final);
+  /// One task of fc0's backward pass, with the whole pass or half of it as `kernel`.
+  void fc0_backward_rows(Fc0BackwardRows* kernel, Fc0Backward layer, int row_task, int thread);
+  /// What fc0's backward pass of the batch reads and writes.
+  Fc0Backward fc0_of_batch(std::int64_t n, const Sink& sink);
+  /// Copies factors (n, Factors::kColumns) to factors_; returns a bound on the magnitude of what their products add up
+  /// to, which is finite if, and only if, all of them are.
+  double read_factors(const float* factors, std::int64_t n);
+  bool all_finite(const float* values, std::size_t size);
+  /// Updates with finite gradients, fc0's weights by update_fc0_rows(row task, thread).
+  void update(const float* flat, float learning_rate, const std::function<void(int, int)>& update_fc0_rows);
   void convolve_block(const float* images, std::int64_t first, std::int64_t count, float* scratch);
   void convolve_block_backward(const float* images, std::int64_t first, std::int64_t count, std::int64_t group,
                                float* scratch);
@@ -108,6 +129,7 @@ class Network {
   Buffer<float> packed_conv1_;
   Buffer<float> packed_fc1_;
   Buffer<float> scratch_;
+  FactorBatch factors_;  // of all processes; empty until they are first used
   Activations activations_;
 };
 

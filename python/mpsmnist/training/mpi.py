@@ -1,16 +1,18 @@
 """Training on several processes, on one machine or many, with MPI. Needs mpi4py.
 
 Each rank computes the gradients of its share of a batch. Trainer.step() gives them to all_reduce() part by
-part, the dense layers' first: 98% of 13 MB, which travel while the convolutions' are still computed.
+part, the dense layers' first: 98% of 13 MB, which travel while the convolutions' are still computed. With
+small batches nearly all of that is made from its factors instead, which gatherer() collects: see traffic.py.
 """
 
 import dataclasses
 import functools
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from ..errors import Error
 from .config import ConfigError, TrainConfig
 from .ranks import Ranks
 from .split import LabelledImages
+from .traffic import MEMORY, NETWORK, prefers_factors
 
 T = TypeVar("T")
 
@@ -78,14 +81,14 @@ def _end_all_with_this() -> None:
     sys.excepthook = report_and_abort
 
 
-class _Sum:
+class _Begun(Generic[T]):
     """What Trainer.step() waits for."""
 
-    def __init__(self, future: Future[None]) -> None:
+    def __init__(self, future: Future[T]) -> None:
         self._future = future
 
-    def wait(self) -> None:
-        self._future.result()
+    def wait(self) -> T:
+        return self._future.result()
 
 
 class MpiRanks(Ranks):
@@ -96,9 +99,11 @@ class MpiRanks(Ranks):
         self._world = mpi.COMM_WORLD
         self.rank = self._world.Get_rank()
         self.size = self._world.Get_size()
+        self._bytes_per_second = NETWORK  # until agree_on() knows better
         # Sums travel while a thread of their own is in MPI: Open MPI does nothing for MPI_Iallreduce between
         # two calls, and its sum of 13 MB then takes longer than that of MPI_Allreduce.
         self._adder = ThreadPoolExecutor(1, "mpsmnist all_reduce")
+        self._gathered = np.empty((0, 0), np.float32)
 
     def close(self) -> None:
         """Leave MPI, for good, when all ranks do."""
@@ -143,6 +148,8 @@ class MpiRanks(Ranks):
     ) -> NDArray[np.float32]:
         losses = np.full(len(batches), np.nan)
         rate_before = trainer.learning_rate
+        factors = prefers_factors(batch_size, self.size, self._bytes_per_second)
+        all_gather = self.gatherer(batch_size) if factors else None
         for step, (rows, rate) in enumerate(zip(batches, learning_rates.tolist(), strict=True)):
             trainer.learning_rate = rate
             try:
@@ -150,6 +157,7 @@ class MpiRanks(Ranks):
                     examples.images[rows],
                     examples.labels[rows],
                     all_reduce=self.all_reduce,
+                    all_gather=all_gather,
                     global_batch_size=batch_size,
                 )
             except ValueError as error:
@@ -161,9 +169,23 @@ class MpiRanks(Ranks):
         self._world.Allreduce(self._mpi.IN_PLACE, losses)
         return losses.astype(np.float32)
 
-    def all_reduce(self, part: NDArray[np.float32]) -> "_Sum":
+    def all_reduce(self, part: NDArray[np.float32]) -> _Begun[None]:
         """Begin to add up the part over all ranks, in place, for Trainer.step()."""
-        return _Sum(self._adder.submit(self._world.Allreduce, self._mpi.IN_PLACE, part))
+        return _Begun(self._adder.submit(self._world.Allreduce, self._mpi.IN_PLACE, part))
+
+    def gatherer(self, batch_size: int) -> Callable[[NDArray[np.float32]], _Begun[NDArray[np.float32]]]:
+        """Return all_gather for Trainer.step(), of batches of which each rank has its share()."""
+        ends = [batch_size * rank // self.size for rank in range(self.size + 1)]
+        images = np.diff(ends)
+
+        def gather(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+            columns = rows.shape[1]
+            if self._gathered.shape != (batch_size, columns):
+                self._gathered = np.empty((batch_size, columns), np.float32)
+            self._world.Allgatherv(rows, [self._gathered, images * columns])
+            return self._gathered
+
+        return lambda rows: _Begun(self._adder.submit(gather, rows))
 
     def _take_cores(self, threads: int | None) -> int:
         """Return `threads`, by default this rank's share of its host's cores, which are let run there.
@@ -174,6 +196,8 @@ class MpiRanks(Ranks):
         host = self._world.Split_type(self._mpi.COMM_TYPE_SHARED)
         ranks: int = host.Get_size()
         host.Free()
+        if ranks == self.size:
+            self._bytes_per_second = MEMORY
         if not hasattr(os, "sched_getaffinity"):  # not Linux, where nothing binds processes
             return threads or max(1, _usable_cores() // ranks)
         bound = os.sched_getaffinity(0)

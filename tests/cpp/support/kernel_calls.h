@@ -79,6 +79,20 @@ inline void fc0_backward(const Kernels& kernels, const float* pooled, const floa
   kernels.fc0_backward({n, pooled, weight, hidden_gradient, pooled_gradient, scratch, sink}, row, row);
 }
 
+/// The half of fc0_backward that is not the weights'.
+inline void fc0_data_gradient(const Kernels& kernels, const float* pooled, const float* weight,
+                              const float* hidden_gradient, std::int64_t n, int row, float* scratch,
+                              float* pooled_gradient) {
+  kernels.fc0_data_gradient({n, pooled, weight, hidden_gradient, pooled_gradient, scratch, {}}, row, row);
+}
+
+/// The other half.
+inline void fc0_weight_gradient(const Kernels& kernels, const float* pooled, const float* weight,
+                                const float* hidden_gradient, std::int64_t n, int row, float* scratch,
+                                const Sink& sink) {
+  kernels.fc0_weight_gradient({n, pooled, weight, hidden_gradient, nullptr, scratch, sink}, row, row);
+}
+
 /// Of the rows row..row+kFc0Rows-1, from a gradient in the flat order.
 inline void fc0_update(const Kernels& kernels, const float* gradient, int row, const Sink& sink) {
   kernels.fc0_update(gradient, row, sink);
