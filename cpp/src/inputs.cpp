@@ -86,7 +86,8 @@ void check_finite(const char* what, const std::vector<Parameter>& parameters, co
     const float* values = flat + parameter.offset;
     const std::int64_t bad = first_not_finite(values, parameter.size);
     if (bad < parameter.size) {
-      reject(what, ": element ", bad, " of ", prefix, parameter.name, " is ", values[bad], "; expected finite values");
+      reject<NotFiniteError>(what, ": element ", bad, " of ", prefix, parameter.name, " is ", values[bad],
+                             "; expected finite values");
     }
   }
 }

@@ -330,11 +330,11 @@ class Trainer::Impl {
     reject(argument, ": a batch of ", n, " images; device \"", device_, "\" takes at most ", most, why);
   }
 
-  /// Updates with the gradients (P,), with nothing in flight. ArgumentError unless all are finite.
+  /// Updates with the gradients (P,), with nothing in flight. NotFiniteError unless all are finite.
   void apply(const float* flat) {
     if (session().apply_gradients(flat, float_rate())) return;
     check_finite("gradients", parameters_, flat);
-    reject("gradients: they were not all finite, and changed during the call");
+    reject<NotFiniteError>("gradients: they were not all finite, and changed during the call");
   }
 
   float float_rate() const { return nearest_float(learning_rate_); }
