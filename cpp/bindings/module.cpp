@@ -407,6 +407,10 @@ void bind_errors(py::module_& m) {
   auto& device_error = py::register_exception<DeviceError>(m, "DeviceError", error.ptr());
   device_error.attr("__doc__") = "A device is missing, or failed; the weights are those of the last completed step.";
   device_error.attr("__module__") = "mpsmnist";
+  auto& not_finite = py::register_exception<NotFiniteError>(m, "NotFiniteError", PyExc_ValueError);
+  not_finite.attr("__doc__") =
+      "Gradients or a state with a NaN or an infinity, most often because training has diverged.";
+  not_finite.attr("__module__") = "mpsmnist";
 }
 
 void bind_pending_loss(py::module_& m) {
@@ -469,8 +473,8 @@ gradient of its output (1024), divided by global_batch_size. It returns the rows
 (global_batch_size, 4160), in the same order in each, or an object whose Wait() or wait() does. It is called before
 all_reduce. Every process gives it or none. "mps" does not use it, and all_reduce gets everything there.
 
-An exception in either function ends the call without an update, as gradients that are not finite do (ValueError). This
-Trainer cannot be called in them.)")
+An exception in either function ends the call without an update, as gradients that are not finite do
+(NotFiniteError). This Trainer cannot be called in them.)")
       .def("step_async", &step_async, "images"_a, "labels"_a,
            "Start one update with images and labels; a PendingLoss. Two may be in flight: a third call waits.")
       .def("run", &run, "images"_a, "labels"_a, "batches"_a, py::kw_only(), "learning_rates"_a = py::none(),
@@ -496,13 +500,15 @@ Ctrl-C does, after the steps under way.)")
       .def("gradients", &gradients, "images"_a, "labels"_a,
            "Gradients of the mean loss of images and labels, without an update.")
       .def("apply_gradients", &apply_gradients, "gradients"_a,
-           "One update with these gradients: a Gradients, a float (P,) array, or a mapping of all names to arrays.")
+           "One update with these gradients: a Gradients, a float (P,) array, or a mapping of all names to arrays. "
+           "NotFiniteError, a ValueError, without an update unless all values are finite.")
       .def("state_dict", &state_dict,
            "A copy of the weights by name, and of the momentum buffers as \"momentum.NAME\" when momentum > 0.")
       .def(
           "load_state_dict", &load_state_dict, "state"_a,
           R"(Replace the weights by those of `state`, a mapping of names to arrays. Give all momentum buffers ("momentum.NAME") or
-none: without them they become zero, and a Trainer without momentum ignores them.)")
+none: without them they become zero, and a Trainer without momentum ignores them. Values that are not finite are a
+NotFiniteError.)")
       .def_property_readonly("device", &Trainer::device, "\"mps\" or \"cpu\".")
       .def_property_readonly("num_classes", &Trainer::num_classes, "C, the number of classes.")
       .def_property_readonly("steps", py::cpp_function(&Trainer::steps, py::call_guard<GilRelease>()),

@@ -7,6 +7,7 @@ Error::~Error() = default;
 DeviceError::~DeviceError() = default;
 ArgumentError::~ArgumentError() = default;
 ScaleError::~ScaleError() = default;
+NotFiniteError::~NotFiniteError() = default;
 
 const char* version() noexcept { return MPSMNIST_VERSION; }
 

@@ -86,7 +86,8 @@ void check_finite(const char* what, const std::vector<Parameter>& parameters, co
     const float* values = flat + parameter.offset;
     const std::int64_t bad = first_not_finite(values, parameter.size);
     if (bad < parameter.size) {
-      reject(what, ": element ", bad, " of ", prefix, parameter.name, " is ", values[bad], "; expected finite values");
+      reject<NotFiniteError>(what, ": element ", bad, " of ", prefix, parameter.name, " is ", values[bad],
+                             "; expected finite values");
     }
   }
 }
@@ -95,7 +96,7 @@ void check_factors_finite(const float* factors, std::int64_t count) {
   const std::int64_t size = count * Factors::kColumns;
   const std::int64_t bad = first_not_finite(factors, size);
   if (bad < size) {
-    reject("gradients: element ", bad % Factors::kColumns, " of row ", bad / Factors::kColumns, " from all_gather is ",
+    reject<NotFiniteError>("gradients: element ", bad % Factors::kColumns, " of row ", bad / Factors::kColumns, " from all_gather is ",
            factors[bad], "; expected finite values");
   }
 }

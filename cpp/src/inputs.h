@@ -38,10 +38,11 @@ std::int64_t batch_row(const Images& images, const Batches& batches, std::int64_
 /// The same for the rows that `batches` selects, whose indices must be in range.
 void check_batches(const Images& images, const Labels& labels, const Batches& batches, int num_classes,
                    bool standardized);
-/// Throws ArgumentError, naming the first value that is not finite of factors (count, Factors::kColumns), unless there
+/// Throws NotFiniteError, naming the first value that is not finite of factors (count, Factors::kColumns), unless there
 /// is none.
 void check_factors_finite(const float* factors, std::int64_t count);
-/// Throws ArgumentError, naming `what`, prefix + the parameter's name, and the element, unless flat (P,) is all finite.
+/// Throws NotFiniteError, naming `what`, prefix + the parameter's name, and the element, unless flat (P,) is all
+/// finite.
 void check_finite(const char* what, const std::vector<Parameter>& parameters, const float* flat,
                   const char* prefix = "");
 

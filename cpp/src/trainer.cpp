@@ -358,17 +358,17 @@ class Trainer::Impl {
     return call_back(callback, arguments...);
   }
 
-  /// Updates with the gradients (P,), with nothing in flight. ArgumentError unless all are finite.
+  /// Updates with the gradients (P,), with nothing in flight. NotFiniteError unless all are finite.
   void apply(const float* flat) {
     if (!session().update([&] { return session_->engine().apply_gradients(flat, float_rate()); })) {
       refuse_gradients(flat);
     }
   }
 
-  /// Throws ArgumentError, for gradients (P,) that an engine found not to be all finite.
+  /// Throws NotFiniteError, for gradients (P,) that an engine found not to be all finite.
   [[noreturn]] void refuse_gradients(const float* flat) const {
     check_finite("gradients", parameters_, flat);
-    reject("gradients: they were not all finite, and changed during the call");
+    reject<NotFiniteError>("gradients: they were not all finite, and changed during the call");
   }
 
   float float_rate() const { return nearest_float(learning_rate_); }

@@ -10,6 +10,7 @@ try:
     from ._core import (
         Evaluation,
         Gradients,
+        NotFiniteError,
         PendingLoss,
         Trainer,
         __version__,
@@ -46,6 +47,7 @@ __all__ = [
     "Error",
     "Evaluation",
     "Gradients",
+    "NotFiniteError",
     "PendingLoss",
     "Trainer",
     "__version__",

@@ -247,6 +247,21 @@ def test_what_all_ranks_find_is_said_once(data: Path, options: tuple, code: int,
     assert (ended.returncode, ended.stderr.count(message)) == (code, 1), ended.stderr
 
 
+def test_a_run_that_diverges_ends_as_that_of_one_process(tmp_path: Path, data: Path) -> None:
+    """With the same words, and the last good checkpoint in place."""
+    options = (*SMALL, "--data-dir", data, "--steps", 9, "--learning-rate", 1e5, "--checkpoint-every", 1)
+    alone = run_alone("train", *options, "--quiet", "--checkpoint", tmp_path / "alone")
+    line = ranks.words(2, *options, "--quiet", "--distributed", "--checkpoint", tmp_path / "together")
+    together = ranks.run(line)
+    assert (alone.returncode, together.returncode) == (1, 1), together.stderr
+    said = alone.stderr.split(": ", 1)[1]
+    assert "training diverged at step" in said
+    assert together.stderr.count(said) == together.stderr.count("diverged") == 1, together.stderr
+    kept = [checkpoint.load(tmp_path / name) for name in ("alone", "together")]
+    assert kept[0].step == kept[1].step > 0
+    assert np.isfinite(weights(tmp_path / "together")).all()
+
+
 def _rank_processes(parent: int) -> list[int]:
     """The processes of the ranks, in no order: Linux's /proc lists the children of each."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
@@ -294,6 +309,14 @@ def test_without_mpirun_it_says_so(data: Path) -> None:
     ended = run_alone("train", *RUN, "--data-dir", data, "--steps", 2)
     assert ended.returncode == 0
     assert "this is the only process: mpirun -n 2 python -m mpsmnist.train --distributed" in ended.stderr
+
+
+def test_a_process_that_mpi_leaves_alone_does_not_train(monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    """MPI gives a world of its own to a rank whose mpirun was killed before, or is that of another MPI."""
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    ended = run_alone("train", *RUN, "--data-dir", data, "--steps", 2)
+    assert ended.returncode == 1
+    assert "mpirun has started 2 processes, but MPI knows this one alone" in ended.stderr
 
 
 def test_mpirun_without_the_option_is_warned_of(

@@ -23,6 +23,7 @@ EXPORTS = {
     "Error",
     "Evaluation",
     "Gradients",
+    "NotFiniteError",
     "PendingLoss",
     "Trainer",
     "__version__",
@@ -83,6 +84,11 @@ def test_errors_have_one_base():
         assert error.__doc__
     assert issubclass(mpsmnist.Error, Exception)
     assert not issubclass(mpsmnist.Error, (ValueError, OSError))
+
+
+def test_what_is_not_finite_is_a_callers_mistake():
+    assert issubclass(mpsmnist.NotFiniteError, ValueError)
+    assert mpsmnist.NotFiniteError.__doc__
 
 
 def test_the_stub_names_what_there_is():

@@ -189,7 +189,7 @@ def test_a_sum_that_is_not_finite_is_refused(make_trainer):
     def spoil(part: Part) -> None:
         part[0] = np.inf
 
-    with pytest.raises(ValueError, match=r"^gradients: element 0 of conv0\.weight is inf"):
+    with pytest.raises(mpsmnist.NotFiniteError, match=r"^gradients: element 0 of conv0\.weight is inf"):
         trainer.step(*examples.discs(2), all_reduce=spoil)
     checks.assert_same_bits(checks.flat_state(trainer), before)
     assert trainer.steps == 0

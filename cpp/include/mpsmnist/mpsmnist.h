@@ -49,6 +49,13 @@ class MPSMNIST_EXPORT ScaleError : public ArgumentError {
   ~ScaleError() override;
 };
 
+/// Gradients or a state with a NaN or an infinity, most often because training has diverged.
+class MPSMNIST_EXPORT NotFiniteError : public ArgumentError {
+ public:
+  using ArgumentError::ArgumentError;
+  ~NotFiniteError() override;
+};
+
 /// The package's version, such as "0.1.0".
 MPSMNIST_EXPORT const char* version() noexcept;
 
@@ -239,7 +246,7 @@ class MPSMNIST_EXPORT Trainer {
   /// One update; returns the batch's mean loss before it.
   float step(const Images& images, const Labels& labels);
   /// The same with the gradients that all_reduce leaves; the loss is that of these images alone. What all_reduce throws
-  /// ends the call without an update, and so do gradients that are not all finite (ArgumentError). It runs on the
+  /// ends the call without an update, and so do gradients that are not all finite (NotFiniteError). It runs on the
   /// calling thread, in the middle of a step: there this Trainer cannot be called (ArgumentError). The same holds for
   /// all_gather, whose functions are both given or both empty, and which device "mps" never calls.
   float step(const Images& images, const Labels& labels, const AllReduce& all_reduce, const AllGather& all_gather = {});
@@ -258,13 +265,14 @@ class MPSMNIST_EXPORT Trainer {
 
   /// Nothing is updated.
   Gradients gradients(const Images& images, const Labels& labels);
-  /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,).
+  /// v <- momentum*v + g; w <- w - learning_rate*v, for g = flat (P,). Values must be finite (NotFiniteError).
   void apply_gradients(const float* flat);
 
   /// Copies the weights (P,), and the momentum buffers (P,) of the same moment unless that is null: zeros when momentum
   /// is 0.
   void read_state(float* parameters, float* momentum);
-  /// Replaces the weights and the momentum buffers, which a null momentum sets to zero. Values must be finite.
+  /// Replaces the weights and the momentum buffers, which a null momentum sets to zero. Values must be finite
+  /// (NotFiniteError).
   void write_state(const float* parameters, const float* momentum);
 
   const std::vector<Parameter>& parameters() const noexcept;

@@ -1,6 +1,5 @@
 """The option --distributed: what each of the processes does that mpirun has started."""
 
-import os
 import warnings
 from collections.abc import Callable
 
@@ -9,12 +8,9 @@ from ..errors import Error
 from ..training.config import ConfigError, TrainConfig
 from ..training.events import Event
 from ..training.loop import DivergedError, train
-from ..training.mpi import MpiRanks, connect
+from ..training.mpi import MpiRanks, connect, started_together
 from . import signals
 from .console import DONE, complain
-
-# How many processes were started together, as Open MPI says it, or MPICH and its relatives.
-_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
 def train_together(parse: Callable[[], TrainConfig], lead: Callable[[TrainConfig], int], program: str) -> int:
@@ -60,11 +56,9 @@ def _ignore(event: Event) -> None:
 
 def warn_of_mpirun(program: str) -> None:
     """Warn a user who has started several processes, but not together."""
-    for name in _SIZES:
-        if (size := os.environ.get(name, "1")) != "1":
-            complain(
-                program,
-                f"warning: {size} processes were started, and each trains a network of its own: "
-                "with --distributed they train one",
-            )
-            return
+    if (size := started_together()) != "1":
+        complain(
+            program,
+            f"warning: {size} processes were started, and each trains a network of its own: "
+            "with --distributed they train one",
+        )

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import Trainer, describe_devices
+from .._core import NotFiniteError, Trainer, describe_devices
 from ..errors import Error
 from .config import ConfigError, TrainConfig
 from .ranks import Ranks
@@ -30,6 +30,14 @@ _MOST_CORES = 1024  # of a host
 
 EXTRA = "pip install 'mpsmnist[mpi]'"
 
+# How many processes were started together, as Open MPI says it, or MPICH and its relatives.
+_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+
+
+def started_together() -> str:
+    """Return how many processes mpirun has started with this one, itself included; "1" without mpirun."""
+    return next((size for name in _SIZES if (size := os.environ.get(name, "1")) != "1"), "1")
+
 
 def connect(*, finalize: bool = True) -> "MpiRanks":
     """Join the ranks that mpirun started together with this process; without it, be the only one.
@@ -40,7 +48,8 @@ def connect(*, finalize: bool = True) -> "MpiRanks":
             mpirun end the others.
 
     Raises:
-        Error: mpi4py cannot be imported, or was before, without MPI's support of threads.
+        Error: mpi4py cannot be imported, or was before, without MPI's support of threads; or MPI does not
+            know the processes that mpirun started.
     """
     try:
         import mpi4py  # noqa: PLC0415 (it is optional)
@@ -59,7 +68,13 @@ def connect(*, finalize: bool = True) -> "MpiRanks":
         )
     if finalize:
         _end_all_with_this()
-    return MpiRanks(MPI)
+    ranks = MpiRanks(MPI)
+    if ranks.size == 1 and (started := started_together()) != "1":  # each would train, and save, on its own
+        raise Error(
+            f"mpirun has started {started} processes, but MPI knows this one alone: mpirun has ended since, "
+            "or belongs to another MPI than mpi4py"
+        )
+    return ranks
 
 
 @functools.cache
@@ -160,10 +175,8 @@ class MpiRanks(Ranks):
                     all_gather=all_gather,
                     global_batch_size=batch_size,
                 )
-            except ValueError as error:
-                if not str(error).startswith("gradients: "):
-                    raise  # what this rank alone has got
-                break  # the sum is not finite, on all ranks
+            except NotFiniteError:  # the sum, on all ranks
+                break
             losses[step] = loss * len(rows) / batch_size
         trainer.learning_rate = rate_before
         self._world.Allreduce(self._mpi.IN_PLACE, losses)
