@@ -1,4 +1,4 @@
-"""The command `doctor`: its report as text and as JSON, and the lines that README refers to."""
+"""The command `doctor`: its report as text and as JSON, and the lines that docs/verification.md refers to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mpsmnist.examination import Extent, Finding, catalogue, examine, machine
 from support.commands import Call
 from support.doctors import QUICK
 
-README = Path(__file__).parents[2] / "README.md"
+VERIFICATION = Path(__file__).parents[2] / "docs" / "verification.md"
 GOOD = Finding("cpu/ties", "cpu", "pooling ties", "ok", "fine", {"shares": [1.0]})
 ABSENT = Finding("mps/device", "mps", "device", "info", "nothing to check")
 BAD = Finding("mps/step", "mps", "one step", "FAIL", "wrong", {"errors": {"loss": float("nan")}})
@@ -226,8 +226,8 @@ def test_a_mac_names_its_system(monkeypatch: pytest.MonkeyPatch) -> None:
         assert machine._describe_mac() == {"macOS": "15.5, build 24F74", "Rosetta": answer}
 
 
-def test_readme_names_lines_that_exist() -> None:
-    named = re.findall(r"`((?:cpu|mps)/[^`]+)`", README.read_text(encoding="utf-8"))
+def test_docs_name_lines_that_exist() -> None:
+    named = re.findall(r"`((?:cpu|mps)/[^`]+)`", VERIFICATION.read_text(encoding="utf-8"))
     ids = [check.id for check in catalogue(Extent())]
     assert [pattern for pattern in named if not fnmatch.filter(ids, pattern)] == []
     unsettled = [

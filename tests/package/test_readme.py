@@ -1,4 +1,4 @@
-"""README's Python code works as it is written there."""
+"""The Python code of README.md and of the pages in docs works as it is written there."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ from support.datasets import write_mnist
 from support.pictures import drawing, save_weights, write_png
 from support.ranks import needs_mpi
 
-README = Path(__file__).parents[2] / "README.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+# Each once: README.md repeats what begins a page.
+BLOCKS = list(dict.fromkeys(block for page in PAGES for block in PYTHON.findall(page.read_text(encoding="utf-8"))))
 
 
 @pytest.fixture
 def displayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """A folder with the files that README speaks of, little data, and a notebook: what is displayed there."""
+    """A folder with the files that the pages speak of, little data, and a notebook: what is displayed there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPSMNIST_DATA_DIR", str(write_mnist(tmp_path)))
     save_weights(tmp_path / "fast.safetensors")
@@ -48,7 +51,7 @@ def run(words: str) -> dict[str, Any]:
     """Run the block that has these words, and return its names."""
     [block] = [block for block in BLOCKS if words in block]
     names: dict[str, Any] = {}
-    exec(compile(block.replace("range(300)", "range(30)"), str(README), "exec"), names)  # 300 take seconds
+    exec(compile(block.replace("range(300)", "range(30)"), words, "exec"), names)  # 300 take seconds
     return names
 
 

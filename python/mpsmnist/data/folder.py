@@ -43,7 +43,7 @@ def read_folder(
     num_classes: int | None = None,
     resize: bool = False,
 ) -> Dataset:
-    """Read the dataset in `folder`: README.md has a table of what is understood.
+    """Read the dataset in `folder`: docs/data.md has a table of what is understood.
 
     Without test files, one image in six is taken for tests. What is decided on the way is logged.
 

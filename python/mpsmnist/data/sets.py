@@ -45,7 +45,7 @@ def load(
         name: one of `DATASETS`. "auto" is what the folder holds or, without one, MNIST or, if neither the
             cache nor a mirror has it, the synthetic digits with a SyntheticDataWarning. "custom" is data of
             your own, in a folder.
-        data_dir: a folder that holds a dataset in one of the forms that README.md lists.
+        data_dir: a folder that holds a dataset in one of the forms that docs/data.md lists.
         offline: never use the network; None leaves it to the environment variable MPSMNIST_OFFLINE (1 or 0).
         num_classes: how many classes the data in the folder have, 1 to 256; None counts the labels. Without
             a folder, None or the number that the dataset has.
