@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -407,6 +408,16 @@ void bind_errors(py::module_& m) {
   auto& device_error = py::register_exception<DeviceError>(m, "DeviceError", error.ptr());
   device_error.attr("__doc__") = "A device is missing, or failed; the weights are those of the last completed step.";
   device_error.attr("__module__") = "mpsmnist";
+  // By its own type, not as the std::invalid_argument that it is: where the core and the module each have a C++ library
+  // linked statically, a standard type of the one is unknown to the other.
+  py::register_exception_translator([](std::exception_ptr thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const ArgumentError& argument_error) {
+      py::set_error(PyExc_ValueError, argument_error.what());
+    }
+  });
+  // After that translator, and so asked before it, which would take it too.
   auto& not_finite = py::register_exception<NotFiniteError>(m, "NotFiniteError", PyExc_ValueError);
   not_finite.attr("__doc__") =
       "Gradients or a state with a NaN or an infinity, most often because training has diverged.";

@@ -36,6 +36,17 @@ def test_a_missing_compiler_is_named_with_what_to_install(tmp_path: pathlib.Path
         assert advice in told
 
 
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not on the PATH")
+@pytest.mark.parametrize("name", ['a "quoted" name', "a;b"])
+def test_a_folder_that_cmake_cannot_build_in_is_named(tmp_path: pathlib.Path, name: str) -> None:
+    words = ["cmake", "-S", str(ROOT), "-B", str(tmp_path / name)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    told = " ".join(done.stderr.split())
+    assert "the name of a folder has a double quote, a semicolon or a backslash" in told
+    assert name in told
+
+
 # The build backend on a Mac with macOS 15, as far as the wheel's name goes.
 ON_A_MAC = """
 import platform, sys, sysconfig
