@@ -178,7 +178,7 @@ void measure(cpu::Network& network, const char* path, std::int64_t n, const Peak
   const std::vector<float> images = read_images(path, n);
   std::vector<float> labels(static_cast<std::size_t>(n) * kClasses);
   std::mt19937 random(1);
-  for (std::int64_t i = 0; i < n; ++i) labels[static_cast<std::size_t>(i * kClasses + random() % kClasses)] = 1;
+  for (std::size_t row = 0; row < labels.size(); row += kClasses) labels[row + random() % kClasses] = 1;
   const cpu::Target target = {.gradient = nullptr, .learning_rate = 0.001F};
   const std::array<std::function<void()>, 6> phases = {
       [&] { network.convolutions_forward(images.data(), n); },          [&] { network.dense_forward(n); },

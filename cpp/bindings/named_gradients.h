@@ -23,11 +23,7 @@ py::array_t<float> array_over(std::shared_ptr<float[]> flat, std::int64_t size);
 /// The part of flat (P,) that one parameter is, as a view with its shape.
 py::array_t<float> view_of(const py::array_t<float>& flat, const Parameter& parameter);
 
-class NamedGradients {
- public:
-  NamedGradients(float loss, py::array_t<float> flat, std::vector<Parameter> parameters)
-      : loss(loss), flat(std::move(flat)), parameters(std::move(parameters)) {}
-
+struct NamedGradients {
   /// Null if no parameter has this name.
   const Parameter* find(py::handle name) const;
   py::array_t<float> at(py::handle name) const;

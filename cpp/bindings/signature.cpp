@@ -64,8 +64,7 @@ void Signature::refuse(const py::args& args, const py::kwargs& kwargs) const {
     if (!parameters_[i].keyword_only) positional.push_back(parameters_[i].name);
     if (i >= positional_only_) keywords.push_back(parameters_[i].name);
   }
-  const std::vector<std::string> given(positional.begin(),
-                                       positional.begin() + std::min(args.size(), positional.size()));
+  const std::vector<std::string> given(positional.data(), positional.data() + std::min(args.size(), positional.size()));
   for (const auto& [key, value] : kwargs) {
     const std::string keyword = utf8(key);
     if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) {

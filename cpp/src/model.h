@@ -21,7 +21,7 @@ inline constexpr int kFlat = kPool1Side * kPool1Side * kConv1Channels;
 inline constexpr int kHidden = 1024;
 
 /// Indices into model_parameters(): the one order of parameters everywhere.
-enum ParameterIndex : int {
+enum ParameterIndex : std::uint8_t {
   kConv0Weight,  // (5,5,1,32) HWIO
   kConv0Bias,    // (32,)
   kConv1Weight,  // (5,5,32,64) HWIO

@@ -118,7 +118,7 @@ void check_backward(const Kernels& kernels, const Input& input, const std::vecto
     auto scalar = reference::dense_input_gradient(gradient, w_rows, input.n);
     auto terms = reference::dense_input_gradient(squares(gradient), squares(w_rows), input.n);
     for (std::size_t i = 0; i < x_rows.size(); ++i) {
-      if (x_rows[i] == 0) exact[i] = scalar[i] = terms[i] = 0;
+      if (x_rows[i] == 0) exact[i] = terms[i] = scalar[i] = 0;
     }
     check_accuracy(kernels.isa, {.kernel = "fc0 data gradient",
                                  .result = data_gradient,

@@ -68,7 +68,7 @@ void check_data_gradient(const Kernels& kernels, const Input& input) {
   auto scalar = reference::dense_input_gradient(input.logit_gradient, input.weight, n);
   auto terms = reference::dense_input_gradient(squares(input.logit_gradient), squares(input.weight), n);
   for (std::size_t i = 0; i < exact.size(); ++i) {
-    if (input.hidden[i] == 0) exact[i] = scalar[i] = terms[i] = 0;
+    if (input.hidden[i] == 0) exact[i] = terms[i] = scalar[i] = 0;
   }
   check_accuracy(kernels.isa, {.kernel = "fc1 data gradient",
                                .result = from_panels(hidden_gradient.values(), n),
@@ -120,8 +120,8 @@ void check_weight_gradient(const Kernels& kernels, const Input& input) {
 template <typename Check>
 void check_inputs(Check check) {
   for_each_instruction_set([&](const Kernels& kernels) {
-    for (const std::size_t n : {1, 2, 5, 16, 33}) {
-      for (const std::size_t classes : {1, 2, 10, 47, 1000}) {
+    for (const std::size_t n : {1U, 2U, 5U, 16U, 33U}) {
+      for (const std::size_t classes : {1U, 2U, 10U, 47U, 1000U}) {
         if (classes == 1000 && n != 5) continue;  // once: the scalar versions are slow
         CAPTURE(n);
         CAPTURE(classes);

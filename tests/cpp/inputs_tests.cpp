@@ -124,7 +124,7 @@ TEST_CASE("inputs: any pixel and any probability is safe to compute with") {
     const Labels labels{probabilities.data(), kImages};
     for (std::vector<float>* target : {&arrays.pixels, &probabilities}) {
       const std::vector<float> good = *target;
-      for (const std::size_t stride : {1, 3, 29}) {
+      for (const std::size_t stride : {1U, 3U, 29U}) {
         Trainer trainer({.device = "cpu", .momentum = 0.9, .init = Init::kHe});
         std::vector<float> losses(kSteps);
         trainer.run(arrays.images(), labels, arrays.batches(), nullptr, losses.data(), [&](std::int64_t, float) {

@@ -6,7 +6,6 @@ import gzip
 import io
 import re
 import struct
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import pytest
 
+from support.memory import limits_memory
 from support.programs import run_program
 
 MIB = 1 << 20
@@ -134,7 +133,7 @@ BOMBS: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory reliably")
+@limits_memory
 def test_bombs_are_refused_in_little_memory(tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     picture(tmp_path / "good", 30)

@@ -65,7 +65,7 @@ void count(objc_host_counter counter, std::int64_t change) { counters[counter] +
 
 std::optional<Exception> next_exception(objc_host_call call) {
   std::lock_guard lock(mutex);
-  ExceptionFault& fault = settings.exceptions[call];
+  ExceptionFault& fault = settings.exceptions[static_cast<std::size_t>(call)];
   if (!fault.exception || fault.calls_before-- > 0) return std::nullopt;
   return std::exchange(fault.exception, std::nullopt);
 }
@@ -73,7 +73,7 @@ std::optional<Exception> next_exception(objc_host_call call) {
 bool returns_nil(objc_host_call call) {
   throw_if_asked(call);
   std::lock_guard lock(mutex);
-  NilFault& fault = settings.nil_faults[call];
+  NilFault& fault = settings.nil_faults[static_cast<std::size_t>(call)];
   if (fault.count == 0) return false;
   if (fault.calls_before > 0) {
     --fault.calls_before;
@@ -155,15 +155,16 @@ void objc_host_reset() {
   std::lock_guard lock(mutex);
   settings = {};
   objc_host::released.notify_all();
-  for (const int event : {OBJC_HOST_COMMITS, OBJC_HOST_ENCODES, OBJC_HOST_BUFFERS_ALLOCATED, OBJC_HOST_COMPILED,
-                          OBJC_HOST_OPERATIONS, OBJC_HOST_NAN_FEEDS}) {
+  for (const auto event : {OBJC_HOST_COMMITS, OBJC_HOST_ENCODES, OBJC_HOST_BUFFERS_ALLOCATED, OBJC_HOST_COMPILED,
+                           OBJC_HOST_OPERATIONS, OBJC_HOST_NAN_FEEDS}) {
     counters[event] = 0;
   }
 }
 
 int64_t objc_host_count(int counter) {
   if (counter < 0 || counter >= OBJC_HOST_COUNTERS) objc_host::fail("no counter " + std::to_string(counter));
-  return counter == OBJC_HOST_OBJC_OBJECTS ? objc_host::objective_c_objects() : counters[counter].load();
+  return counter == OBJC_HOST_OBJC_OBJECTS ? objc_host::objective_c_objects()
+                                           : counters[static_cast<std::size_t>(counter)].load();
 }
 
 void objc_host_set_delays(uint64_t seed, uint32_t max_execute_us, uint32_t max_handler_us) {
@@ -190,7 +191,7 @@ void objc_host_return_nil(int call, uint64_t number, uint64_t count) {
   if (call < 0 || call >= OBJC_HOST_CALLS) objc_host::fail("no call " + std::to_string(call));
   if (number == 0) objc_host::fail("calls are numbered from 1");
   std::lock_guard lock(mutex);
-  settings.nil_faults[call] = {.calls_before = number - 1, .count = count};
+  settings.nil_faults[static_cast<std::size_t>(call)] = {.calls_before = number - 1, .count = count};
 }
 
 void objc_host_set_gpus(const int* kinds, int count, int has_default) {
@@ -209,7 +210,7 @@ void objc_host_throw(int call, uint64_t number, const char* name, const char* re
   std::lock_guard lock(mutex);
   objc_host::Exception exception;
   if (name != nullptr) exception = {name, reason};
-  settings.exceptions[call] = {.calls_before = number - 1, .exception = std::move(exception)};
+  settings.exceptions[static_cast<std::size_t>(call)] = {.calls_before = number - 1, .exception = std::move(exception)};
 }
 
 void objc_host_set_roots(int roots, int first_completes) {

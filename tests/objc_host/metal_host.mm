@@ -182,7 +182,7 @@ HostDevice* gpu_of(objc_host_gpu kind) {
   static const auto& all = *new std::array<HostDevice*, OBJC_HOST_GPUS>([] {
     GSDebugAllocationActive(YES);
     std::array<HostDevice*, OBJC_HOST_GPUS> made;
-    for (int i = 0; i < OBJC_HOST_GPUS; ++i) {
+    for (std::size_t i = 0; i < made.size(); ++i) {
       made[i] = [[HostDevice alloc] init];
       made[i]->kind_ = static_cast<objc_host_gpu>(i);
     }

@@ -81,7 +81,8 @@ void Plan::run(const std::vector<const float*>& feeds, const std::vector<float*>
       if (target != targets_.end()) {
         out = results[static_cast<std::size_t>(target - targets_.begin())];
       } else {
-        storage[at(node)] = std::make_unique_for_overwrite<float[]>(size_of(graph_[node].shape));
+        storage[at(node)] =
+            std::make_unique_for_overwrite<float[]>(static_cast<std::size_t>(size_of(graph_[node].shape)));
         out = storage[at(node)].get();
       }
       evaluate(node, values, out);

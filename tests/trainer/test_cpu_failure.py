@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
+from support.memory import limits_memory
 
 SCRIPT = """
 import resource
@@ -44,7 +44,7 @@ for _ in range(2):
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory reliably")
+@limits_memory
 def test_training_goes_on_after_failed_steps():
     process = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False

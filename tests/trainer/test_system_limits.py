@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
+from support.memory import limits_memory
 from support.programs import run_program
 
 SETUP = """
@@ -56,7 +55,7 @@ thread.join()
     assert run_program(program(script, n=20), device, call) == "True\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory reliably")
+@limits_memory
 @pytest.mark.parametrize("call", [c for c in CALLS if c not in ("state_dict", "augment", "apply_gradients")])
 def test_no_memory(device, call):
     """Not state_dict() and augment(), whose arrays are NumPy's, with a MemoryError of its own in words; and

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import signal
-import sys
 import time
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy import stats
 
 import mpsmnist
 from support import distortion
+from support.memory import limits_memory
 from support.programs import run_program
 
 STRENGTHS = ("rotation", "shift", "scale", "shear", "elastic", "thickness")
@@ -267,7 +267,7 @@ print(os.wait()[1])
     assert run_program(script) == "0\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory reliably")
+@limits_memory
 def test_threads_that_the_system_refuses():
     script = """
 import resource

@@ -13,11 +13,13 @@ namespace mpsmnist::cpu::reference {
 template <typename Real>
 struct Convolution {
   int side;
-  int in;
-  int out;
+  std::size_t in;
+  std::size_t out;
 
-  std::size_t tap(int ky, int kx) const { return static_cast<std::size_t>((ky * 5 + kx) * in * out); }
-  std::size_t pixel(int y, int x, int channels) const { return static_cast<std::size_t>((y * side + x) * channels); }
+  std::size_t tap(int ky, int kx) const { return static_cast<std::size_t>(ky * 5 + kx) * in * out; }
+  std::size_t pixel(int y, int x, std::size_t channels) const {
+    return static_cast<std::size_t>(y * side + x) * channels;
+  }
 
   /// Calls visit(output pixel, input pixel, tap offset) for every product of positions inside the image.
   template <typename Visit>
@@ -39,31 +41,31 @@ struct Convolution {
   /// (side, side, out), bias added.
   std::vector<Real> forward(const std::vector<Real>& input, const std::vector<Real>& weight,
                             const std::vector<Real>& bias) const {
-    std::vector<Real> output(static_cast<std::size_t>(side * side * out));
-    for (std::size_t i = 0; i < output.size(); ++i) output[i] = bias[i % static_cast<std::size_t>(out)];
+    std::vector<Real> output(static_cast<std::size_t>(side * side) * out);
+    for (std::size_t i = 0; i < output.size(); ++i) output[i] = bias[i % out];
     for_each_tap([&](std::size_t to, std::size_t from, std::size_t taps) {
-      for (int i = 0; i < in; ++i) {
-        for (int o = 0; o < out; ++o) output[to + o] += input[from + i] * weight[taps + i * out + o];
+      for (std::size_t i = 0; i < in; ++i) {
+        for (std::size_t o = 0; o < out; ++o) output[to + o] += input[from + i] * weight[taps + i * out + o];
       }
     });
     return output;
   }
 
   std::vector<Real> input_gradient(const std::vector<Real>& gradient, const std::vector<Real>& weight) const {
-    std::vector<Real> result(static_cast<std::size_t>(side * side * in));
+    std::vector<Real> result(static_cast<std::size_t>(side * side) * in);
     for_each_tap([&](std::size_t to, std::size_t from, std::size_t taps) {
-      for (int i = 0; i < in; ++i) {
-        for (int o = 0; o < out; ++o) result[from + i] += gradient[to + o] * weight[taps + i * out + o];
+      for (std::size_t i = 0; i < in; ++i) {
+        for (std::size_t o = 0; o < out; ++o) result[from + i] += gradient[to + o] * weight[taps + i * out + o];
       }
     });
     return result;
   }
 
   std::vector<Real> weight_gradient(const std::vector<Real>& gradient, const std::vector<Real>& input) const {
-    std::vector<Real> result(static_cast<std::size_t>(25 * in * out));
+    std::vector<Real> result(25 * in * out);
     for_each_tap([&](std::size_t to, std::size_t from, std::size_t taps) {
-      for (int i = 0; i < in; ++i) {
-        for (int o = 0; o < out; ++o) result[taps + i * out + o] += gradient[to + o] * input[from + i];
+      for (std::size_t i = 0; i < in; ++i) {
+        for (std::size_t o = 0; o < out; ++o) result[taps + i * out + o] += gradient[to + o] * input[from + i];
       }
     });
     return result;
