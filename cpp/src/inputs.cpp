@@ -96,8 +96,8 @@ void check_factors_finite(const float* factors, std::int64_t count) {
   const std::int64_t size = count * Factors::kColumns;
   const std::int64_t bad = first_not_finite(factors, size);
   if (bad < size) {
-    reject<NotFiniteError>("gradients: element ", bad % Factors::kColumns, " of row ", bad / Factors::kColumns, " from all_gather is ",
-           factors[bad], "; expected finite values");
+    reject<NotFiniteError>("gradients: element ", bad % Factors::kColumns, " of row ", bad / Factors::kColumns,
+                           " from all_gather is ", factors[bad], "; expected finite values");
   }
 }
 

@@ -24,12 +24,14 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # Each once: README.md repeats what begins a page.
-BLOCKS = list(dict.fromkeys(block for page in PAGES for block in PYTHON.findall(page.read_text(encoding="utf-8"))))
+BLOCKS = list(
+    dict.fromkeys(block for page in PAGES for block in PYTHON.findall(page.read_text(encoding="utf-8")))
+)
 
 
 @pytest.fixture
 def displayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """A folder with the files that the pages speak of, little data, and a notebook: what is displayed there."""
+    """A folder with the files that the pages speak of, little data, and a notebook: what is shown there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPSMNIST_DATA_DIR", str(write_mnist(tmp_path)))
     save_weights(tmp_path / "fast.safetensors")
