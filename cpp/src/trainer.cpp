@@ -142,9 +142,9 @@ class Trainer::Impl {
       const int slot = stage(images, labels);
       FactoredGradients* const factored = all_gather.begin ? session().engine().factored_gradients() : nullptr;
       if (factored != nullptr) return step_with_factors(*factored, slot, all_reduce, all_gather);
-      const auto begin = [&](const GradientPart& part) { in_all_reduce(all_reduce.begin, part); };
+      const auto begin = [&](const GradientPart& part) { call_inside("all_reduce", all_reduce.begin, part); };
       const Gradients gradients = session_->engine().backpropagate(slot, all_reduce.global_batch_size, begin);
-      in_all_reduce(all_reduce.finish);
+      call_inside("all_reduce", all_reduce.finish);
       apply(gradients.flat.get());
       return gradients.loss;
     });
@@ -331,11 +331,11 @@ class Trainer::Impl {
   float step_with_factors(FactoredGradients& engine, int slot, const AllReduce& all_reduce,
                           const AllGather& all_gather) {
     const std::int64_t n = all_reduce.global_batch_size;
-    const auto gather = [&](const Factors& factors) { in_all_gather(all_gather.begin, factors); };
-    const auto begin = [&](const GradientPart& part) { in_all_reduce(all_reduce.begin, part); };
+    const auto gather = [&](const Factors& factors) { call_inside("all_gather", all_gather.begin, factors); };
+    const auto begin = [&](const GradientPart& part) { call_inside("all_reduce", all_reduce.begin, part); };
     const Gradients gradients = engine.backpropagate(slot, n, gather, begin);
-    in_all_reduce(all_reduce.finish);
-    const float* factors = in_all_gather(all_gather.finish);
+    call_inside("all_reduce", all_reduce.finish);
+    const float* factors = call_inside("all_gather", all_gather.finish);
     float* flat = gradients.flat.get();
     if (!session().update([&] { return engine.apply_gradients(flat, factors, n, float_rate()); })) {
       check_factors_finite(factors, n);
@@ -344,17 +344,11 @@ class Trainer::Impl {
     return gradients.loss;
   }
 
-  /// Calls a function of all_reduce or all_gather, in the middle of a step.
+  /// Calls a function of `name`, all_reduce or all_gather, in the middle of a step.
   template <typename Result, typename... Arguments>
-  Result in_all_reduce(const std::function<Result(Arguments...)>& callback,
-                       std::type_identity_t<Arguments>... arguments) {
-    const Inside inside(inside_, "all_reduce");
-    return call_back(callback, arguments...);
-  }
-  template <typename Result, typename... Arguments>
-  Result in_all_gather(const std::function<Result(Arguments...)>& callback,
-                       std::type_identity_t<Arguments>... arguments) {
-    const Inside inside(inside_, "all_gather");
+  Result call_inside(const char* name, const std::function<Result(Arguments...)>& callback,
+                     std::type_identity_t<Arguments>... arguments) {
+    const Inside inside(inside_, name);
     return call_back(callback, arguments...);
   }
 

@@ -10,14 +10,10 @@ import pytest
 
 import mpsmnist
 from support import checks, examples
-from support.rank_threads import Part, Threads
+from support.rank_threads import Part, assert_alone_is_as_usual, assert_several_are_one, ignore
 
 INPUTS, OUTPUTS = 3136, 1024
 COLUMNS = INPUTS + OUTPUTS
-
-
-def ignore(part: Part) -> None:
-    """Leave the gradients as one process has them."""
 
 
 def same(rows: Part) -> Part:
@@ -33,48 +29,21 @@ def make_cpu(**options: Any) -> mpsmnist.Trainer:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_alone_it_has_the_bits_of_gradients_and_their_update(momentum, threads):
     """More images than the kernels take at a time, which is 32."""
-    batch = examples.discs(37)
-    trainer, expected = (make_cpu(momentum=momentum, threads=count) for count in (threads, 2))
-    for _ in range(2):
-        gradients = expected.gradients(*batch)
-        expected.apply_gradients(gradients)
-        assert (
-            trainer.step(*batch, all_reduce=ignore, all_gather=same, global_batch_size=37) == gradients.loss
-        )
-    checks.assert_same_bits(checks.flat_state(trainer), checks.flat_state(expected))
-    assert trainer.steps == 2
+    trainer, usual = (make_cpu(momentum=momentum, threads=count) for count in (threads, 2))
+    assert_alone_is_as_usual(trainer, usual, images=37, all_gather=same, global_batch_size=37)
 
 
 @pytest.mark.parametrize("shards", [(3, 3), (2, 4), (1, 2, 3)])
 def test_several_are_one_with_all_the_images(make_trainer, shards):
     """On a device without factors, too, where all_gather is left out."""
-    images, labels = examples.discs(6)
-    ends = np.cumsum(shards)
-    one = make_trainer(init="he", momentum=0.9)
-    many = [make_trainer(init="he", momentum=0.9) for _ in shards]
-    threads = Threads(len(shards))
-    losses = np.zeros((2, len(shards)))
-
-    def work(rank: int) -> None:
-        own = slice(ends[rank] - shards[rank], ends[rank])
-        for step in range(2):
-            losses[step, rank] = many[rank].step(
-                images[own],
-                labels[own],
-                all_reduce=threads.all_reduce(rank),
-                all_gather=threads.all_gather(rank),
-                global_batch_size=6,
-            )
-
-    threads.run(work)
-    expected = [one.step(images, labels) for _ in range(2)]
-    np.testing.assert_allclose(losses @ np.array(shards) / 6, expected, rtol=1e-5)
-    state = checks.flat_state(one)
-    for trainer in many:
-        np.testing.assert_allclose(
-            checks.flat_state(trainer), state, rtol=0, atol=2e-6 * float(np.abs(state).max())
-        )
-        checks.assert_same_bits(checks.flat_state(trainer), checks.flat_state(many[0]))
+    assert_several_are_one(
+        make_trainer,
+        shards,
+        lambda threads, rank: {
+            "all_reduce": threads.all_reduce(rank),
+            "all_gather": threads.all_gather(rank),
+        },
+    )
 
 
 def test_rows_are_the_inputs_of_fc0_and_the_gradients_of_its_outputs():

@@ -10,49 +10,19 @@ import pytest
 
 import mpsmnist
 from support import checks, examples
-from support.rank_threads import Part, Threads
-
-
-def ignore(part: Part) -> None:
-    """Leave the gradients as one process has them."""
+from support.rank_threads import Part, assert_alone_is_as_usual, assert_several_are_one, ignore
 
 
 def test_alone_it_is_the_gradients_then_their_update(make_trainer):
-    batch = examples.discs(5)
-    trainer, expected = make_trainer(init="he", momentum=0.9), make_trainer(init="he", momentum=0.9)
-    for _ in range(2):
-        gradients = expected.gradients(*batch)
-        expected.apply_gradients(gradients)
-        assert trainer.step(*batch, all_reduce=ignore) == gradients.loss
-    checks.assert_same_bits(checks.flat_state(trainer), checks.flat_state(expected))
-    assert trainer.steps == 2
+    trainer, usual = make_trainer(init="he", momentum=0.9), make_trainer(init="he", momentum=0.9)
+    assert_alone_is_as_usual(trainer, usual, images=5)
 
 
 @pytest.mark.parametrize("shards", [(3, 3), (2, 4), (1, 2, 3)])
 def test_several_are_one_with_all_the_images(make_trainer, shards):
-    images, labels = examples.discs(6)
-    ends = np.cumsum(shards)
-    one = make_trainer(init="he", momentum=0.9)
-    many = [make_trainer(init="he", momentum=0.9) for _ in shards]
-    threads = Threads(len(shards))
-    losses = np.zeros((2, len(shards)))
-
-    def work(rank: int) -> None:
-        own = slice(ends[rank] - shards[rank], ends[rank])
-        for step in range(2):
-            losses[step, rank] = many[rank].step(
-                images[own], labels[own], all_reduce=threads.all_reduce(rank), global_batch_size=6
-            )
-
-    threads.run(work)
-    expected = [one.step(images, labels) for _ in range(2)]
-    np.testing.assert_allclose(losses @ np.array(shards) / 6, expected, rtol=1e-5)
-    state = checks.flat_state(one)
-    for trainer in many:
-        np.testing.assert_allclose(
-            checks.flat_state(trainer), state, rtol=0, atol=2e-6 * float(np.abs(state).max())
-        )
-        checks.assert_same_bits(checks.flat_state(trainer), checks.flat_state(many[0]))
+    assert_several_are_one(
+        make_trainer, shards, lambda threads, rank: {"all_reduce": threads.all_reduce(rank)}
+    )
 
 
 def test_without_a_global_size_the_gradients_are_those_of_the_images_here(make_trainer):

@@ -97,12 +97,17 @@ float CpuEngine::step(int slot, float learning_rate) {
   return loss;
 }
 
-Gradients CpuEngine::backpropagate(int slot, std::int64_t divisor, const OnGradientPart& on_part) {
-  Gradients gradients{.flat = gradient_memory_.lend()};
-  const auto on_final = [&](std::int64_t offset, std::int64_t size) {
+/// Tells on_part, unless it is empty, of each part of the gradients that is final.
+auto telling_parts(const Gradients& gradients, const OnGradientPart& on_part) {
+  return [&](std::int64_t offset, std::int64_t size) {
     if (on_part) on_part({{gradients.flat, gradients.flat.get() + offset}, offset, size});
   };
-  gradients.loss = network_.gradients(slots_[slot].batch(), divisor, gradients.flat.get(), on_final);
+}
+
+Gradients CpuEngine::backpropagate(int slot, std::int64_t divisor, const OnGradientPart& on_part) {
+  Gradients gradients{.flat = gradient_memory_.lend()};
+  gradients.loss =
+      network_.gradients(slots_[slot].batch(), divisor, gradients.flat.get(), telling_parts(gradients, on_part));
   return gradients;
 }
 
@@ -113,11 +118,9 @@ Gradients CpuEngine::backpropagate(int slot, std::int64_t divisor, const OnFacto
   if (factor_memory_.size() != floats) factor_memory_ = GradientMemory(floats);
   Gradients gradients{.flat = gradient_memory_.lend()};
   const Factors factors{factor_memory_.lend(), batch.n};
-  const auto on_final = [&](std::int64_t offset, std::int64_t size) {
-    on_part({{gradients.flat, gradients.flat.get() + offset}, offset, size});
-  };
   gradients.loss = network_.factored_gradients(
-      batch, divisor, gradients.flat.get(), factors.rows.get(), [&] { on_factors(factors); }, on_final);
+      batch, divisor, gradients.flat.get(), factors.rows.get(), [&] { on_factors(factors); },
+      telling_parts(gradients, on_part));
   return gradients;
 }
 

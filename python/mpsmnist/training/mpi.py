@@ -188,8 +188,7 @@ class MpiRanks(Ranks):
 
     def gatherer(self, batch_size: int) -> Callable[[NDArray[np.float32]], _Begun[NDArray[np.float32]]]:
         """Return all_gather for Trainer.step(), of batches of which each rank has its share()."""
-        ends = [batch_size * rank // self.size for rank in range(self.size + 1)]
-        images = np.diff(ends)
+        images = np.diff(self.ends(batch_size))
 
         def gather(rows: NDArray[np.float32]) -> NDArray[np.float32]:
             columns = rows.shape[1]

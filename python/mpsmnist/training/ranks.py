@@ -18,7 +18,8 @@ T = TypeVar("T")
 class Ranks:
     """This process alone: `rank` 0 of `size` 1.
 
-    Rank 0 logs, evaluates and saves. Methods but `share` are called by all ranks, in the same order.
+    Rank 0 logs, evaluates and saves. Methods but `share` and `ends` are called by all ranks, in the same
+    order.
     """
 
     rank = 0
@@ -31,8 +32,12 @@ class Ranks:
 
     def share(self, batch_size: int) -> slice:
         """Return which images of each batch are this rank's: sizes differ by one at most."""
-        begin, end = (batch_size * rank // self.size for rank in (self.rank, self.rank + 1))
+        begin, end = self.ends(batch_size)[self.rank : self.rank + 2]
         return slice(begin, end)
+
+    def ends(self, batch_size: int) -> list[int]:
+        """Return where in a batch each rank's share begins, and where the last one ends."""
+        return [batch_size * rank // self.size for rank in range(self.size + 1)]
 
     def agree_on(self, config: TrainConfig) -> TrainConfig:
         """Return rank 0's options, for others without what it alone does, and with this rank's threads.
